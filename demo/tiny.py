@@ -1,0 +1,50 @@
+"""The tiny model's weights and what their file says of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+
+from .words import TOKENS, WIDTH
+
+VARIANTS = ("demo", "mirror")
+PREFIX = "model.diffusion_model."
+
+
+@dataclass(frozen=True)
+class TinyWeights:
+    """architecture: arguments of ComfyUI's U-Net; unet: its weights; words: the prompt
+    embeddings `[vocabulary, tokens, width]`."""
+
+    architecture: dict[str, Any]
+    unet: dict[str, torch.Tensor]
+    words: torch.Tensor
+
+
+def weights_file(variant: str) -> Path:
+    """The file of a variant (`demo` or `mirror`)."""
+    return Path(__file__).with_name(f"tiny_{variant}.safetensors")
+
+
+def load_tiny(variant: str) -> TinyWeights:
+    """The weights of a variant in single precision.
+
+    Raises FileNotFoundError with what to do if they are not there.
+    """
+    path = weights_file(variant)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"The tiny model's weights are missing ({path.name}): install Detour again, its "
+            "folder is not complete."
+        )
+    with safe_open(path, "pt") as file:
+        architecture = json.loads(file.metadata()["architecture"])
+        weights = {name: file.get_tensor(name).float() for name in file.keys()}
+    words = weights.pop("words.weight").view(-1, TOKENS, WIDTH)
+    unet = {name.removeprefix(PREFIX): value for name, value in weights.items()}
+    return TinyWeights(architecture, unet, words)

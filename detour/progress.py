@@ -1,0 +1,102 @@
+"""Where in the denoising a model call is: from its sigma, in the schedule or in this run.
+
+Both tables are built once per run from plain numbers, so that a model call costs one
+binary search. Rules are ours; `percent` means the share of the training schedule, as the
+hosts use the word.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+
+@dataclass(frozen=True)
+class SigmaTable:
+    """Progress by sigma: 0 at the model's largest sigma, 1 at its smallest.
+
+    sigmas: the model's own table (Stable Diffusion: 1,000 values), ascending, positive.
+    Between two entries the progress is linear in log sigma; beyond the ends it is held.
+    """
+
+    sigmas: tuple[float, ...]
+    _logs: tuple[float, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        rising = all(a < b for a, b in pairwise(self.sigmas))
+        if len(self.sigmas) < 2 or self.sigmas[0] <= 0 or not rising:
+            raise ValueError(
+                "The model's sigma table cannot be used: it must hold at least two positive "
+                "sigmas in rising order."
+            )
+        object.__setattr__(self, "_logs", tuple(math.log(sigma) for sigma in self.sigmas))
+
+    def progress(self, sigma: float) -> float:
+        """The progress 0..1 at a sigma; a sigma of 0 is 1."""
+        if sigma <= self.sigmas[0]:
+            return 1.0
+        if sigma >= self.sigmas[-1]:
+            return 0.0
+        log = math.log(sigma)
+        after = bisect.bisect_right(self._logs, log)
+        low, high = self._logs[after - 1], self._logs[after]
+        index = after - 1 + (log - low) / (high - low)
+        return 1.0 - index / (len(self._logs) - 1)
+
+    def sigma(self, progress: float) -> float:
+        """The sigma at a progress 0..1: the inverse of `progress`."""
+        index = (1.0 - min(max(progress, 0.0), 1.0)) * (len(self._logs) - 1)
+        below = min(int(index), len(self._logs) - 2)
+        part = index - below
+        return math.exp(self._logs[below] * (1 - part) + self._logs[below + 1] * part)
+
+
+@dataclass(frozen=True)
+class StepTable:
+    """Progress by step: the fractional step of this run divided by its number of steps.
+
+    sigmas: the sigmas of this run in the order they are visited, the closing one (usually
+    0) included. Between two steps the place is linear in log sigma, and linear in sigma in
+    an interval that touches 0. A run that adds noise (rising sigmas) is read in its order.
+    """
+
+    sigmas: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.sigmas) < 2 or not all(math.isfinite(s) and s >= 0 for s in self.sigmas):
+            raise ValueError(
+                "schedule_by = step needs the sigmas of this run, at least two numbers that "
+                "are not negative; use schedule_by = sigma with this sampler."
+            )
+
+    def progress(self, sigma: float) -> float:
+        """The progress 0..1 at a sigma of this run, also between its steps."""
+        steps = len(self.sigmas) - 1
+        if self.sigmas[0] < self.sigmas[-1]:
+            return (steps - _fractional_index(self.sigmas[::-1], sigma)) / steps
+        return _fractional_index(self.sigmas, sigma) / steps
+
+
+def _fractional_index(falling: Sequence[float], sigma: float) -> float:
+    """The place of `sigma` in falling sigmas: 0 at or above the first, n - 1 at the last."""
+    for index, (high, low) in enumerate(pairwise(falling)):
+        if sigma >= high:
+            return float(index)
+        if sigma > low:
+            if low <= 0.0:
+                return index + (high - sigma) / (high - low)
+            return index + math.log(high / sigma) / math.log(high / low)
+    return float(len(falling) - 1)
+
+
+def stable_diffusion_sigmas() -> tuple[float, ...]:
+    """The 1,000 sigmas of Stable Diffusion 1.x, 2.x and SDXL (scaled-linear betas)."""
+    low, high = math.sqrt(0.00085), math.sqrt(0.012)
+    sigmas, product = [], 1.0
+    for index in range(1000):
+        product *= 1.0 - (low + (high - low) * index / 999) ** 2
+        sigmas.append(math.sqrt((1.0 - product) / product))
+    return tuple(sigmas)

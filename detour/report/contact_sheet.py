@@ -1,0 +1,127 @@
+"""A contact sheet: pictures in rows and columns with labels, changed ones outlined."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from PIL import Image, ImageDraw
+
+from .canvas import INK, PAPER, font, to_pictures
+
+Colour = tuple[int, int, int]
+SMALLEST, LARGEST = 96, 512
+"""Pixels of a cell's longer side: smaller pictures are enlarged, larger ones reduced."""
+GAP, FRAME = 6, 3
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Pictures `rows[row][column]`, labels for both, and the cells with an outline."""
+
+    rows: Sequence[Sequence[Image.Image]]
+    column_labels: Sequence[str] = ()
+    row_labels: Sequence[str] = ()
+    outlines: Mapping[tuple[int, int], Colour] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        pictures = [picture for row in self.rows for picture in row]
+        if not pictures:
+            raise ValueError("There are no pictures to lay out: the image batch is empty.")
+        first = pictures[0].size
+        for number, picture in enumerate(pictures, 1):
+            if picture.size != first:
+                raise ValueError(
+                    f"Picture {number} is {picture.size[0]}x{picture.size[1]}, but the first is "
+                    f"{first[0]}x{first[1]}: a contact sheet needs pictures of one size."
+                )
+
+
+def arrange(batches: Sequence[torch.Tensor], labels: Sequence[str], columns: int) -> Sheet:
+    """The sheet for image batches `[B, H, W, C]` in 0..1.
+
+    Several batches: one column for each, one row for each place in the batch (a seed). One
+    batch: `columns` pictures in a row, 0 for about as many rows as columns.
+    Raises ValueError for batches of different lengths and for labels that do not fit.
+    """
+    pictures = [to_pictures(batch) for batch in batches]
+    if len(pictures) == 1:
+        line = pictures[0]
+        across = columns or max(1, math.ceil(math.sqrt(len(line))))
+        rows = [line[start : start + across] for start in range(0, len(line), across)]
+        return Sheet(rows, labels if len(labels) == across else ())
+    lengths = sorted({len(batch) for batch in pictures})
+    if len(lengths) > 1:
+        raise ValueError(
+            f"The image batches hold {lengths[0]} and {lengths[-1]} pictures: a sheet with one "
+            "column for each batch needs the same number in all of them."
+        )
+    if labels and len(labels) != len(pictures):
+        raise ValueError(
+            f"There are {len(labels)} labels for {len(pictures)} columns of pictures; connect "
+            "labels and models of the same sweep."
+        )
+    return Sheet([list(row) for row in zip(*pictures, strict=True)], labels)
+
+
+def draw_sheet(sheet: Sheet) -> Image.Image:
+    """The sheet as one RGB picture."""
+    size = cell_size(sheet.rows[0][0].size)
+    letters = font(max(13, min(20, size[0] // 8)))
+    across = max(len(row) for row in sheet.rows)
+    left = GAP + max((_width(letters, label) + GAP for label in sheet.row_labels), default=0)
+    top = GAP + (letters_height(letters) + GAP if any(sheet.column_labels) else 0)
+    step = (size[0] + GAP, size[1] + GAP)
+    canvas = Image.new("RGB", (left + across * step[0], top + len(sheet.rows) * step[1]), PAPER)
+    pen = ImageDraw.Draw(canvas)
+    for column, label in enumerate(sheet.column_labels):
+        text = _fit(letters, label, size[0])
+        pen.text((left + column * step[0] + size[0] // 2, GAP), text, INK, letters, anchor="ma")
+    for row, pictures in enumerate(sheet.rows):
+        y = top + row * step[1]
+        if row < len(sheet.row_labels):
+            middle = y + size[1] // 2
+            pen.text((GAP, middle), sheet.row_labels[row], INK, letters, anchor="lm")
+        for column, picture in enumerate(pictures):
+            x = left + column * step[0]
+            canvas.paste(_scaled(picture, size), (x, y))
+            if (row, column) in sheet.outlines:
+                box = (x - FRAME, y - FRAME, x + size[0] + FRAME - 1, y + size[1] + FRAME - 1)
+                pen.rectangle(box, outline=sheet.outlines[row, column], width=FRAME + 2)
+    return canvas
+
+
+def cell_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height of a cell for pictures of `size`."""
+    longer = max(size)
+    if longer < SMALLEST:
+        factor: float = -(-SMALLEST // longer)
+    else:
+        factor = min(1.0, LARGEST / longer)
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def letters_height(letters) -> int:
+    """Height of a line of text in pixels."""
+    box = letters.getbbox("Ag")
+    return int(box[3])
+
+
+def _width(letters, text: str) -> int:
+    return math.ceil(letters.getlength(text))
+
+
+def _fit(letters, text: str, width: int) -> str:
+    while text and _width(letters, text) > width:
+        text = text[:-2] + "…" if len(text) > 2 else ""
+    return text
+
+
+def _scaled(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    if picture.size == size:
+        return picture
+    enlarging = picture.size[0] < size[0]
+    how = Image.Resampling.BICUBIC if enlarging else Image.Resampling.LANCZOS
+    return picture.resize(size, how)

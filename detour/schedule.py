@@ -1,0 +1,171 @@
+"""When and how strongly the mid-block is bypassed: pure functions of the denoising progress.
+
+`lam = strength * shape(u)` inside a half-open window of the progress, 0 outside of it, with
+`u` the place inside the window. The formulas are ours, made from the abstract of
+arXiv 2505.17560 v1 ("progressively" and "temporarily").
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+SHAPES = ("constant", "ramp_up", "ramp_down", "bump", "cosine", "curve")
+SCHEDULE_BY = ("sigma", "step")
+APPLY_TO = ("both", "cond", "uncond")
+
+Points = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A bypass over the denoising; the field names are the node's input names.
+
+    strength: the bypass at full height, -1..1. 0 never bypasses.
+    shape: one of `SHAPES`.
+    start_percent, end_percent: the window of the progress, 0..1, half-open.
+    schedule_by: `sigma` (progress in the model's noise schedule) or `step` (in this run).
+    points: for the shape `curve`, `(u, v)` pairs: at place u of the window v times strength.
+
+    Raises ValueError with one sentence for a value that cannot be used.
+    """
+
+    strength: float = 1.0
+    shape: str = "constant"
+    start_percent: float = 0.0
+    end_percent: float = 0.35
+    schedule_by: str = "sigma"
+    points: Points = ()
+
+    def __post_init__(self) -> None:
+        _require_between("strength", self.strength, -1.0, 1.0)
+        _require_between("start_percent", self.start_percent, 0.0, 1.0)
+        _require_between("end_percent", self.end_percent, 0.0, 1.0)
+        if self.start_percent >= self.end_percent:
+            raise ValueError(
+                f"start_percent ({self.start_percent:g}) must be smaller than end_percent "
+                f"({self.end_percent:g}): the bypass needs a window to be active in."
+            )
+        require_choice("shape", self.shape, SHAPES)
+        require_choice("schedule_by", self.schedule_by, SCHEDULE_BY)
+        _check_points(self.points)
+        if self.shape == "curve" and not self.points:
+            raise ValueError(
+                "The shape 'curve' needs points: write them as u:v pairs, for example "
+                "'0:1, 0.5:0.6, 1:0'."
+            )
+
+    def contains(self, progress: float) -> bool:
+        """True inside the half-open window; an end of 1 includes the very end."""
+        before_end = progress < self.end_percent or self.end_percent == 1.0
+        return self.start_percent <= progress and before_end
+
+    def lam(self, progress: float) -> float:
+        """The bypass at a progress of 0 (pure noise) to 1 (finished picture)."""
+        if self.strength == 0.0 or not self.contains(progress):
+            return 0.0
+        u = (progress - self.start_percent) / (self.end_percent - self.start_percent)
+        return self.strength * shape_value(self.shape, u, self.points)
+
+    @property
+    def is_off(self) -> bool:
+        """True if no progress at all gets a bypass."""
+        flat_curve = self.shape == "curve" and all(v == 0.0 for _, v in self.points)
+        return self.strength == 0.0 or flat_curve
+
+
+def shape_value(shape: str, u: float, points: Points = ()) -> float:
+    """The height of a shape at `u` in 0..1 of the window; 1 is full strength."""
+    if shape == "constant":
+        return 1.0
+    if shape == "ramp_up":
+        return u
+    if shape == "ramp_down":
+        return 1.0 - u
+    if shape == "bump":
+        return math.sin(math.pi * u)
+    if shape == "cosine":
+        return (1.0 + math.cos(math.pi * u)) / 2.0
+    return _interpolate(points, u)
+
+
+def parse_points(text: str) -> Points:
+    """The points written as `u:v, u:v`, for example `0:1, 0.5:0.6, 1:0`; empty text is none.
+
+    Raises ValueError that names the part which cannot be read.
+    """
+    points = []
+    for part in text.replace(";", ",").replace("\n", ",").split(","):
+        if not part.strip():
+            continue
+        u, colon, v = part.partition(":")
+        try:
+            if not colon:
+                raise ValueError
+            points.append((float(u), float(v)))
+        except ValueError:
+            raise ValueError(
+                f"Cannot read the point {part.strip()!r}: write points as u:v pairs, for "
+                "example '0:1, 0.5:0.6, 1:0'."
+            ) from None
+    _check_points(tuple(points))
+    return tuple(points)
+
+
+def parse_strengths(text: str) -> tuple[float, ...]:
+    """The strengths written as `0, 0.25, 0.5, 1`.
+
+    Raises ValueError that names the part which cannot be read.
+    """
+    strengths = []
+    for part in text.replace(";", ",").replace("\n", ",").split(","):
+        if not part.strip():
+            continue
+        try:
+            strength = float(part)
+        except ValueError:
+            raise ValueError(
+                f"Cannot read the strength {part.strip()!r}: write numbers from -1 to 1 with "
+                "commas between them, for example '0, 0.25, 0.5, 1'."
+            ) from None
+        _require_between("strength", strength, -1.0, 1.0)
+        strengths.append(strength)
+    if not strengths:
+        raise ValueError("strengths is empty: write at least one number, for example '0, 0.5, 1'.")
+    return tuple(strengths)
+
+
+def require_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Raise ValueError with one sentence unless `value` is one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; it must be one of: {', '.join(choices)}.")
+
+
+def _require_between(name: str, value: float, low: float, high: float) -> None:
+    if not (math.isfinite(value) and low <= value <= high):
+        raise ValueError(f"{name} is {value}; it must be a number from {low:g} to {high:g}.")
+
+
+def _check_points(points: Points) -> None:
+    for u, v in points:
+        _require_between("The place u of a point", u, 0.0, 1.0)
+        _require_between("The value v of a point", v, -1.0, 1.0)
+    places = [u for u, _ in points]
+    if places != sorted(places):
+        raise ValueError(
+            f"The points' places must go up from left to right, but are "
+            f"{', '.join(f'{u:g}' for u in places)}."
+        )
+
+
+def _interpolate(points: Points, u: float) -> float:
+    """Piecewise linear through the points, the ends held; at a jump the later point counts."""
+    after = bisect.bisect_right(points, u, key=lambda point: point[0])
+    if after == 0:
+        return points[0][1]
+    if after == len(points):
+        return points[-1][1]
+    (u0, v0), (u1, v1) = points[after - 1], points[after]
+    return v0 + (v1 - v0) * (u - u0) / (u1 - u0)

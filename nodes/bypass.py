@@ -1,0 +1,157 @@
+"""The nodes that bypass the mid-block: one strength, or several side by side."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..detour.schedule import parse_strengths
+from .host import patch_model
+from .schedule_inputs import (
+    apply_to_input,
+    curve_inputs,
+    points_input,
+    read_schedule,
+    schedule_by_input,
+    skip_compute_input,
+    strength_input,
+    window_inputs,
+)
+from .schema import CATEGORY, build
+
+ALIASES = ["variety", "diversity", "same face", "bias", "fairness", "mid-block", "bypass"]
+MODEL_TIP = "A U-Net model: SD 1.x, SD 2.x, SDXL or SVD. It is not changed; a copy is patched."
+
+
+class MidBlockBypass(io.ComfyNode):
+    """The main node: a MODEL in, the same model with a bypass out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return build(
+            io.Schema,
+            node_id="DetourMidBlockBypass",
+            display_name="Variety Dial (mid-block bypass)",
+            category=CATEGORY,
+            description=(
+                "Makes a model draw what it usually leaves out. During an early part of the "
+                "denoising the U-Net's mid-block is bypassed, so the most common answer loses "
+                "its grip; then the whole model cleans up. No training and no extra model "
+                "call; a full bypass saves a little time. Works with SD 1.x, SD 2.x, SDXL and "
+                "SVD; models without a mid-block (Flux, SD3, Z-Image, Cascade ...) are refused."
+            ),
+            inputs=[
+                io.Model.Input("model", tooltip=MODEL_TIP),
+                strength_input(),
+                *window_inputs(),
+                apply_to_input(),
+                schedule_by_input(),
+                skip_compute_input(),
+                points_input(),
+                *curve_inputs(),
+            ],
+            outputs=[
+                io.Model.Output(
+                    "patched",
+                    display_name="MODEL",
+                    tooltip="The model with the bypass: connect it to a sampler.",
+                )
+            ],
+            hidden=[io.Hidden.unique_id],
+            search_aliases=ALIASES,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model,
+        strength,
+        shape,
+        start_percent,
+        end_percent,
+        apply_to,
+        schedule_by,
+        skip_compute=True,
+        points="",
+        curve=None,
+    ) -> io.NodeOutput:
+        schedule = read_schedule(
+            strength, shape, start_percent, end_percent, schedule_by, points, curve
+        )
+        node_id = cls.hidden.unique_id
+        return io.NodeOutput(patch_model(model, schedule, apply_to, skip_compute, node_id))
+
+
+class BypassSweep(io.ComfyNode):
+    """One model in, a list of models with rising strength out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return build(
+            io.Schema,
+            node_id="DetourBypassSweep",
+            display_name="Variety Sweep",
+            category=CATEGORY,
+            description=(
+                "The same seeds at several strengths: everything after this node runs once "
+                "for each strength. Connect the models to a sampler and the pictures, with the "
+                "labels, to the Contact Sheet. Costs one whole run for each strength. Works "
+                "with SD 1.x, SD 2.x, SDXL and SVD."
+            ),
+            inputs=[
+                io.Model.Input("model", tooltip=MODEL_TIP),
+                io.String.Input(
+                    "strengths",
+                    default="0, 0.25, 0.5, 1",
+                    tooltip=(
+                        "The strengths to try, from -1 to 1, with commas between them. You "
+                        "should see: one column of pictures for each."
+                    ),
+                ),
+                *window_inputs(),
+                apply_to_input(),
+                schedule_by_input(),
+                skip_compute_input(),
+                points_input(),
+                *curve_inputs(),
+            ],
+            outputs=[
+                io.Model.Output(
+                    "models",
+                    display_name="models",
+                    is_output_list=True,
+                    tooltip="One patched model for each strength.",
+                ),
+                io.String.Output(
+                    "labels",
+                    display_name="labels",
+                    is_output_list=True,
+                    tooltip="The strengths as text, for the Contact Sheet.",
+                ),
+            ],
+            hidden=[io.Hidden.unique_id],
+            search_aliases=[*ALIASES, "compare", "xy plot", "grid"],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model,
+        strengths,
+        shape,
+        start_percent,
+        end_percent,
+        apply_to,
+        schedule_by,
+        skip_compute=True,
+        points="",
+        curve=None,
+    ) -> io.NodeOutput:
+        models, labels = [], []
+        for strength in parse_strengths(strengths):
+            schedule = read_schedule(
+                strength, shape, start_percent, end_percent, schedule_by, points, curve
+            )
+            node_id = cls.hidden.unique_id
+            models.append(patch_model(model, schedule, apply_to, skip_compute, node_id))
+            labels.append(f"strength {strength:g}")
+        return io.NodeOutput(models, labels)

@@ -1,0 +1,67 @@
+"""The node that lays pictures out in rows and columns."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..detour.report.canvas import to_images
+from ..detour.report.contact_sheet import arrange, draw_sheet
+from .schema import CATEGORY, build
+
+
+class ContactSheet(io.ComfyNode):
+    """Image batches and labels in, one picture out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return build(
+            io.Schema,
+            node_id="DetourContactSheet",
+            display_name="Contact Sheet",
+            category=CATEGORY,
+            description=(
+                "Lays pictures out for comparison: one column for each strength of a Variety "
+                "Sweep, one row for each seed. A single batch is laid out as a grid. Needs "
+                "pictures of one size; costs almost nothing."
+            ),
+            inputs=[
+                io.Image.Input(
+                    "images",
+                    tooltip=(
+                        "The pictures: the list that comes out of a sweep, or one batch. You "
+                        "should see: one column for each item of the list."
+                    ),
+                ),
+                io.String.Input(
+                    "labels",
+                    optional=True,
+                    force_input=True,
+                    tooltip=(
+                        "The sweep's labels. You should see: each column headed by its strength."
+                    ),
+                ),
+                io.Int.Input(
+                    "columns",
+                    default=0,
+                    min=0,
+                    max=64,
+                    optional=True,
+                    tooltip=(
+                        "For a single batch: pictures in a row, 0 = about square. You should "
+                        "see: no effect on a sweep, which has a column for each strength."
+                    ),
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "sheet", display_name="sheet", tooltip="The whole sheet as one picture."
+                )
+            ],
+            is_input_list=True,
+            search_aliases=["grid", "compare", "xy plot", "seeds", "same face"],
+        )
+
+    @classmethod
+    def execute(cls, images, labels=(), columns=(0,)) -> io.NodeOutput:
+        sheet = arrange(images, list(labels or ()), columns[0] if columns else 0)
+        return io.NodeOutput(to_images(draw_sheet(sheet)))
