@@ -1,0 +1,342 @@
+"""The bypass in real diffusers: U-Nets, pipelines and schedulers, random weights."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DDPMPipeline,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    KDPM2DiscreteScheduler,
+    PNDMScheduler,
+    UNet2DConditionModel,
+    UNet2DModel,
+    UniPCMultistepScheduler,
+)
+
+from detour.diffusers import mid_block_bypass
+from detour.progress import SigmaTable, stable_diffusion_sigmas
+from detour.schedule import Schedule
+
+SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+WHOLE = {"start_percent": 0.0, "end_percent": 1.0}
+CHANNELS = {"block_out_channels": (8, 16), "norm_num_groups": 4, "layers_per_block": 1}
+
+
+def seeded(make):
+    """A model of `make()` with random weights that are the same at each call."""
+    torch.manual_seed(0)
+    return make().eval()
+
+
+def plain_unet():
+    return seeded(
+        lambda: UNet2DModel(
+            sample_size=8,
+            in_channels=4,
+            out_channels=4,
+            down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+            up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+            attention_head_dim=4,
+            **CHANNELS,
+        )
+    )
+
+
+def sd_unet():
+    return seeded(
+        lambda: UNet2DConditionModel(
+            sample_size=8,
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+            cross_attention_dim=8,
+            attention_head_dim=2,
+            **CHANNELS,
+        )
+    )
+
+
+def sdxl_unet():
+    return seeded(
+        lambda: UNet2DConditionModel(
+            sample_size=8,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            transformer_layers_per_block=(1, 2),
+            cross_attention_dim=8,
+            attention_head_dim=(2, 4),
+            use_linear_projection=True,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=4,
+            projection_class_embeddings_input_dim=32,
+            **CHANNELS,
+        )
+    )
+
+
+def call(unet, rows=2, timestep=500):
+    """One call with fixed inputs."""
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(rows, 4, 8, 8, generator=generator)
+    if isinstance(unet, UNet2DModel):
+        return unet(x, timestep).sample
+    words = torch.randn(rows, 3, 8, generator=generator)
+    extra = {"text_embeds": torch.randn(rows, 8, generator=generator), "time_ids": torch.ones(rows, 6)}
+    with torch.no_grad():
+        return unet(x, timestep, words, added_cond_kwargs=extra).sample
+
+
+@pytest.fixture(params=[plain_unet, sd_unet, sdxl_unet])
+def unet(request):
+    return request.param()
+
+
+def literal(unet, lam, **inputs):
+    """The definition, with the mid-block's forward written over by hand."""
+    forward = unet.mid_block.forward
+
+    def blended(h, *args, **kwargs):
+        return torch.lerp(forward(h, *args, **kwargs), h, lam)
+
+    unet.mid_block.forward = blended
+    try:
+        return call(unet, **inputs)
+    finally:
+        del unet.mid_block.forward
+
+
+@pytest.mark.parametrize("lam", [0.37, 1.0, -0.5])
+@torch.no_grad()
+def test_a_call_equals_the_literal_formula(unet, lam):
+    expected, plain = literal(unet, lam), call(unet)
+    with mid_block_bypass(unet, Schedule(lam, **WHOLE)) as coverage:
+        found = call(unet)
+    assert torch.equal(found, expected)
+    assert not torch.equal(found, plain)
+    assert (coverage.calls, coverage.bypassed) == (1, 1)
+
+
+@torch.no_grad()
+def test_strength_zero_and_a_missed_window_are_bit_identical(unet, caplog):
+    plain = call(unet)
+    with mid_block_bypass(unet, Schedule(0.0, **WHOLE)) as coverage:
+        assert torch.equal(call(unet), plain)
+    assert (coverage.calls, coverage.bypassed) == (1, 0)
+    with caplog.at_level(logging.WARNING), mid_block_bypass(unet, Schedule(1.0)):
+        assert torch.equal(call(unet, timestep=100), plain if False else call_plain(unet, 100))
+    assert "was never reached" in caplog.text
+
+
+def call_plain(unet, timestep):
+    """A call of an equal, never patched model."""
+    fresh = type(unet).from_config(unet.config).eval()
+    fresh.load_state_dict(unet.state_dict())
+    return call(fresh, timestep=timestep)
+
+
+@torch.no_grad()
+def test_lam_one_runs_no_module_of_the_mid_block(unet):
+    runs = []
+    for module in unet.mid_block.modules():
+        module.register_forward_hook(lambda *_: runs.append(1))
+    with mid_block_bypass(unet, Schedule(1.0, **WHOLE)):
+        call(unet)
+    assert runs == []
+    call(unet)
+    assert runs
+
+
+@torch.no_grad()
+def test_the_mid_block_comes_back_after_errors(unet):
+    plain, block = call(unet), unet.mid_block
+    for error in (RuntimeError, torch.OutOfMemoryError, KeyboardInterrupt):
+
+        def fail(*_, error=error):
+            raise error("in the middle")
+
+        handle = next(iter(block.children())).register_forward_pre_hook(fail)
+        with pytest.raises(error), mid_block_bypass(unet, Schedule(0.5, **WHOLE)):
+            call(unet)
+        handle.remove()
+        assert unet.mid_block is block
+        assert not unet._forward_pre_hooks and not unet._forward_hooks
+        assert torch.equal(call(unet), plain)
+
+
+class Pipeline:
+    """As much of a Stable Diffusion pipeline as the bypass reads: its loop, guidance, batch
+    order [uncond, cond] and the places of unet and scheduler are those of diffusers'."""
+
+    def __init__(self, unet, scheduler, guidance=3.0):
+        self.unet, self.scheduler, self.guidance = unet, scheduler, guidance
+        self.seen = []
+
+    @property
+    def do_classifier_free_guidance(self):
+        return self.guidance > 1
+
+    def __call__(self, steps, strength=1.0):
+        self.scheduler.set_timesteps(steps)
+        begin = steps - min(int(steps * strength), steps)
+        begin *= self.scheduler.order
+        if hasattr(self.scheduler, "set_begin_index"):
+            self.scheduler.set_begin_index(begin)
+        x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(2))
+        for timestep in self.scheduler.timesteps[begin:]:
+            rows = torch.cat([x, x]) if self.do_classifier_free_guidance else x
+            rows = self.scheduler.scale_model_input(rows, timestep)
+            words = torch.ones(len(rows), 3, 8)
+            words[: len(rows) // 2] = -1
+            out = self.unet(rows, timestep, encoder_hidden_states=words).sample
+            if self.do_classifier_free_guidance:
+                uncond, cond = out.chunk(2)
+                out = uncond + self.guidance * (cond - uncond)
+            x = self.scheduler.step(out, timestep, x).prev_sample
+        return x
+
+
+SCHEDULERS = {
+    "ddim": lambda: DDIMScheduler(**SD),
+    "ddpm": lambda: DDPMScheduler(**SD),
+    "pndm": lambda: PNDMScheduler(**SD, skip_prk_steps=True),
+    "euler": lambda: EulerDiscreteScheduler(**SD),
+    "euler_a": lambda: EulerAncestralDiscreteScheduler(**SD),
+    "heun": lambda: HeunDiscreteScheduler(**SD),
+    "dpm2": lambda: KDPM2DiscreteScheduler(**SD),
+    "dpmpp_2m_karras": lambda: DPMSolverMultistepScheduler(**SD, use_karras_sigmas=True),
+    "unipc": lambda: UniPCMultistepScheduler(**SD),
+}
+
+
+def sigma_of_calls(pipe, run):
+    """The sigma of every U-Net call of a run, read beside the bypass."""
+    sigmas = []
+    table = SigmaTable(stable_diffusion_sigmas())
+
+    def note(_unet, args, _kwargs):
+        sigmas.append(table.sigma(1 - float(args[1]) / 999))
+
+    handle = pipe.unet.register_forward_pre_hook(note, with_kwargs=True)
+    run()
+    handle.remove()
+    return sigmas
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+@torch.no_grad()
+def test_by_sigma_the_calls_inside_the_window_are_bypassed(name):
+    pipe = Pipeline(sd_unet(), SCHEDULERS[name]())
+    table = SigmaTable(stable_diffusion_sigmas())
+    places = [table.progress(sigma) for sigma in sigma_of_calls(pipe, lambda: pipe(10))]
+    near = [place for place in places if abs(place - 0.4) < 0.002]
+    assert not near, "choose another window edge: timesteps may be rounded"
+    with mid_block_bypass(pipe, Schedule(1.0, end_percent=0.4)) as coverage:
+        pipe(10)
+    assert coverage.calls == len(places)
+    assert coverage.bypassed == sum(place < 0.4 for place in places)
+    assert coverage.bypassed > 0
+
+
+@pytest.mark.parametrize("name", ["ddim", "pndm", "euler", "heun", "dpmpp_2m_karras", "unipc"])
+@pytest.mark.parametrize("strength", [1.0, 0.5, 0.3])
+@torch.no_grad()
+def test_by_step_the_window_lies_over_this_run_also_in_image_to_image(name, strength):
+    pipe = Pipeline(sd_unet(), SCHEDULERS[name]())
+    schedule = Schedule(1.0, end_percent=0.5, schedule_by="step")
+    with mid_block_bypass(pipe, schedule) as coverage:
+        pipe(20, strength)
+    assert coverage.lowest == 0.0
+    assert 0.35 * coverage.calls <= coverage.bypassed <= 0.65 * coverage.calls
+
+
+@torch.no_grad()
+def test_two_runs_in_one_with_start_anew():
+    pipe = Pipeline(sd_unet(), DDIMScheduler(**SD))
+    schedule = Schedule(1.0, end_percent=0.5, schedule_by="step")
+    with mid_block_bypass(pipe, schedule) as coverage:
+        pipe(10)
+        once = coverage.bypassed
+        pipe(10)
+    assert coverage.bypassed == 2 * once == 10
+
+
+@torch.no_grad()
+def test_image_to_image_by_sigma_says_that_the_window_was_missed(caplog):
+    pipe = Pipeline(sd_unet(), EulerDiscreteScheduler(**SD))
+    plain = pipe(10, 0.3)
+    with caplog.at_level(logging.WARNING), mid_block_bypass(pipe, Schedule(1.0)):
+        assert torch.equal(pipe(10, 0.3), plain)
+    assert "use schedule_by = step" in caplog.text
+
+
+@torch.no_grad()
+def test_cond_and_uncond_rows_of_a_pipeline():
+    unet = sd_unet()
+    pipe = Pipeline(unet, DDIMScheduler(**SD))
+    outputs = {}
+    x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(2)).repeat(2, 1, 1, 1)
+    words = torch.ones(2, 3, 8)
+    plain = unet(x, 500, words).sample
+    for apply_to in ("both", "cond", "uncond"):
+        with mid_block_bypass(pipe, Schedule(0.6, **WHOLE), apply_to=apply_to):
+            outputs[apply_to] = unet(x, 500, words).sample
+    assert torch.equal(outputs["cond"][0], plain[0])
+    assert torch.equal(outputs["cond"][1], outputs["both"][1])
+    assert torch.equal(outputs["uncond"][1], plain[1])
+    assert torch.equal(outputs["uncond"][0], outputs["both"][0])
+    pipe.guidance = 1.0
+    with mid_block_bypass(pipe, Schedule(0.6, **WHOLE), apply_to="cond"):
+        assert torch.equal(unet(x, 500, words).sample, outputs["both"])
+
+
+@torch.no_grad()
+def test_a_real_pipeline_runs_and_is_restored():
+    pipe = DDPMPipeline(plain_unet(), DDPMScheduler(num_train_timesteps=1000))
+    pipe.set_progress_bar_config(disable=True)
+
+    def run():
+        noise = torch.Generator().manual_seed(3)
+        return pipe(generator=noise, num_inference_steps=4, output_type="np").images
+
+    pipe.unet.config.out_channels, plain = 4, run()
+    with mid_block_bypass(pipe, Schedule(1.0, **WHOLE)) as coverage:
+        changed = run()
+    assert (coverage.calls, coverage.bypassed) == (4, 4)
+    assert not np.array_equal(changed, plain)
+    assert np.array_equal(run(), plain)
+
+
+@torch.no_grad()
+def test_continuous_timesteps_are_read_as_quarter_log_sigma():
+    scheduler = EulerDiscreteScheduler(
+        **SD, timestep_type="continuous", sigma_min=0.002, sigma_max=700.0, use_karras_sigmas=True
+    )
+    pipe = Pipeline(sd_unet(), scheduler)
+    with mid_block_bypass(pipe, Schedule(1.0, end_percent=0.5)) as coverage:
+        pipe(9)
+    middle = (0.002 * 700) ** 0.5
+    expected = sum(float(sigma) > middle for sigma in scheduler.sigmas[:-1])
+    assert coverage.bypassed == expected > 0
+
+
+def test_what_cannot_be_told_is_refused():
+    unet = sd_unet()
+    with pytest.raises(ValueError, match="does not tell which rows"), mid_block_bypass(
+        unet, Schedule(), apply_to="cond"
+    ):
+        pass
+    with pytest.raises(ValueError, match="pass scheduler"), mid_block_bypass(
+        unet, Schedule(schedule_by="step")
+    ):
+        pass
+    unet.mid_block = None
+    with pytest.raises(ValueError, match="This model has no mid-block"), mid_block_bypass(
+        unet, Schedule()
+    ):
+        pass

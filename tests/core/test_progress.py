@@ -1,0 +1,63 @@
+"""Progress by sigma and by step."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detour.progress import SigmaTable, StepTable, stable_diffusion_sigmas
+
+
+def test_progress_by_sigma_follows_the_golden_table(golden):
+    sigmas = stable_diffusion_sigmas()
+    known = golden["sd_sigmas"]
+    assert (sigmas[0], sigmas[500], sigmas[-1]) == pytest.approx(tuple(known.values()))
+    table = SigmaTable(sigmas)
+    for sigma, expected in golden["by_sigma"]:
+        assert table.progress(sigma) == pytest.approx(expected, abs=1e-9), sigma
+
+
+def test_progress_by_step_follows_the_golden_table(golden):
+    table = StepTable(tuple(golden["run"]))
+    for sigma, expected in golden["by_step"]:
+        assert table.progress(sigma) == pytest.approx(expected, abs=1e-9), sigma
+
+
+@given(st.floats(0, 1))
+def test_sigma_and_progress_are_inverse(progress):
+    table = SigmaTable(stable_diffusion_sigmas())
+    assert table.progress(table.sigma(progress)) == pytest.approx(progress, abs=1e-9)
+
+
+@given(st.floats(1e-4, 100), st.floats(1e-4, 100))
+def test_less_noise_is_more_progress(one, other):
+    low, high = sorted((one, other))
+    for table in (
+        SigmaTable(stable_diffusion_sigmas()),
+        StepTable((14.6, 8.0, 2.0, 0.4, 0.0)),
+    ):
+        assert table.progress(low) >= table.progress(high)
+
+
+def test_every_step_of_a_run_has_its_own_place():
+    sigmas = (14.6, 8.0, 2.0, 0.4, 0.0)
+    table = StepTable(sigmas)
+    assert [table.progress(sigma) for sigma in sigmas] == [0.0, 0.25, 0.5, 0.75, 1.0]
+
+
+def test_a_run_that_adds_noise_goes_forward_too():
+    table = StepTable((0.0, 0.4, 2.0, 8.0, 14.6))
+    assert [table.progress(s) for s in table.sigmas] == [0.0, 0.25, 0.5, 0.75, 1.0]
+
+
+@pytest.mark.parametrize("sigmas", [(), (1.0,), (2.0, 1.0), (0.0, 1.0), (1.0, 1.0)])
+def test_unusable_model_tables_are_refused(sigmas):
+    with pytest.raises(ValueError, match="sigma table cannot be used"):
+        SigmaTable(sigmas)
+
+
+@pytest.mark.parametrize("sigmas", [(), (1.0,), (1.0, math.nan), (1.0, -1.0)])
+def test_unusable_runs_are_refused(sigmas):
+    with pytest.raises(ValueError, match="schedule_by = sigma"):
+        StepTable(sigmas)

@@ -1,0 +1,126 @@
+"""The schedule: its golden table, its window's edges, and what it refuses."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detour.coverage import Coverage
+from detour.schedule import SHAPES, Schedule, parse_points, parse_strengths
+
+
+def test_every_shape_and_window_follows_the_golden_table(golden):
+    for case in golden["schedules"]:
+        schedule = Schedule(
+            case["strength"],
+            case["shape"],
+            case["start_percent"],
+            case["end_percent"],
+            points=tuple(tuple(point) for point in case["points"]),
+        )
+        for place, expected in zip(golden["places"], case["lam"], strict=True):
+            assert schedule.lam(place) == pytest.approx(expected, abs=1e-12), (case, place)
+
+
+def test_the_window_is_half_open():
+    schedule = Schedule(0.7, "constant", 0.2, 0.6)
+    assert schedule.lam(math.nextafter(0.2, 0)) == 0.0
+    assert schedule.lam(0.2) == 0.7
+    assert schedule.lam(math.nextafter(0.6, 0)) == 0.7
+    assert schedule.lam(0.6) == 0.0
+
+
+def test_an_end_of_one_includes_the_last_call():
+    assert Schedule(0.7, "constant", 0.5, 1.0).lam(1.0) == 0.7
+    assert Schedule(1.0, "ramp_up", 0.0, 1.0).lam(1.0) == 1.0
+
+
+@given(
+    st.sampled_from([shape for shape in SHAPES if shape != "curve"]),
+    st.floats(-1, 1),
+    st.floats(0, 1),
+)
+def test_lam_never_leaves_the_strength(shape, strength, progress):
+    lam = Schedule(strength, shape, 0.0, 1.0).lam(progress)
+    assert abs(lam) <= abs(strength) + 1e-12
+    assert lam * strength >= -1e-12
+
+
+def test_strength_zero_is_off_everywhere():
+    schedule = Schedule(0.0, "constant", 0.0, 1.0)
+    assert schedule.is_off
+    assert all(schedule.lam(index / 50) == 0.0 for index in range(51))
+    assert Schedule(1.0, "curve", points=((0.0, 0.0), (1.0, 0.0))).is_off
+    assert not Schedule(-0.1).is_off
+
+
+def test_a_jump_in_the_curve_takes_the_later_point():
+    points = parse_points("0:1, 0.5:1; 0.5:0\n1:0")
+    schedule = Schedule(1.0, "curve", 0.0, 1.0, points=points)
+    assert schedule.lam(math.nextafter(0.5, 0)) == 1.0
+    assert schedule.lam(0.5) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"strength": math.nan}, "strength is nan"),
+        ({"strength": math.inf}, "strength is inf"),
+        ({"strength": 1.5}, "from -1 to 1"),
+        ({"start_percent": 0.5, "end_percent": 0.5}, "must be smaller than end_percent"),
+        ({"end_percent": 1.2}, "end_percent is 1.2"),
+        ({"shape": "zigzag"}, "constant, ramp_up"),
+        ({"schedule_by": "time"}, "sigma, step"),
+        ({"shape": "curve"}, "needs points"),
+        ({"points": ((0.5, 1.0), (0.2, 1.0))}, "go up"),
+        ({"points": ((0.5, math.nan),)}, "value v of a point is nan"),
+    ],
+)
+def test_bad_values_get_a_sentence(fields, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        Schedule(**fields)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["0:1, oops", "0:1, 0.5", ":", "0:1:2", "0:one"])
+def test_unreadable_points_are_named(text):
+    with pytest.raises(ValueError, match="u:v pairs"):
+        parse_points(text)
+
+
+def test_strengths_are_read_and_refused_by_name():
+    assert parse_strengths("0, 0.25;0.5\n-1") == (0.0, 0.25, 0.5, -1.0)
+    with pytest.raises(ValueError, match="'strong'"):
+        parse_strengths("0, strong")
+    with pytest.raises(ValueError, match="is empty"):
+        parse_strengths(" , ")
+    with pytest.raises(ValueError, match="strength is 2"):
+        parse_strengths("2")
+
+
+def test_a_run_that_misses_the_window_is_told_once_and_in_full():
+    schedule = Schedule(1.0, "constant", 0.0, 0.35)
+    coverage = Coverage(schedule)
+    for place in (0.51, 0.8, 1.0):
+        coverage.record([place, place], [schedule.lam(place)] * 2)
+    assert coverage.summary() == (
+        "This run covered progress 0.51 to 1, the window 0 to 0.35 was never reached; "
+        "use schedule_by = step."
+    )
+
+
+def test_a_run_that_reaches_the_window_tells_what_was_bypassed():
+    schedule = Schedule(1.0, "ramp_up", 0.0, 0.35)
+    coverage = Coverage(schedule)
+    for place in (0.0, 0.2, 0.4):
+        coverage.record([place], [schedule.lam(place)])
+    assert coverage.missed_window() is None
+    assert coverage.summary() == "strength 1: bypassed 1 of 3 model calls"
+
+
+def test_a_run_whose_only_call_in_the_window_has_no_bypass_did_reach_it():
+    schedule = Schedule(1.0, "ramp_up", 0.0, 0.35)
+    coverage = Coverage(schedule)
+    coverage.record([0.0], [schedule.lam(0.0)])
+    assert coverage.missed_window() is None

@@ -1,0 +1,149 @@
+"""dev.py: every failure is one sentence and exit status 1; counts are counted right."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools import checks, commands
+from tools.failure import Failure
+from tools.junit import count_outcomes, summary_line
+
+ROOT = Path(__file__).resolve().parents[2]
+JUNIT = """<?xml version="1.0"?><testsuites><testsuite>
+<testcase classname="tests.core.test_a" name="one"/>
+<testcase classname="tests.core.test_a.TestB" name="two"><failure message="x"/></testcase>
+<testcase classname="tests.tools.test_c" name="three"><skipped message="x"/></testcase>
+<testcase classname="tests.tools.test_c" name="four"><failure/><error/></testcase>
+<testcase classname="" name="tests.comfyui.test_d"><error message="not collected"/></testcase>
+<testcase classname="tests.test_top" name="five"/>
+</testsuite></testsuites>"""
+
+
+def dev(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run dev.py from another folder, as people do."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "dev.py"), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT / "tests",
+        env={**os.environ, **environment},
+        timeout=60,
+    )
+
+
+def assert_one_sentence(result: subprocess.CompletedProcess[str]) -> None:
+    assert result.returncode == 1
+    assert result.stdout.splitlines()[-1].startswith("Error: ")
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_help_names_every_command() -> None:
+    result = dev("--help")
+    assert result.returncode == 0
+    assert all(f"\n  {name} " in result.stdout for name in commands.COMMANDS)
+    assert dev().returncode == 1
+
+
+def test_an_unknown_command() -> None:
+    assert_one_sentence(dev("dmeo"))
+
+
+@pytest.mark.parametrize("command", ["demo", "serve", "test", "train"])
+def test_a_wrong_comfyui_path(tmp_path: Path, command: str) -> None:
+    cache = str(tmp_path / "cache")
+    result = dev(command, COMFYUI_PATH=str(tmp_path), DETOUR_CACHE=cache)
+    assert_one_sentence(result)
+
+
+def test_a_taken_port() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        result = dev("serve", "--port", port)
+    assert_one_sentence(result)
+    assert f"Port {port} is taken" in result.stdout
+
+
+def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert_one_sentence(dev("lint", DETOUR_CACHE=str(tmp_path / "file" / "x")))
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (Failure("No network.", "the log"), "the log\nError: No network.\n"),
+        (KeyboardInterrupt(), "Stopped.\n"),
+        (PermissionError(13, "x", "a.txt"), "Error: Permission denied (a.txt).\n"),
+    ],
+)
+def test_no_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    text: str,
+) -> None:
+    def fail(_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(commands.signal, "signal", lambda *_: None)
+    monkeypatch.setitem(commands.COMMANDS, "lint", fail)
+    assert commands.main(["lint"]) == 1
+    assert capsys.readouterr().out == text
+
+
+def test_a_module_that_is_not_there() -> None:
+    with pytest.raises(Failure, match=r"This checkout has no tools/nothing\.py"):
+        commands.run_module("tools.nothing", [])
+
+
+def test_files_are_named_from_where_the_user_is(tmp_path: Path) -> None:
+    given = ["--quick", "--json", "a.json", "--output=out", "--json", "--full"]
+    assert commands.absolute_paths(given, tmp_path) == [
+        "--quick",
+        "--json",
+        str(tmp_path / "a.json"),
+        f"--output={tmp_path / 'out'}",
+        "--json",
+        "--full",
+    ]
+
+
+def test_an_old_python_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    import dev as entry
+
+    monkeypatch.setattr(entry.sys, "version_info", (3, 8, 1))
+    assert entry.main() == 1
+    assert capsys.readouterr().out.startswith("Error: this needs Python 3.10 or newer")
+
+
+def test_counts_by_folder(tmp_path: Path) -> None:
+    file = tmp_path / "junit.xml"
+    file.write_text(JUNIT)
+    counts = count_outcomes(file)
+    assert summary_line(counts) == "2 passed, 3 failed, 1 skipped"
+    assert counts["parts"] == {
+        "comfyui": {"passed": 0, "failed": 1, "skipped": 0},
+        "core": {"passed": 1, "failed": 1, "skipped": 0},
+        "other": {"passed": 1, "failed": 0, "skipped": 0},
+        "tools": {"passed": 0, "failed": 1, "skipped": 1},
+    }
+
+
+def test_pytest_gets_what_follows_the_dashes() -> None:
+    options, extra = checks.test_options(["-k", "a", "--", "-x", "--json"])
+    assert (options.k, options.json, extra) == ("a", None, ["-x", "--json"])
+    python, junit = Path("python"), Path("junit.xml")
+    assert checks.pytest_command(python, junit, "a", extra)[-1] == "tests"
+    named = checks.pytest_command(python, junit, None, ["tests/tools/test_host.py::test_x"])
+    assert named[-1] == "tests/tools/test_host.py::test_x"

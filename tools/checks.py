@@ -1,0 +1,115 @@
+"""`dev.py lint` and `dev.py test`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from pathlib import Path
+
+from .cache import write_whole
+from .environment import prepare
+from .failure import Failure, say
+from .host import prepare_all
+from .junit import count_outcomes, summary_line
+from .pip import clean_environment
+
+ROOT = Path(__file__).resolve().parent.parent
+NO_TESTS = 5
+"""pytest's exit status when it found nothing to run."""
+
+
+def lint(python: Path) -> bool:
+    """Run ruff and pyright; print what they say; True when both are content."""
+    steps = {
+        "ruff check": ["ruff", "check", "."],
+        "ruff format": ["ruff", "format", "--check", "."],
+        "pyright": ["pyright", "--pythonpath", str(python), "detour"],
+    }
+    environment = clean_environment()
+    # Node.js comes from the environment, never from this machine or a download.
+    environment.update(PYRIGHT_PYTHON_GLOBAL_NODE="0", PYRIGHT_PYTHON_IGNORE_WARNINGS="1")
+    good = True
+    for name, arguments in steps.items():
+        say(f"Lint: {name}")
+        result = subprocess.run([str(python), "-m", *arguments], cwd=ROOT, env=environment)
+        if result.returncode:
+            say(f"Lint: {name} found something (see above)")
+            good = False
+    return good
+
+
+def lint_command(_: Sequence[str]) -> int:
+    """`dev.py lint`: the exit status."""
+    good = lint(prepare(dev=True))
+    say("Lint: all good" if good else "Lint: failed")
+    return 0 if good else 1
+
+
+def test_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Our own options, and what follows `--` for pytest."""
+    own, extra = list(arguments), []
+    if "--" in own:
+        cut = own.index("--")
+        own, extra = own[:cut], own[cut + 1 :]
+    parser = argparse.ArgumentParser(
+        prog="dev.py test", description="Lint, then all tests, against a real ComfyUI."
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the counts there")
+    parser.add_argument("-k", metavar="EXPR", help="only tests whose names match, as in pytest")
+    parser.add_argument("--no-lint", action="store_true", help="leave ruff and pyright out")
+    parser.epilog = "What follows -- goes to pytest: dev.py test -- tests/core -x"
+    return parser.parse_args(own), extra
+
+
+def pytest_command(python: Path, junit: Path, expression: str | None, extra: list[str]) -> list:
+    """The pytest call; tests/ unless `extra` names files or folders of its own."""
+    command = [str(python), "-m", "pytest", "--import-mode=importlib", "-q"]
+    # Without this the extension's own __init__.py would be collected as a test package.
+    command += [f"--confcutdir={ROOT / 'tests'}", f"--rootdir={ROOT}", f"--junitxml={junit}"]
+    command += ["-o", "junit_family=xunit2"]
+    if expression:
+        command += ["-k", expression]
+    named = any((ROOT / word.split("::")[0]).exists() for word in extra if word[:1] != "-")
+    return command + extra + ([] if named else ["tests"])
+
+
+def test_command(arguments: Sequence[str]) -> int:
+    """`dev.py test`: lint, pytest, the counts; the exit status."""
+    options, extra = test_options(arguments)
+    python, host = prepare_all(dev=True)
+    lint_good = options.no_lint or lint(python)
+    environment = clean_environment()
+    environment["COMFYUI_PATH"] = str(host)
+    with tempfile.TemporaryDirectory(prefix="detour-test-") as folder:
+        junit = Path(folder) / "junit.xml"
+        say("Tests: pytest")
+        command = pytest_command(python, junit, options.k, extra)
+        status = subprocess.run(command, cwd=ROOT, env=environment).returncode
+        try:
+            counts = count_outcomes(junit)
+        except (OSError, ElementTree.ParseError) as error:
+            raise Failure(f"pytest wrote no result (exit status {status}).") from error
+    if options.json:
+        write_json(options.json, counts)
+    if status == NO_TESTS:
+        say("Tests: nothing to run was found")
+    if not lint_good:
+        say("Lint: failed (see above)")
+    for part, outcome in counts["parts"].items():
+        say(f"  {part}: {summary_line(outcome)}")
+    say(summary_line(counts))
+    return 1 if status or not lint_good else 0
+
+
+def write_json(path: Path, data: object) -> None:
+    """Write figures for machines; a `Failure` when the file cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(data, indent=2) + os.linesep)
+    except OSError as error:
+        raise Failure(f"{path} cannot be written ({error.strerror or error}).") from error

