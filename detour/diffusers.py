@@ -171,8 +171,10 @@ class _Clock:
 
 
 def _is_continuous(scheduler: Any) -> bool:
+    """True if the timesteps are log(sigma) / 4, as SVD's Euler scheduler has them."""
     config = getattr(scheduler, "config", {})
-    return config.get("timestep_type") == "continuous"
+    by_v = config.get("prediction_type") == "v_prediction"
+    return by_v and config.get("timestep_type") == "continuous"
 
 
 def _training_sigmas(scheduler: Any) -> Sequence[float]:

@@ -13,7 +13,7 @@ Hosts that call the block reach `forward`; hosts that loop over its layers reach
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -104,7 +104,7 @@ class BypassedMidBlock(nn.Module):
         placeholder: Callable[[nn.Module], nn.Module | None] | None,
     ) -> list[nn.Module]:
         # Built here and not in __iter__: that runs inside a compiled region.
-        if not isinstance(inner, nn.Sequential):
+        if not isinstance(inner, Iterable):
             return []
         if self.skips:
             stand_ins = [placeholder(layer) for layer in inner] if placeholder else []

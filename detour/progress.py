@@ -38,9 +38,9 @@ class SigmaTable:
         """The progress 0..1 at a sigma; a sigma of 0 is 1."""
         if sigma <= self.sigmas[0]:
             return 1.0
-        if sigma >= self.sigmas[-1]:
-            return 0.0
         log = math.log(sigma)
+        if log >= self._logs[-1]:
+            return 0.0
         after = bisect.bisect_right(self._logs, log)
         low, high = self._logs[after - 1], self._logs[after]
         index = after - 1 + (log - low) / (high - low)

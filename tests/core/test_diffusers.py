@@ -129,7 +129,7 @@ def test_strength_zero_and_a_missed_window_are_bit_identical(unet, caplog):
         assert torch.equal(call(unet), plain)
     assert (coverage.calls, coverage.bypassed) == (1, 0)
     with caplog.at_level(logging.WARNING), mid_block_bypass(unet, Schedule(1.0)):
-        assert torch.equal(call(unet, timestep=100), plain if False else call_plain(unet, 100))
+        assert torch.equal(call(unet, timestep=100), call_plain(unet, 100))
     assert "was never reached" in caplog.text
 
 
@@ -160,7 +160,7 @@ def test_the_mid_block_comes_back_after_errors(unet):
         def fail(*_, error=error):
             raise error("in the middle")
 
-        handle = next(iter(block.children())).register_forward_pre_hook(fail)
+        handle = block.resnets[0].register_forward_pre_hook(fail)
         with pytest.raises(error), mid_block_bypass(unet, Schedule(0.5, **WHOLE)):
             call(unet)
         handle.remove()
@@ -175,7 +175,6 @@ class Pipeline:
 
     def __init__(self, unet, scheduler, guidance=3.0):
         self.unet, self.scheduler, self.guidance = unet, scheduler, guidance
-        self.seen = []
 
     @property
     def do_classifier_free_guidance(self):
@@ -234,12 +233,12 @@ def test_by_sigma_the_calls_inside_the_window_are_bypassed(name):
     pipe = Pipeline(sd_unet(), SCHEDULERS[name]())
     table = SigmaTable(stable_diffusion_sigmas())
     places = [table.progress(sigma) for sigma in sigma_of_calls(pipe, lambda: pipe(10))]
-    near = [place for place in places if abs(place - 0.4) < 0.002]
+    near = [place for place in places if abs(place - 0.45) < 0.002]
     assert not near, "choose another window edge: timesteps may be rounded"
-    with mid_block_bypass(pipe, Schedule(1.0, end_percent=0.4)) as coverage:
+    with mid_block_bypass(pipe, Schedule(1.0, end_percent=0.45)) as coverage:
         pipe(10)
     assert coverage.calls == len(places)
-    assert coverage.bypassed == sum(place < 0.4 for place in places)
+    assert coverage.bypassed == sum(place < 0.45 for place in places)
     assert coverage.bypassed > 0
 
 
@@ -315,7 +314,12 @@ def test_a_real_pipeline_runs_and_is_restored():
 @torch.no_grad()
 def test_continuous_timesteps_are_read_as_quarter_log_sigma():
     scheduler = EulerDiscreteScheduler(
-        **SD, timestep_type="continuous", sigma_min=0.002, sigma_max=700.0, use_karras_sigmas=True
+        **SD,
+        prediction_type="v_prediction",
+        timestep_type="continuous",
+        sigma_min=0.002,
+        sigma_max=700.0,
+        use_karras_sigmas=True,
     )
     pipe = Pipeline(sd_unet(), scheduler)
     with mid_block_bypass(pipe, Schedule(1.0, end_percent=0.5)) as coverage:

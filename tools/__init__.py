@@ -1,0 +1,1 @@
+"""Tools for developers: environments, a real ComfyUI to test against, measuring."""
