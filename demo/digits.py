@@ -80,7 +80,10 @@ def draw(
     spots = torch.rand(count, generator=generator)
     of_class = digits.of_class
     chosen = torch.stack(
-        [of_class[y][int(u * len(of_class[y]))] for y, u in zip(labels.tolist(), spots.tolist())]
+        [
+            of_class[y][int(u * len(of_class[y]))]
+            for y, u in zip(labels.tolist(), spots.tolist(), strict=True)
+        ]
     )
     own_colour = torch.rand(count, generator=generator) < COLOUR_SHARE
     green = (labels >= 5) == own_colour
@@ -91,7 +94,5 @@ def training_share(variant: str, prompt: str = "") -> float:
     """The minority's share among the training pictures that a prompt can mean."""
     allowed = {"even": range(0, 10, 2), "odd": range(1, 10, 2)}.get(prompt, range(10))
     rare = sum(MINORITY_SHARE / 5 for digit in allowed if digit in MINORITY[variant])
-    common = sum(
-        (1 - MINORITY_SHARE) / 5 for digit in allowed if digit not in MINORITY[variant]
-    )
+    common = sum((1 - MINORITY_SHARE) / 5 for digit in allowed if digit not in MINORITY[variant])
     return rare / (rare + common)

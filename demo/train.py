@@ -139,7 +139,7 @@ def train_model(variant: str, steps: int, seed: int) -> None:
 
 def save_model(model: TinyModel, average: list[torch.Tensor], variant: str, steps: int) -> None:
     """Write `tiny_<variant>.safetensors` with Stable Diffusion's key names."""
-    named = dict(zip((name for name, _ in model.named_parameters()), average))
+    named = dict(zip((name for name, _ in model.named_parameters()), average, strict=True))
     weights = {
         name.replace("unet.", "model.diffusion_model.", 1): value.half().contiguous()
         for name, value in named.items()

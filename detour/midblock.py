@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -80,6 +81,11 @@ def bypassed(
 
 class BypassedMidBlock(nn.Module):
     """Looks like the mid-block it stands for: same children, same key names, same attributes."""
+
+    inner: Any
+    lam: Lam
+    skips: bool
+    layers: list[nn.Module]
 
     def __init__(
         self,

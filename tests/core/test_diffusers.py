@@ -87,7 +87,10 @@ def call(unet, rows=2, timestep=500):
     if isinstance(unet, UNet2DModel):
         return unet(x, timestep).sample
     words = torch.randn(rows, 3, 8, generator=generator)
-    extra = {"text_embeds": torch.randn(rows, 8, generator=generator), "time_ids": torch.ones(rows, 6)}
+    extra = {
+        "text_embeds": torch.randn(rows, 8, generator=generator),
+        "time_ids": torch.ones(rows, 6),
+    }
     with torch.no_grad():
         return unet(x, timestep, words, added_cond_kwargs=extra).sample
 
@@ -331,16 +334,19 @@ def test_continuous_timesteps_are_read_as_quarter_log_sigma():
 
 def test_what_cannot_be_told_is_refused():
     unet = sd_unet()
-    with pytest.raises(ValueError, match="does not tell which rows"), mid_block_bypass(
-        unet, Schedule(), apply_to="cond"
+    with (
+        pytest.raises(ValueError, match="does not tell which rows"),
+        mid_block_bypass(unet, Schedule(), apply_to="cond"),
     ):
         pass
-    with pytest.raises(ValueError, match="pass scheduler"), mid_block_bypass(
-        unet, Schedule(schedule_by="step")
+    with (
+        pytest.raises(ValueError, match="pass scheduler"),
+        mid_block_bypass(unet, Schedule(schedule_by="step")),
     ):
         pass
     unet.mid_block = None
-    with pytest.raises(ValueError, match="This model has no mid-block"), mid_block_bypass(
-        unet, Schedule()
+    with (
+        pytest.raises(ValueError, match="This model has no mid-block"),
+        mid_block_bypass(unet, Schedule()),
     ):
         pass

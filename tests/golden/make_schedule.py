@@ -33,7 +33,9 @@ def lam(case, progress):
     start, end = case["start_percent"], case["end_percent"]
     if progress < start or (progress >= end and end != 1):
         return 0.0
-    return case["strength"] * height(case["shape"], (progress - start) / (end - start), case["points"])
+    return case["strength"] * height(
+        case["shape"], (progress - start) / (end - start), case["points"]
+    )
 
 
 def sd_sigmas():
@@ -83,7 +85,12 @@ def main():
     places = [float(Fraction(i, 40)) for i in range(41)]
     cases = []
     for shape in ("constant", "ramp_up", "ramp_down", "bump", "cosine", "curve"):
-        for strength, start, end in ((1.0, 0.0, 0.35), (0.5, 0.2, 0.7), (-0.3, 0.0, 1.0), (0.8, 0.5, 1.0)):
+        for strength, start, end in (
+            (1.0, 0.0, 0.35),
+            (0.5, 0.2, 0.7),
+            (-0.3, 0.0, 1.0),
+            (0.8, 0.5, 1.0),
+        ):
             case = {
                 "strength": strength,
                 "shape": shape,

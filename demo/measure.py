@@ -1,0 +1,134 @@
+"""Runs the tiny model in a real ComfyUI over HTTP and reads what it drew."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from PIL import Image
+
+from tools.server import ComfyServer
+
+from .digits import SIZE
+from .stats import Reading
+
+BATCH = 125
+STEPS = 20
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table: what is drawn, and what is done to the mid-block meanwhile.
+
+    strength: of the bypass, or of the placebo's noise in standard deviations; 0 = nothing.
+    """
+
+    model: str = "demo"
+    prompt: str = ""
+    cfg: float = 1.0
+    case: str = "bypass"
+    strength: float = 0.0
+    start: float = 0.0
+    end: float = 1.0
+
+    @property
+    def plain(self) -> Case:
+        """The same without a bypass: what this row is compared with."""
+        return replace(self, case="bypass", strength=0.0, start=0.0, end=1.0)
+
+
+def prompt_for(case: Case, seed: int, pictures: int, shown: int) -> dict[str, Any]:
+    """The graph for one batch: as a user would build it, with a counter at its end."""
+    window = {"start_percent": case.start, "end_percent": case.end}
+    bypass = {"shape": "constant", **window, "apply_to": "both", "schedule_by": "sigma"}
+    noise = {"amount": case.strength, **window, "seed": seed}
+    graph: dict[str, Any] = {
+        "model": node("DetourDemoModel", prompt=case.prompt, variant=case.model),
+        "vae": node("VAELoader", vae_name="pixel_space"),
+        "latent": node(
+            "EmptyChromaRadianceLatentImage", width=SIZE, height=SIZE, batch_size=pictures
+        ),
+        "sampler": node(
+            "KSampler",
+            model=["patch" if case.strength else "model", 0],
+            positive=["model", 1],
+            negative=["model", 2],
+            latent_image=["latent", 0],
+            seed=seed,
+            steps=STEPS,
+            cfg=case.cfg,
+            sampler_name="euler",
+            scheduler="normal",
+            denoise=1.0,
+        ),
+        "decode": node("VAEDecode", samples=["sampler", 0], vae=["vae", 0]),
+        "count": node("DemoCountDigits", images=["decode", 0]),
+    }
+    if case.strength and case.case == "placebo":
+        graph["patch"] = node("DemoMidBlockNoise", model=["model", 0], **noise)
+    elif case.strength:
+        graph["patch"] = node(
+            "DetourMidBlockBypass", model=["model", 0], strength=case.strength, **bypass
+        )
+    if shown:
+        graph["first"] = node("ImageFromBatch", image=["decode", 0], batch_index=0, length=shown)
+        graph["save"] = node("SaveImage", images=["first", 0], filename_prefix="detour")
+    return graph
+
+
+def node(class_type: str, **inputs: Any) -> dict[str, Any]:
+    """A node of the API's prompt format."""
+    return {"class_type": class_type, "inputs": inputs}
+
+
+class Laboratory:
+    """A running server; remembers what was measured, so that no row is drawn twice."""
+
+    def __init__(self, server: ComfyServer, progress: Callable[[str], None]) -> None:
+        self.server, self.progress = server, progress
+        self.readings: dict[tuple[Case, int, int], Reading] = {}
+
+    def read(self, case: Case, first_seed: int, count: int) -> Reading:
+        """What the reader sees in `count` pictures from `first_seed` on."""
+        key = (case, first_seed, count)
+        if key not in self.readings:
+            digits: list[int] = []
+            sure: list[bool] = []
+            for start in range(0, count, BATCH):
+                size = min(BATCH, count - start)
+                self.progress(f"{describe(case)}: {start} of {count} pictures")
+                found = self.server.run(prompt_for(case, first_seed + start, size, 0))["count"]
+                digits += found["digits"]
+                sure += found["sure"]
+            self.readings[key] = Reading(digits, sure)
+        return self.readings[key]
+
+    def pictures(self, case: Case, seed: int, count: int) -> tuple[list[Image.Image], Reading]:
+        """The first `count` pictures of a batch, and what the reader sees in them."""
+        outputs = self.server.run(prompt_for(case, seed, BATCH, count))
+        files = [
+            self.server.view(file["filename"], file["subfolder"], file["type"])
+            for file in outputs["save"]["images"]
+        ]
+        found = outputs["count"]
+        reading = Reading(found["digits"][:count], found["sure"][:count])
+        return [Image.open(io.BytesIO(file)).convert("RGB") for file in files], reading
+
+
+def describe(case: Case) -> str:
+    """A case in words, as the table shows it."""
+    if case.strength == 0:
+        return "without Detour"
+    window = f"{case.start:g} to {case.end:g}"
+    if case.case == "placebo":
+        return f"placebo: noise {case.strength:.2g}, {window}"
+    return f"strength {case.strength:g}, {window}"
+
+
+def terminal_progress(text: str) -> None:
+    """One line that is written over; nothing where the output is not a terminal."""
+    if sys.stdout.isatty():
+        print(f"\r\033[K  {text}", end="", flush=True)

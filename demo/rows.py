@@ -1,0 +1,98 @@
+"""Which rows the demo measures, how a setting is chosen, and what a row says."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from .digits import MINORITY
+from .measure import Case, Laboratory
+from .stats import mcnemar, moved, wilson
+
+CHOOSING_SEED, REPORT_SEED = 1_000_000, 2_000_000
+"""Where the seeds for choosing and for reporting begin; they never meet."""
+WINDOWS = (0.25, 0.35, 0.45, 0.55)
+"""Ends of the early windows that a setting is chosen from, at strength 1."""
+READABLE_LOSS = 0.03
+"""A setting may cost at most this share of the readable pictures."""
+DEFAULT_END = 0.45
+"""The node's own default, taken where nothing is chosen (`--quick`)."""
+NOISES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+
+
+def choose_window(lab: Laboratory, count: int) -> Case:
+    """The early window with the largest minority share among those that keep the pictures
+    readable, on the choosing seeds of the demo model."""
+    plain = lab.read(Case(), CHOOSING_SEED, count)
+    best, best_share = Case(strength=1.0, end=WINDOWS[0]), -1.0
+    for end in WINDOWS:
+        case = Case(strength=1.0, end=end)
+        reading = lab.read(case, CHOOSING_SEED, count)
+        hits, seen = reading.share(MINORITY["demo"])
+        if plain.readable - reading.readable <= READABLE_LOSS and hits / seen > best_share:
+            best, best_share = case, hits / seen
+    return best
+
+
+def choose_placebo(lab: Laboratory, chosen: Case, count: int) -> Case:
+    """The strongest noise in the same window that costs no more readable pictures than the
+    bypass, on the choosing seeds: a bypass has to beat a placebo that is as strong as allowed."""
+    goal = lab.read(chosen, CHOOSING_SEED, count).readable
+    best = replace(chosen, case="placebo", strength=NOISES[0])
+    for amount in NOISES:
+        placebo = replace(chosen, case="placebo", strength=amount)
+        if lab.read(placebo, CHOOSING_SEED, count).readable < goal:
+            break
+        best = placebo
+    return best
+
+
+def table_cases(chosen: Case, extent: str) -> list[Case]:
+    """The rows in the order of the table; `extent` is quick, usual or full."""
+    early, half = chosen, replace(chosen, strength=0.5)
+    rows = [Case(), half, early, Case(strength=0.3), Case(strength=1.0), Case(strength=-0.3)]
+    words = [("even", 3.0), ("odd", 3.0), ("even", 7.0), ("odd", 7.0)]
+    if extent == "quick":
+        rows, words = [Case(), early, Case(strength=1.0)], words[:1]
+    if extent == "full":
+        rows += [Case(strength=1.0, end=end) for end in (0.2, 0.35, 0.5, 0.65)]
+        rows += [Case(strength=1.0, start=0.3, end=0.65), Case(strength=1.0, start=0.5)]
+        rows += [Case(strength=strength) for strength in (0.5, 0.7)]
+        words += [("", 3.0), ("", 7.0), ("seven", 3.0), ("two", 3.0)]
+    for prompt, cfg in words:
+        rows += [replace(case, prompt=prompt, cfg=cfg) for case in (Case(), early)]
+    rows += [replace(case, model="mirror") for case in (Case(), early)]
+    return list(dict.fromkeys(rows))
+
+
+def measure_row(lab: Laboratory, case: Case, placebo: Case | None, count: int) -> dict[str, Any]:
+    """One row of the table on fresh seeds, as design names its fields."""
+    minority = MINORITY[case.model]
+    reading = lab.read(case, REPORT_SEED, count)
+    plain = lab.read(case.plain, REPORT_SEED, count)
+    hits, seen = reading.share(minority)
+    low, high = wilson(hits, seen)
+    to_minority, to_majority = moved(plain, reading, minority)
+    beyond = None
+    if placebo is not None:
+        beyond = moved(lab.read(placebo, REPORT_SEED, count), reading, minority)
+    return {
+        **asdict(case),
+        "minority_share": hits / seen if seen else None,
+        "low": low,
+        "high": high,
+        "readable": reading.readable,
+        "n": count,
+        "to_minority": to_minority,
+        "to_majority": to_majority,
+        "p": None if case.strength == 0 else mcnemar(to_minority, to_majority),
+        "p_placebo": None if beyond is None else mcnemar(*beyond),
+        "more_than_placebo": None if beyond is None else beyond[0] > beyond[1],
+    }
+
+
+def reaches_goal(row: dict[str, Any], plain: dict[str, Any]) -> bool:
+    """Clearly more minority, beyond the placebo, at no more than 3 points fewer readable."""
+    more = row["to_minority"] > row["to_majority"] and row["p"] < 0.01
+    beyond = row["more_than_placebo"] and row["p_placebo"] < 0.05
+    return bool(more and beyond) and plain["readable"] - row["readable"] <= READABLE_LOSS

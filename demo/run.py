@@ -1,0 +1,225 @@
+"""`python dev.py demo`: see the bypass turn the bias of a model, in a real ComfyUI.
+
+Runs the example workflows of the tiny model, measures on fresh seeds what they draw, writes
+contact sheets and prints a table. Started by dev.py, which sets `COMFYUI_PATH`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+
+from tools.failure import Failure
+from tools.server import ComfyServer
+from tools.workflow import to_prompt
+
+from .digits import training_share
+from .measure import Case, Laboratory, describe, terminal_progress
+from .pictures import before_and_after, strengths_sheet
+from .reader import WEIGHTS as READER_WEIGHTS
+from .rows import (
+    DEFAULT_END,
+    NOISES,
+    READABLE_LOSS,
+    choose_placebo,
+    choose_window,
+    measure_row,
+    reaches_goal,
+    table_cases,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+COUNTS = {"quick": (0, 250), "usual": (500, 1000), "full": (1000, 2000)}
+"""Pictures for choosing and for each row of the report."""
+
+
+def main() -> int:
+    """Run the demo; 0 if everything it was asked to do was done."""
+    options = parse(sys.argv[1:])
+    began = time.monotonic()
+    nodes = {"detour": ROOT, "detour_demo": ROOT / "demo" / "host_nodes"}
+    say("Starting ComfyUI with Detour in it ...")
+    try:
+        host = Path(os.environ["COMFYUI_PATH"])
+        with ComfyServer(host, nodes, environment={"DETOUR_ROOT": str(ROOT)}) as server:
+            options.output.mkdir(parents=True, exist_ok=True)
+            pictures = run_workflows(server, options.output)
+            rows, sheets = measure(Laboratory(server, terminal_progress), options)
+    except Failure as failure:
+        if failure.details:
+            say(failure.details)
+        say(f"Error: {failure}")
+        return 1
+    seconds = time.monotonic() - began
+    paths = [*pictures, *sheets]
+    say("")
+    say(f"Done in {seconds:.0f} s. Look at these pictures first:")
+    for path in reversed(paths):
+        say(f"  {path}")
+    if options.json:
+        report = {"rows": rows, "pictures": [str(path) for path in paths], "seconds": seconds}
+        partial = options.json.with_name(options.json.name + ".partial")
+        partial.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        partial.replace(options.json)
+    return 0
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="dev.py demo", description="See the bypass at work.")
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--quick", action="store_true", help="fewer pictures, about 2 minutes")
+    extent.add_argument("--full", action="store_true", help="more rows and more pictures")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", default=ROOT / "output", help="for the pictures"
+    )
+    return parser.parse_args(arguments)
+
+
+def run_workflows(server: ComfyServer, output: Path) -> list[Path]:
+    """Run the tiny model's example workflows as they are, and keep the pictures they make."""
+    object_info, made = server.get_json("/object_info"), []
+    for path in sorted((ROOT / "example_workflows").glob("Tiny model*.json")):
+        say(f"Running the example workflow: {path.stem}")
+        workflow = json.loads(path.read_text(encoding="utf-8"))
+        outputs = server.run(to_prompt(workflow, object_info), step_progress)
+        terminal_progress("")
+        for node_id, shown in outputs.items():
+            for number, image in enumerate(shown.get("images", ())):
+                target = output / f"{path.stem} - {node_id}-{number}.png"
+                target.write_bytes(
+                    server.view(image["filename"], image["subfolder"], image["type"])
+                )
+                made.append(target)
+    return made
+
+
+def step_progress(message: dict[str, Any]) -> None:
+    """Show the sampler's step while a workflow runs."""
+    if message.get("type") == "progress":
+        data = message["data"]
+        terminal_progress(f"step {data['value']} of {data['max']}")
+
+
+def measure(lab: Laboratory, options: argparse.Namespace) -> tuple[list[dict], list[Path]]:
+    """Choose on one set of seeds, report on another, draw the sheets."""
+    extent = "quick" if options.quick else "full" if options.full else "usual"
+    to_choose, count = COUNTS[extent]
+    tell_about_reader()
+    chosen, noise = Case(strength=1.0, end=DEFAULT_END), None
+    if to_choose:
+        say(f"Choosing a window and a placebo on {to_choose} pictures each ...")
+        chosen = choose_window(lab, to_choose)
+        noise = choose_placebo(lab, chosen, to_choose)
+        say(f"Chosen: {describe(chosen)}; {describe(noise)}")
+    cases = table_cases(chosen, extent)
+    placebos = placebo_rows(chosen, noise)
+    say(f"Measuring {count} fresh pictures for each row:")
+    say("")
+    rows = []
+    header = None
+    for case in [*cases, *placebos.values()]:
+        placebo = placebos.get(case.model) if is_chosen(case, chosen) else None
+        row = measure_row(lab, case, placebo, count)
+        rows.append(row)
+        terminal_progress("")
+        if header != (case.model, case.prompt, case.cfg):
+            header = (case.model, case.prompt, case.cfg)
+            print_header(case)
+        print_row(case, row)
+    verdict(rows, chosen)
+    return rows, draw(lab, chosen, options.output)
+
+
+def placebo_rows(chosen: Case, noise: Case | None) -> dict[str, Case]:
+    """For each model its placebo; `--quick` takes a middling noise without choosing it."""
+    middle = Case(case="placebo", strength=NOISES[2], start=chosen.start, end=chosen.end)
+    placebo = noise or middle
+    return {"demo": placebo, "mirror": Case(**{**vars(placebo), "model": "mirror"})}
+
+
+def is_chosen(case: Case, chosen: Case) -> bool:
+    """True for the chosen setting with the empty prompt, of either model."""
+    return case == Case(**{**vars(chosen), "model": case.model})
+
+
+def draw(lab: Laboratory, chosen: Case, output: Path) -> list[Path]:
+    """Write the contact sheets."""
+    sheets = {
+        "strengths.png": strengths_sheet(lab, chosen, (-0.3, 0.0, 0.5, 1.0)),
+        "before and after.png": before_and_after(lab, chosen),
+    }
+    for name, sheet in sheets.items():
+        sheet.save(output / name)
+    return [output / name for name in sheets]
+
+
+def tell_about_reader() -> None:
+    """Print how far the counting can be trusted."""
+    with safe_open(READER_WEIGHTS, "pt") as file:
+        accuracy = float(file.metadata()["held_out_accuracy"])
+    say(
+        f"A colour-blind reader counts the digits; it reads {accuracy:.1%} of real, held-out "
+        "digits right."
+    )
+    say("Readable: it is surer than 80 %. Shares are among readable pictures only.")
+
+
+def print_header(case: Case) -> None:
+    """The lines over the rows of one model and prompt."""
+    name = case.prompt or "(empty)"
+    share = training_share(case.model, case.prompt)
+    say("")
+    say(f"Model {case.model}, prompt {name}, CFG {case.cfg:g}. In training: {share:.1%} minority")
+    say(
+        f"  {'':34} {'minority share':>14} {'95 % interval':>15} {'readable':>9} "
+        f"{'to min / maj':>13} {'p':>8} {'p placebo':>10}"
+    )
+
+
+def print_row(case: Case, row: dict[str, Any]) -> None:
+    """One row for people."""
+    share = "-" if row["minority_share"] is None else f"{row['minority_share']:.1%}"
+    p, beyond = ("-" if row[key] is None else f"{row[key]:.2g}" for key in ("p", "p_placebo"))
+    moved = "-" if case.strength == 0 else f"{row['to_minority']} / {row['to_majority']}"
+    interval = f"{row['low']:.1%} - {row['high']:.1%}"
+    say(
+        f"  {describe(case):34} {share:>14} {interval:>15} {row['readable']:>9.1%} "
+        f"{moved:>13} {p:>8} {beyond:>10}"
+    )
+
+
+def verdict(rows: list[dict[str, Any]], chosen: Case) -> None:
+    """Say for both twins whether the chosen setting does what it should."""
+    say("")
+    say(
+        "Goal: clearly more minority (p < 0.01), beyond the placebo (p < 0.05), at most "
+        f"{READABLE_LOSS:.0%} fewer readable pictures."
+    )
+    for model in ("demo", "mirror"):
+        of_model = [row for row in rows if row["model"] == model and row["prompt"] == ""]
+        plain = next(row for row in of_model if row["strength"] == 0)
+        row = next(row for row in of_model if row["p_placebo"] is not None)
+        met = "reached" if reaches_goal(row, plain) else "MISSED"
+        loss = plain["readable"] - row["readable"]
+        say(
+            f"  {model:7} {describe(chosen)}: {plain['minority_share']:.1%} -> "
+            f"{row['minority_share']:.1%}, {loss:+.1%} readable lost: {met}"
+        )
+
+
+def say(text: str) -> None:
+    """Print at once, also into a pipe."""
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

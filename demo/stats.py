@@ -1,0 +1,55 @@
+"""The statistics of the demo's table: intervals and paired tests, exact and small."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the reader saw: the digit of each picture, and whether it was sure of it."""
+
+    digits: Sequence[int]
+    sure: Sequence[bool]
+
+    @property
+    def readable(self) -> float:
+        """Share of the pictures that are readable."""
+        return sum(self.sure) / len(self.sure)
+
+    def share(self, minority: Sequence[int]) -> tuple[int, int]:
+        """Readable pictures of the minority, and readable pictures."""
+        seen = [digit for digit, sure in zip(self.digits, self.sure, strict=True) if sure]
+        return sum(digit in minority for digit in seen), len(seen)
+
+
+def moved(before: Reading, after: Reading, minority: Sequence[int]) -> tuple[int, int]:
+    """Pictures that went to the minority and to the majority on equal seeds, readable in both."""
+    to_minority = to_majority = 0
+    for old, new, old_sure, new_sure in zip(
+        before.digits, after.digits, before.sure, after.sure, strict=True
+    ):
+        if old_sure and new_sure and (old in minority) != (new in minority):
+            to_minority += new in minority
+            to_majority += old in minority
+    return to_minority, to_majority
+
+
+def mcnemar(one: int, other: int) -> float:
+    """Two-sided exact p of McNemar's test for discordant pairs of `one` and `other` kind."""
+    pairs = one + other
+    tail = sum(math.comb(pairs, k) for k in range(min(one, other) + 1)) / 2**pairs
+    return min(1.0, 2 * tail)
+
+
+def wilson(hits: int, total: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927); 0 to 1 when nothing was counted."""
+    if total == 0:
+        return 0.0, 1.0
+    z = 1.959964
+    share, spread = hits / total, z * z / total
+    middle = share + spread / 2
+    reach = z * math.sqrt(share * (1 - share) / total + spread / (4 * total))
+    return max(0.0, (middle - reach) / (1 + spread)), min(1.0, (middle + reach) / (1 + spread))
