@@ -74,11 +74,13 @@ def draw_graph(name: str, workflow: Mapping[str, Any]) -> Image.Image:
     canvas = Image.new("RGB", (FINE * WIDTH, FINE * HEIGHT), BACK)
     pen = ImageDraw.Draw(canvas)
     for group in groups:
-        corners = view.box(*group["bounding"])
-        pen.rounded_rectangle(corners, 4 * FINE, FRAME)
-        x, y = corners[0]
-        pen.text((x + 5 * FINE, y + 2 * FINE), group["title"], SOFT, letters(9 * FINE))
+        pen.rounded_rectangle(view.box(*group["bounding"]), 4 * FINE, FRAME)
     _draw_wires(pen, view, workflow)
+    for group in groups:
+        x, y = view.at(*group["bounding"][:2])
+        place, font = (x + 5 * FINE, y), letters(8 * FINE)
+        pen.rectangle(pen.textbbox(place, group["title"], font), FRAME)
+        pen.text(place, group["title"], SOFT, font)
     for node in nodes:
         _draw_node(pen, view, node)
     pen.text((FINE * EDGE, FINE * 8), name, INK, letters(19 * FINE))

@@ -11,6 +11,7 @@ from PIL import Image, ImageFont
 from .failure import Failure
 
 BACK, INK, SOFT = (22, 25, 30), (240, 242, 245), (160, 168, 180)
+ORANGE = (255, 140, 40)
 LARGEST = 60 * 1024
 """Bytes of a picture; template browsers load all of them."""
 QUALITIES = (88, 82, 76, 70, 62)

@@ -1,0 +1,171 @@
+"""The example workflows: known to the real host, and those on the tiny model executed."""
+
+from __future__ import annotations
+
+import io
+import json
+import urllib.parse
+import urllib.request
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from demo.tiny import VARIANTS, weights_file
+from tools.make_workflows import FOLDER, make
+from tools.workflow import NOTES, problems, to_prompt
+from tools.workflow_specs import specs
+
+FILES = sorted(FOLDER.glob("*.json"))
+SPECS = {spec.name: spec for spec in specs()}
+FIRST, SWEEP, SECOND = (
+    "Tiny model first steps",
+    "Tiny model sweep",
+    "Tiny model image to image",
+)
+LARGEST_PICTURE = 60 * 1024
+
+
+def load(name: str) -> dict[str, Any]:
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def find(prompt: dict[str, Any], kind: str, title: str = "") -> str:
+    """The id of the one node of this type (and title) in a prompt."""
+    (found,) = [
+        number
+        for number, node in prompt.items()
+        if node["class_type"] == kind and title in node["_meta"]["title"]
+    ]
+    return found
+
+
+@pytest.fixture(scope="module")
+def run(server, pictures_of):
+    """Run a prompt; its pictures by title of the node, and all texts shown on nodes."""
+
+    def run_one(prompt):
+        seen = []
+        outputs = server.run(prompt, on_message=seen.append)
+        shown = [message["data"] for message in seen if message["type"] == "binary"]
+        pictures = pictures_of(server, outputs)
+        titles = {prompt[node]["_meta"]["title"]: picture for node, picture in pictures.items()}
+        return titles, b"\n".join(shown).decode("utf-8", "replace")
+
+    return run_one
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_tiny_models_weights_are_here(variant):
+    path = weights_file(variant)
+    assert path.is_file(), f"demo/{path.name} is missing: train it with `python dev.py train`."
+
+
+def test_every_description_has_its_file_and_no_other():
+    assert [path.stem for path in FILES] == sorted(SPECS)
+    assert len(FILES) == 8
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_host_knows_everything(path, object_info):
+    assert problems(load(path.stem), object_info) == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_file_is_what_its_description_makes(path, object_info):
+    made = make(SPECS[path.stem], object_info)
+    assert json.loads(made) == load(path.stem), "run `python -m tools.make_workflows`"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_each_has_a_small_picture(path):
+    picture = path.with_suffix(".jpg")
+    assert picture.is_file(), f"{picture.name} is missing: run `python -m tools.workflow_pictures`."
+    assert picture.stat().st_size <= LARGEST_PICTURE
+    with Image.open(picture) as image:
+        assert image.format == "JPEG" and image.width == 600 and 300 <= image.height <= 520
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_no_nodes_overlap_and_each_lies_in_one_group(path):
+    workflow = load(path.stem)
+    boxes = [(*node["pos"], *node["size"]) for node in workflow["nodes"]]
+    boxes = [(x, y - 30, x + w, y + h) for x, y, w, h in boxes]
+    for number, (left, top, right, bottom) in enumerate(boxes):
+        for other in boxes[:number]:
+            apart = right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
+            assert apart
+        inside = [
+            x <= left and right <= x + w and y <= top and bottom <= y + h
+            for x, y, w, h in (group["bounding"] for group in workflow["groups"])
+        ]
+        assert inside.count(True) == 1
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_each_has_a_note_and_says_if_it_was_not_tried(path):
+    (note,) = [node for node in load(path.stem)["nodes"] if node["type"] in NOTES]
+    (text,) = note["widgets_values"]
+    assert "What you should see" in text and "What to try next" in text
+    assert ("nobody has tried them here yet" in text) == (not path.stem.startswith("Tiny"))
+
+
+def test_the_host_offers_them_as_templates(server):
+    names = server.get_json("/api/workflow_templates")["detour"]
+    assert sorted(names) == sorted(SPECS)
+    place = urllib.parse.quote(f"/api/workflow_templates/detour/{FIRST}.jpg")
+    with urllib.request.urlopen(server.url + place) as answer:
+        assert Image.open(io.BytesIO(answer.read())).width == 600
+
+
+def test_first_steps_runs_and_the_dial_changes_pictures(run, object_info):
+    prompt = to_prompt(load(FIRST), object_info)
+    pictures, texts = run(prompt)
+    without, varied = pictures["Without Detour"], pictures["With Detour"]
+    assert without.size == varied.size == (1230, 414)
+    assert without.tobytes() != varied.tobytes()
+    assert pictures["Preview Image"].size == (960, 480)
+    assert "bypassed 7 of 20" in texts
+
+
+def test_first_steps_at_strength_0_is_the_plain_model(run, object_info):
+    prompt = to_prompt(load(FIRST), object_info)
+    prompt[find(prompt, "DetourMidBlockBypass")]["inputs"]["strength"] = 0.0
+    pictures, _ = run(prompt)
+    assert pictures["Without Detour"].tobytes() == pictures["With Detour"].tobytes()
+
+
+def test_first_steps_on_the_mirrored_twin(run, object_info):
+    prompt = to_prompt(load(FIRST), object_info)
+    plain, _ = run(prompt)
+    prompt[find(prompt, "DetourDemoModel")]["inputs"]["variant"] = "mirror"
+    mirrored, _ = run(prompt)
+    assert mirrored["Without Detour"].tobytes() != plain["Without Detour"].tobytes()
+
+
+def test_the_sweep_runs_and_has_a_column_for_each_strength(run, object_info):
+    pictures, _ = run(to_prompt(load(SWEEP), object_info))
+    (sheet,) = pictures.values()
+    assert sheet.width == 6 + 5 * 102
+    cells = [sheet.crop((6 + x * 102, 30, 102 + x * 102, sheet.height)) for x in range(5)]
+    assert len({cell.tobytes() for cell in cells}) == 5
+
+
+def test_image_to_image_by_sigma_is_the_plain_model_and_says_so(run, object_info):
+    prompt = to_prompt(load(SECOND), object_info)
+    pictures, texts = run(prompt)
+    assert "was never reached; use schedule_by = step" in texts
+    (by_sigma,) = [n for n in prompt.values() if n["inputs"].get("schedule_by") == "sigma"]
+    by_sigma["inputs"]["strength"] = 0.0
+    plain, _ = run(prompt)
+    title = "Painted over, window by sigma"
+    assert pictures[title].size == (822, 312)
+    assert pictures[title].tobytes() == plain[title].tobytes()
+    assert pictures[title].tobytes() != pictures["Painted over, window by step"].tobytes()
+    assert pictures[title].tobytes() != pictures["The start"].tobytes()
+
+
+def test_no_machine_path_in_any_file():
+    for path in FILES:
+        text = path.read_text(encoding="utf-8")
+        assert not [word for word in ("/home/", "/root/", ":\\\\", "http") if word in text]

@@ -1,0 +1,216 @@
+"""The U-Nets that `dev.py bench` times, in the real ComfyUI in this process.
+
+Importing this file imports ComfyUI from COMFYUI_PATH.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from . import bench_counts
+from .bench_shapes import CHANNELS, COMMON, CONFIGS, LATENT, TOKENS
+from .bench_stats import CASES, Subject
+from .failure import Failure
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, os.environ["COMFYUI_PATH"])
+
+from comfy.cli_args import args  # noqa: E402
+
+args.cpu = True  # before the host looks for a graphics card
+args.use_pytorch_cross_attention = True  # what the host takes on a graphics card
+
+import comfy.model_patcher  # noqa: E402
+import comfy.samplers  # noqa: E402
+import comfy.supported_models  # noqa: E402
+from comfyui_version import __version__ as comfyui_version  # noqa: E402
+
+logging.disable(logging.INFO)
+
+PACK = "detour_bench_pack"
+CPU = torch.device("cpu")
+STEPS = 20
+AT_STEP = 4
+"""The call that is timed: the fifth of 20, well inside the default window 0 to 0.35."""
+
+
+def fill(module: nn.Module, seed: int) -> None:
+    """Random weights that let the signal through; the host leaves its layers uninitialised."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, value in module.named_parameters():
+            if value.ndim > 1:
+                value.normal_(0.0, value[0].numel() ** -0.5, generator=generator)
+            else:
+                value.normal_(0.0, 0.1, generator=generator)
+                value.add_(1.0 if name.endswith("weight") else 0.0)
+
+
+def build(shape: str, seed: int = 0) -> Any:
+    """A new MODEL of the shape with random weights."""
+    class_name, config = CONFIGS[shape]
+    model_config = getattr(comfy.supported_models, class_name)({**COMMON, **config})
+    model_config.set_inference_dtype(torch.float32, None)
+    base = model_config.get_model({}, "", device=CPU)
+    fill(base.diffusion_model, seed)
+    return comfy.model_patcher.ModelPatcher(base, CPU, CPU)
+
+
+def facts() -> dict[str, Any]:
+    """What the figures were measured with."""
+    return {
+        "ComfyUI": comfyui_version,
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "device": "CPU, float32, PyTorch attention",
+    }
+
+
+def parameters(model: Any) -> int:
+    """How many weights the U-Net of a MODEL has."""
+    return sum(value.numel() for value in model.model.diffusion_model.parameters())
+
+
+def load_pack() -> None:
+    """Load the pack as an extension of the host, under a name of its own."""
+    if PACK in sys.modules:
+        return
+    place = str(ROOT)
+    spec = importlib.util.spec_from_file_location(
+        PACK, ROOT / "__init__.py", submodule_search_locations=[place]
+    )
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[PACK] = module
+    spec.loader.exec_module(module)
+
+
+def bypass(model: Any, strength: float, start: float, end: float) -> Any:
+    """A MODEL with the bypass, exactly as the main node makes it."""
+    load_pack()
+    schedule = importlib.import_module(f"{PACK}.detour.schedule").Schedule
+    host = importlib.import_module(f"{PACK}.nodes.host")
+    window = schedule(strength, start_percent=start, end_percent=end)
+    return host.patch_model(model, window, "both", True, None)
+
+
+def host_node(file: str, name: str, **inputs: Any) -> Any:
+    """The MODEL that a node of the host's `comfy_extras` makes; old or new node API."""
+    node = getattr(importlib.import_module(f"comfy_extras.{file}"), name)
+    run = getattr(node, "execute", None) or getattr(node(), node.FUNCTION)
+    out = run(**inputs)
+    return getattr(out, "result", out)[0]
+
+
+def patched(model: Any, case: str) -> Any:
+    """The MODEL of a case; all have the host's or the node's default settings otherwise."""
+    if case == "lam0":  # the window is not reached: the wrapper runs and does nothing
+        return bypass(model, 1.0, 0.5, 1.0)
+    if case == "freeu_v2":
+        return host_node("nodes_freelunch", "FreeU_V2", model=model, b1=1.3, b2=1.4, s1=0.9, s2=0.2)
+    if case == "pag":
+        return host_node("nodes_pag", "PerturbedAttentionGuidance", model=model, scale=3.0)
+    strengths = {"strength0": 0.0, "lam0.5": 0.5, "lam1": 1.0}
+    return bypass(model, strengths[case], 0.0, 0.35)
+
+
+@dataclass
+class Caller:
+    """One call of the host's `sampling_function` with one MODEL: one row, prompt only.
+
+    That is the level on which the sampler works: wrappers, patches of the blocks and what a
+    guidance adds after the call (PAG's second pass) are all inside.
+    """
+
+    patcher: Any
+    options: dict
+    positive: list
+    x: torch.Tensor
+    sigma: torch.Tensor
+
+    def ready(self) -> None:
+        """Make this MODEL the one that the host's shared model belongs to."""
+        self.patcher.model.current_patcher = self.patcher
+
+    def __call__(self) -> torch.Tensor:
+        return comfy.samplers.sampling_function(
+            self.patcher.model, self.x, self.sigma, None, self.positive, 1.0, self.options, 0
+        )
+
+
+class _Capture:
+    """Stands in for a sampler: keeps what the host hands to one, and samples nothing."""
+
+    def __init__(self) -> None:
+        self.options: dict = {}
+        self.positive: list = []
+        self.sigmas = torch.zeros(0)
+
+    def sample(self, guider: Any, sigmas: Any, extra_args: dict, _call: Any, noise: Any, *_: Any):
+        self.options, self.sigmas = extra_args["model_options"], sigmas
+        self.positive = guider.conds["positive"]
+        return noise
+
+
+def caller(patcher: Any) -> Caller:
+    """Start a run of the host with this MODEL up to its sampler, and keep what that gets."""
+    generator = torch.Generator().manual_seed(1)
+    width = patcher.model.model_config.unet_config["context_dim"]
+    context = torch.randn(1, TOKENS, width, generator=generator)
+    extra = {"pooled_output": torch.randn(1, 1280, generator=generator)}
+    x = torch.randn(1, 4, LATENT, LATENT, generator=generator)
+    sampling = patcher.model.model_sampling
+    sigmas = comfy.samplers.calculate_sigmas(sampling, "normal", STEPS)
+    guider = comfy.samplers.CFGGuider(patcher)
+    guider.set_conds([[context, extra]], [[context, extra]])
+    guider.set_cfg(1.0)
+    capture = _Capture()
+    logging.disable(logging.WARNING)  # the pack: "window never reached", as nothing is sampled
+    try:
+        guider.sample(x, torch.zeros_like(x), capture, sigmas, seed=0)
+    finally:
+        logging.disable(logging.INFO)
+    sigma = capture.sigmas[AT_STEP].reshape(1)
+    x = sampling.noise_scaling(sigma.view(1, 1, 1, 1), x, torch.zeros_like(x))
+    return Caller(patcher, capture.options, capture.positive, x, sigma)
+
+
+def subject(shape: str) -> Subject:
+    """A shape with all its cases, ready to be timed; a `Failure` if one is not what it says."""
+    model = build(shape)
+    plain = caller(model)
+    expected = answer(plain)
+    if not (expected.isfinite().all() and expected.std() > 0):
+        raise Failure(f"The random {shape} model answers nothing usable.")
+    cases = {name: caller(patched(model, name)) for name in CASES}
+    for name, call in cases.items():
+        if torch.equal(answer(call), expected) != (name in ("lam0", "strength0")):
+            raise Failure(f"The case {name} on {shape} does not do what its name says.")
+    flops, inside = bench_counts.count_flops(plain, model.model.diffusion_model.middle_block)
+    return Subject(
+        shape=shape,
+        channels=CHANNELS,
+        parameters=parameters(model),
+        flops=flops,
+        mid_share=inside / flops,
+        plain=plain,
+        cases=cases,
+        plain_peak=bench_counts.peak_bytes(plain),
+        peaks={name: bench_counts.peak_bytes(call) for name, call in cases.items()},
+    )
+
+
+def answer(call: Caller) -> torch.Tensor:
+    """What a case gives for the one input that all of them get."""
+    call.ready()
+    return call()

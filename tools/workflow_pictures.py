@@ -1,0 +1,166 @@
+"""The pictures beside the example workflows: `python -m tools.workflow_pictures`.
+
+Workflows on the tiny model are run, in a ComfyUI that is started for it (`COMFYUI_PATH`), and
+their real output is framed. The others need checkpoints, so their picture is the drawn graph.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from PIL import Image, ImageChops, ImageDraw, ImageStat
+
+from .checks import ROOT
+from .failure import Failure, say
+from .graph_picture import draw_graph
+from .make_workflows import FOLDER, local_host
+from .picture_frame import BACK, INK, ORANGE, SOFT, letters, save
+from .server import ComfyServer
+from .workflow import to_prompt
+
+WIDTH, EDGE, LINE, HEAD = 600, 12, 20, 58
+TEXT, TITLE = 14, 19
+CELL, GAP = 96, 6
+"""Pixels of a tiny picture and of the space between two on a contact sheet."""
+CHANGED = 14.0
+"""Mean difference (of 255) from which on two pictures are drawn differently."""
+
+Pictures = Mapping[str, Image.Image]
+
+
+def run_pictures(server: ComfyServer, workflow: Mapping[str, Any]) -> dict[str, Image.Image]:
+    """Run a workflow; the pictures it made by the title of the node that shows them."""
+    prompt = to_prompt(workflow, server.get_json("/object_info"))
+    found = {}
+    for node, output in server.run(prompt).items():
+        for place in output.get("images", ()):
+            data = server.view(place["filename"], place["subfolder"], place["type"])
+            picture = Image.open(io.BytesIO(data)).convert("RGB")
+            found[prompt[node]["_meta"]["title"]] = picture
+    return found
+
+
+def outlined(plain: Image.Image, varied: Image.Image) -> Image.Image:
+    """A copy of a contact sheet with those cells outlined that differ clearly from `plain`."""
+    sheet, step = varied.copy(), CELL + GAP
+    pen = ImageDraw.Draw(sheet)
+    for top in range(GAP, sheet.height - CELL, step):
+        for left in range(GAP, sheet.width - CELL, step):
+            box = (left, top, left + CELL, top + CELL)
+            red, green, blue = ImageChops.difference(plain.crop(box), varied.crop(box)).split()
+            strongest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+            if ImageStat.Stat(strongest).mean[0] > CHANGED:
+                pen.rectangle((left - 6, top - 6, left + CELL + 5, top + CELL + 5), None, ORANGE, 7)
+    return sheet
+
+
+def first_steps(name: str, pictures: Pictures) -> Image.Image:
+    """The two sheets under each other."""
+    plain, varied = pictures["Without Detour"], pictures["With Detour"]
+    across = WIDTH - 2 * EDGE
+    sheets = [_to_width(sheet, across) for sheet in (plain, outlined(plain, varied))]
+    step = LINE + sheets[0].height + EDGE
+    line = "48 seeds; one place, one seed. Outlined: drawn differently."
+    canvas = _titled(name, line, HEAD + 2 * step)
+    _put(canvas, (EDGE, HEAD), "Without Detour", sheets[0])
+    _put(canvas, (EDGE, HEAD + step), "With Detour", sheets[1])
+    return canvas
+
+
+def image_to_image(name: str, pictures: Pictures) -> Image.Image:
+    """The start above, the two ways to paint over it below."""
+    by_sigma = pictures["Painted over, window by sigma"]
+    by_step = outlined(by_sigma, pictures["Painted over, window by step"])
+    across = (WIDTH - 3 * EDGE) // 2
+    start, left, right = (_to_width(p, across) for p in (pictures["The start"], by_sigma, by_step))
+    step, middle = LINE + start.height + EDGE, 2 * EDGE + across
+    canvas = _titled(name, "24 digits, painted over at denoise 0.6.", HEAD + 2 * step)
+    _put(canvas, (EDGE, HEAD), "The start", start)
+    lines = [
+        "Such a run begins late.",
+        "By sigma: the dial's window lies before",
+        "its first step.",
+    ]
+    lines += ["By step: the window lies over this run.", "Outlined: drawn differently."]
+    _write_lines(canvas, (middle, HEAD + LINE), lines)
+    _put(canvas, (EDGE, HEAD + step), "Window by sigma: never reached", left)
+    _put(canvas, (middle, HEAD + step), "Window by step", right)
+    return canvas
+
+
+def sweep(name: str, pictures: Pictures) -> Image.Image:
+    """The tall sheet with the name to its left."""
+    (picture,) = pictures.values()
+    canvas = Image.new("RGB", (WIDTH, 400), BACK)
+    inside = canvas.height - 2 * EDGE
+    sheet = _to_width(picture, round(picture.width * inside / picture.height))
+    canvas.paste(sheet, (WIDTH - EDGE - sheet.width, EDGE))
+    ImageDraw.Draw(canvas).text((2 * EDGE, 120), name, INK, letters(TITLE))
+    lines = ["One column for each strength,", "one row for each seed.", ""]
+    _write_lines(canvas, (2 * EDGE, 160), [*lines, "Left: the plain model.", "Right: full bypass."])
+    return canvas
+
+
+DRAWN: dict[str, Callable[[str, Pictures], Image.Image]] = {
+    "Tiny model first steps": first_steps,
+    "Tiny model image to image": image_to_image,
+    "Tiny model sweep": sweep,
+}
+"""The workflows that are run, and who frames what they make."""
+
+
+def _titled(name: str, line: str, height: int) -> Image.Image:
+    canvas = Image.new("RGB", (WIDTH, height), BACK)
+    pen = ImageDraw.Draw(canvas)
+    pen.text((EDGE, EDGE - 2), name, INK, letters(TITLE))
+    pen.text((EDGE, EDGE + 22), line, SOFT, letters(TEXT))
+    return canvas
+
+
+def _put(canvas: Image.Image, place: tuple[int, int], title: str, sheet: Image.Image) -> None:
+    x, y = place
+    ImageDraw.Draw(canvas).text(place, title, INK, letters(TEXT))
+    canvas.paste(sheet, (x, y + LINE))
+
+
+def _write_lines(canvas: Image.Image, place: tuple[int, int], lines: list[str]) -> None:
+    pen = ImageDraw.Draw(canvas)
+    for number, line in enumerate(lines):
+        pen.text((place[0], place[1] + number * LINE), line, SOFT, letters(TEXT))
+
+
+def _to_width(picture: Image.Image, width: int) -> Image.Image:
+    height = round(picture.height * width / picture.width)
+    return picture.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _write(name: str, picture: Image.Image) -> None:
+    target = FOLDER / f"{name}.jpg"
+    size = save(picture, target)
+    say(f"{target.name}: {picture.width}x{picture.height}, {size / 1024:.0f} KiB")
+
+
+def main() -> int:
+    """Draw all of them; the exit status."""
+    workflows = {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(FOLDER.glob("*.json"))
+    }
+    try:
+        for name in sorted(set(workflows) - set(DRAWN)):
+            _write(name, draw_graph(name, workflows[name]))
+        with ComfyServer(local_host(), {"detour": ROOT}) as server:
+            for name, frame in DRAWN.items():
+                _write(name, frame(name, run_pictures(server, workflows[name])))
+    except Failure as failure:
+        say(f"{failure.details}\nError: {failure}".strip())
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
