@@ -24,6 +24,9 @@ from ..detour.schedule import APPLY_TO, Schedule, require_choice
 
 log = logging.getLogger("detour")
 
+NOTICE_EVENT = "detour.notice"
+"""Websocket message with the fields node, text and missed."""
+
 
 def patch_model(
     model: Any, schedule: Schedule, apply_to: str, skip_compute: bool, node_id: str | None
@@ -94,7 +97,7 @@ class Bypass:
         summary = run.coverage.summary()
         missed = run.coverage.missed_window() is not None
         log.log(logging.WARNING if missed else logging.INFO, "Detour: %s", summary)
-        show_on_node(self.node_id, summary)
+        show_on_node(self.node_id, summary, missed)
         return result
 
     def apply(self, executor: Any, x: Any, t: Any, *args: Any, **kwargs: Any) -> Any:
@@ -167,9 +170,10 @@ def keeps_index(layer: nn.Module) -> nn.Module | None:
     return _KeepsIndex() if isinstance(layer, SpatialTransformer) else None
 
 
-def show_on_node(node_id: str | None, text: str) -> None:
-    """Show a line of text on a node, on hosts that have a server and can do so."""
+def show_on_node(node_id: str | None, text: str, missed: bool) -> None:
+    """Tell the browser what a run did, for `js/notice.js` to show on the node; without a
+    browser the log has it."""
     prompt_server = getattr(sys.modules.get("server"), "PromptServer", None)
     server = getattr(prompt_server, "instance", None)
-    if node_id is not None and hasattr(server, "send_progress_text"):
-        server.send_progress_text(text, node_id)
+    if node_id is not None and server is not None:
+        server.send_sync(NOTICE_EVENT, {"node": node_id, "text": text, "missed": missed})

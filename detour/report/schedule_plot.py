@@ -11,7 +11,7 @@ from ..schedule import Schedule
 from .canvas import ACCENT, ACCENT_WASH, INK, PAPER, RULE, SOFT_INK, font
 
 SIZE = (960, 480)
-LEFT, TOP, RIGHT, BOTTOM = 84, 64, 32, 92
+LEFT, TOP, RIGHT, BOTTOM = 92, 64, 40, 96
 SAMPLES = 480
 
 
@@ -83,7 +83,7 @@ class _Plot:
                 sigma = f"{table.sigma(place):.3g}"
                 self.pen.text((self.x(place), base + 30), sigma, SOFT_INK, small, anchor="ma")
         if not by_step:
-            self.pen.text((LEFT - 10, self.y(self.low) + 30), "sigma", SOFT_INK, small, anchor="ra")
+            self.pen.text((12, self.y(self.low) + 30), "sigma", SOFT_INK, small, anchor="la")
 
     def curve(self) -> None:
         segment: list[tuple[float, float]] = []
@@ -103,6 +103,8 @@ class _Plot:
         told = f"{active} of {len(marks)} steps are bypassed" if marks else ""
         self.pen.text((SIZE[0] - RIGHT, 24), told, SOFT_INK, font(16), anchor="ra")
         where = "steps of this run" if self.schedule.schedule_by == "step" else "noise schedule"
-        below = f"pure noise  →  progress in the {where}  →  finished picture"
+        y, letters = SIZE[1] - 30, font(16)
+        self.pen.text((self.x(0), y), "pure noise", INK, letters, anchor="la")
         middle = (self.x(0) + self.x(1)) / 2
-        self.pen.text((middle, SIZE[1] - 30), below, INK, font(16), anchor="ma")
+        self.pen.text((middle, y), f"progress in the {where}", INK, letters, anchor="ma")
+        self.pen.text((self.x(1), y), "finished picture", INK, letters, anchor="ra")
