@@ -21,7 +21,7 @@ from .server import ComfyServer
 
 PORT = 8188
 PACK = "detour"
-TEMPLATE = "Detour / tiny model first steps"
+TEMPLATE = "Extensions > detour > Tiny model first steps"
 PATH_OPTIONS = ("--json", "--output")
 STOP_SECONDS = 15.0
 USAGE = """usage: python dev.py COMMAND [options]
