@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
+from detour.schedule import Schedule
+
 from .digits import MINORITY
 from .measure import Case, Laboratory
 from .stats import mcnemar, moved, wilson
@@ -15,7 +17,7 @@ WINDOWS = (0.25, 0.35, 0.45, 0.55)
 """Ends of the early windows that a setting is chosen from, at strength 1."""
 READABLE_LOSS = 0.03
 """A setting may cost at most this share of the readable pictures."""
-DEFAULT_END = 0.45
+DEFAULT_END = Schedule.end_percent
 """The node's own default, taken where nothing is chosen (`--quick`)."""
 NOISES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
@@ -22,6 +23,7 @@ from torch.nn import functional
 from . import digits as data
 from .reader import WEIGHTS as READER_WEIGHTS
 from .reader import DigitReader
+from .tiny import load_tiny, weights_file
 from .words import TOKENS, VOCABULARY, WIDTH
 
 HERE = Path(__file__).parent
@@ -99,12 +101,16 @@ def prompts_for(labels: torch.Tensor, generator: torch.Generator) -> torch.Tenso
     return torch.where(chance < DROP_PROMPT, torch.zeros_like(labels), named)
 
 
-def train_model(variant: str, steps: int, seed: int) -> None:
-    """Train one twin with v-prediction and save the averaged weights in half precision."""
+def train_model(variant: str, steps: int, seed: int, resume: bool) -> None:
+    """Train one twin with v-prediction and save the averaged weights in half precision.
+
+    resume: go on from the weights that lie there, with a new, falling learning rate.
+    """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     unet, sigmas = host_parts()
     model = TinyModel(unet)
+    done = load_weights(model, variant) if resume else 0
     average = [p.detach().clone() for p in model.parameters()]
     optimiser = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=0.01)
     alphas = 1 / (sigmas**2 + 1).sqrt()
@@ -134,7 +140,16 @@ def train_model(variant: str, steps: int, seed: int) -> None:
             rate = (time.monotonic() - began) / (step + 1)
             print(f"{variant} {step + 1}/{steps} loss {recent:.4f} {rate:.2f} s/step", flush=True)
         if (step + 1) % 1000 == 0 or step + 1 == steps:
-            save_model(model, average, variant, step + 1)
+            save_model(model, average, variant, done + step + 1)
+
+
+def load_weights(model: TinyModel, variant: str) -> int:
+    """Put the saved weights into the model; the steps that they were trained for."""
+    tiny = load_tiny(variant)
+    model.unet.load_state_dict(tiny.unet)
+    model.words.weight.data.copy_(tiny.words.flatten(1))
+    with safe_open(weights_file(variant), "pt") as file:
+        return int(file.metadata()["steps"])
 
 
 def save_model(model: TinyModel, average: list[torch.Tensor], variant: str, steps: int) -> None:
@@ -162,6 +177,18 @@ def save_model(model: TinyModel, average: list[torch.Tensor], variant: str, step
     partial.replace(partial.with_suffix(""))
 
 
+def distort(pictures: torch.Tensor) -> torch.Tensor:
+    """Turn, stretch and shift each picture a little, tint its ground and speckle it: what the
+    tiny model does to digits that a person still reads."""
+    count = len(pictures)
+    turn = torch.eye(2).repeat(count, 1, 1) + torch.randn(count, 2, 2) * 0.1
+    shift = torch.randn(count, 2, 1) * 0.08
+    grid = functional.affine_grid(torch.cat([turn, shift], 2), list(pictures.shape), False)
+    moved = functional.grid_sample(pictures, grid, align_corners=False)
+    tint = torch.rand(count, 3, 1, 1) * 0.1
+    return (moved + tint + torch.randn_like(moved) * 0.04).clamp(0, 1)
+
+
 def train_reader(steps: int, seed: int) -> None:
     """Train the reader on 85 % of the digits; print and store its accuracy on the others."""
     torch.manual_seed(seed)
@@ -174,10 +201,7 @@ def train_reader(steps: int, seed: int) -> None:
     for _ in range(steps):
         batch = kept[torch.randint(0, len(kept), (256,))]
         pictures = data.colour(digits.pixels[batch], torch.rand(256) < 0.5)
-        dx, dy = torch.randint(-1, 2, (2,)).tolist()
-        loss = functional.cross_entropy(
-            reader(pictures.roll((dy, dx), (2, 3))), digits.labels[batch]
-        )
+        loss = functional.cross_entropy(reader(distort(pictures)), digits.labels[batch])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -200,12 +224,13 @@ def main() -> None:
     parser.add_argument("what", nargs="*", default=["reader", "demo", "mirror"])
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true", help="go on from the saved weights")
     options = parser.parse_args()
     for what in options.what:
         if what == "reader":
             train_reader(3000, options.seed)
         else:
-            train_model(what, options.steps, options.seed)
+            train_model(what, options.steps, options.seed, options.resume)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ def strength_input() -> Any:
     """The one main slider."""
     return io.Float.Input(
         "strength",
-        default=1.0,
+        default=Schedule.strength,
         min=-1.0,
         max=1.0,
         step=0.01,
@@ -57,7 +57,7 @@ def window_inputs() -> list[Any]:
         ),
         io.Float.Input(
             "end_percent",
-            default=0.35,
+            default=Schedule.end_percent,
             min=0.0,
             max=1.0,
             step=0.01,

@@ -1,0 +1,115 @@
+"""Image-to-image begins late: an early window by sigma is missed, and the user is told."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+STEPS = 20
+EARLY = {"end_percent": 0.35}
+BY_STEP = {"end_percent": 0.35, "schedule_by": "step"}
+
+
+@pytest.fixture
+def notices(monkeypatch) -> list[tuple[str, str, bool]]:
+    """What the browser is told, through a stand-in for the host's server: node, text, missed."""
+    sent: list[tuple[str, str, bool]] = []
+
+    def send_sync(event: str, data: dict) -> None:
+        assert event == "detour.notice"
+        sent.append((data["node"], data["text"], data["missed"]))
+
+    server = SimpleNamespace(send_sync=send_sync)
+    module = SimpleNamespace(PromptServer=SimpleNamespace(instance=server))
+    monkeypatch.setitem(sys.modules, "server", module)
+    return sent
+
+
+def run(lab, model, denoise: float) -> torch.Tensor:
+    """The run of 20 steps on an image."""
+    return lab.sample(model, steps=STEPS, denoise=denoise, start=lab.latent(model, seed=70))
+
+
+@pytest.mark.parametrize("denoise", [0.3, 0.5])
+def test_missed_window_changes_nothing_and_is_said_once(lab, denoise, notices, caplog):
+    caplog.set_level(logging.INFO, "detour")
+    model = lab.tiny("sd15", **lab.SMALL)
+    got = run(lab, lab.bypass(model, unique_id="7", **EARLY), denoise)
+    assert torch.equal(got, run(lab, model, denoise))
+    ((node, text, missed),) = notices
+    (record,) = (record for record in caplog.records if record.name == "detour")
+    assert node == "7"
+    assert missed is True
+    assert record.levelno == logging.WARNING
+    assert text in record.getMessage()
+    first = {0.3: "0.71", 0.5: "0.51"}[denoise]
+    assert text == (
+        f"This run covered progress {first} to 1, the window 0 to 0.35 was never reached; "
+        "use schedule_by = step."
+    )
+
+
+def test_reached_window_is_no_missed_window(lab, notices, caplog):
+    caplog.set_level(logging.INFO, "detour")
+    model = lab.tiny("sd15", **lab.SMALL)
+    with lab.watching(lab.bypass(model, unique_id="7", **EARLY)) as watch:
+        got = run(lab, watch.model, 0.7)
+    reached = sum(lab.progress_by_hand(model, sigma) < 0.35 for sigma in watch.sigmas)
+    assert 0 < reached < STEPS
+    assert sum(watch.skipped) == reached
+    assert not torch.equal(got, run(lab, model, 0.7))
+    assert notices == [("7", f"strength 1: bypassed {reached} of 20 model calls", False)]
+    levels = [record.levelno for record in caplog.records if record.name == "detour"]
+    assert levels == [logging.INFO]
+
+
+@pytest.mark.parametrize("denoise", [0.3, 0.5, 0.7, 1.0])
+def test_by_step_the_window_lies_over_this_run(lab, denoise, notices):
+    model = lab.tiny("sd15", **lab.SMALL)
+    with lab.watching(lab.bypass(model, unique_id="7", **BY_STEP)) as watch:
+        got = run(lab, watch.model, denoise)
+    assert watch.skipped == [True] * 7 + [False] * 13
+    assert not torch.equal(got, run(lab, model, denoise))
+    assert notices == [("7", "strength 1: bypassed 7 of 20 model calls", False)]
+
+
+def test_missed_window_by_step_says_something_else(lab, notices):
+    model = lab.tiny("sd15", **lab.SMALL)
+    inputs = {"start_percent": 0.96, "end_percent": 0.99, "schedule_by": "step"}
+    run(lab, lab.bypass(model, unique_id="7", **inputs), 0.5)
+    assert notices[0][1].endswith("was never reached; widen the window.")
+
+
+def test_each_dial_speaks_on_its_own_node(lab, notices):
+    model = lab.tiny("sd15", **lab.SMALL)
+    two = lab.bypass(lab.bypass(model, unique_id="7", **EARLY), unique_id="8", **BY_STEP)
+    run(lab, two, 0.3)
+    texts = {node: text for node, text, _ in notices}
+    assert len(notices) == 2
+    assert "never reached" in texts["7"]
+    assert texts["8"] == "strength 1: bypassed 7 of 20 model calls"
+
+
+def test_each_run_is_counted_afresh(lab, notices):
+    model = lab.tiny("sd15", **lab.SMALL)
+    patched = lab.bypass(model, unique_id="7", **EARLY)
+    run(lab, patched, 1.0)
+    run(lab, patched, 0.3)
+    run(lab, patched, 1.0)
+    assert notices[0] == notices[2] == ("7", "strength 1: bypassed 7 of 20 model calls", False)
+    assert "never reached" in notices[1][1]
+
+
+@pytest.mark.parametrize(
+    "server",
+    [None, SimpleNamespace(), SimpleNamespace(PromptServer=SimpleNamespace(instance=None))],
+    ids=["none", "empty", "not_started"],
+)
+def test_a_host_without_a_server_is_no_trouble(lab, server, monkeypatch):
+    """Scripts sample in process; then only the log speaks."""
+    monkeypatch.setitem(sys.modules, "server", server)
+    lab.sample(lab.bypass(lab.tiny("sd15", **lab.SMALL), unique_id="7"))

@@ -1,0 +1,174 @@
+"""The nodes around the dial: sweep, plot, demo model, and a CURVE from the host's editor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+
+
+class Curve:
+    """Stands for the host's CURVE, which 0.3.75 does not have: all we use is `interp`."""
+
+    def __init__(self, function: Callable[[float], float]) -> None:
+        self.function = function
+        self.places: list[float] = []
+
+    def interp(self, u: float) -> float:
+        """The height of the curve at a place of 0 to 1."""
+        self.places.append(u)
+        return self.function(u)
+
+
+def test_sweep_gives_a_model_and_a_label_for_each_strength(lab):
+    model = lab.tiny("sd15", **lab.SMALL)
+    models, labels = lab.run_node(
+        "DetourBypassSweep", model=model, strengths="0, 0.25; 1\n-0.5", end_percent=0.5
+    )
+    assert labels == ["strength 0", "strength 0.25", "strength 1", "strength -0.5"]
+    pictures = [lab.sample(patched) for patched in models]
+    wanted = [
+        lab.sample(lab.bypass(model, strength, end_percent=0.5))
+        for strength in (0.0, 0.25, 1.0, -0.5)
+    ]
+    assert all(map(torch.equal, pictures, wanted))
+    assert torch.equal(pictures[0], lab.sample(model))
+
+
+def test_sweep_passes_every_input_on(lab):
+    model = lab.tiny("sd15")
+    inputs = {
+        "shape": "curve",
+        "points": "0:1, 1:0.5",
+        "start_percent": 0.2,
+        "end_percent": 0.9,
+        "apply_to": "cond",
+        "schedule_by": "step",
+        "skip_compute": False,
+    }
+    models, _ = lab.run_node("DetourBypassSweep", model=model, strengths="0.6", **inputs)
+    got = lab.sample(models[0], steps=6)
+    assert torch.equal(got, lab.sample(lab.bypass(model, 0.6, **inputs), steps=6))
+
+
+def test_flat_curve_equals_a_constant(lab):
+    model = lab.tiny("sd15", **lab.SMALL)
+    curve = Curve(lambda u: 0.5)
+    got = lab.sample(lab.bypass(model, 0.6, shape="bump", points="nonsense", curve=curve))
+    assert torch.equal(got, lab.sample(lab.bypass(model, 0.3)))
+
+
+def test_curve_is_read_across_its_window_at_node_time(lab):
+    curve = Curve(lambda u: math.sin(3 * u))
+    patched = lab.bypass(
+        lab.tiny("sd15", **lab.SMALL), 0.5, curve=curve, start_percent=0.2, end_percent=0.7
+    )
+    count = len(curve.places)
+    assert count == 101
+    assert curve.places == sorted(curve.places)
+    assert (curve.places[0], curve.places[-1]) == (0.0, 1.0)
+    (wrapper,) = next(iter(patched.wrappers[lab.WrappersMP.APPLY_MODEL].values()))
+    schedule = wrapper.__self__.schedule
+    for u in (0.0, 0.01, 0.333, 0.5, 0.805, 0.999):
+        lam = schedule.lam(0.2 + 0.5 * u)
+        assert lam == pytest.approx(0.5 * math.sin(3 * u), abs=1e-4)
+    assert schedule.lam(0.19) == schedule.lam(0.7) == 0.0
+    lab.sample(patched)
+    assert len(curve.places) == count, "the host's object must not be asked while sampling"
+
+
+def test_curve_as_points_gives_the_same_picture(lab):
+    model = lab.tiny("sd15", **lab.SMALL)
+    curve = Curve(lambda u: 1.0 if u < 0.5 else 0.5)
+    got = lab.sample(lab.bypass(model, curve=curve))
+    points = "0:1, 0.49:1, 0.5:0.5, 1:0.5"
+    assert torch.equal(got, lab.sample(lab.bypass(model, shape="curve", points=points)))
+
+
+@pytest.mark.parametrize("height", [1.5, -2.0, math.nan, math.inf])
+def test_curve_out_of_range_is_refused(lab, height):
+    model = lab.tiny("sd15", **lab.SMALL)
+    with pytest.raises(ValueError, match="value v of a point is"):
+        lab.bypass(model, curve=Curve(lambda u: height))
+
+
+def test_flat_curve_of_zero_registers_nothing(lab):
+    patched = lab.bypass(lab.tiny("sd15", **lab.SMALL), curve=Curve(lambda u: 0.0))
+    assert not any(patched.wrappers.values())
+
+
+@pytest.mark.parametrize("schedule_by", ["sigma", "step"])
+def test_plot_is_one_picture(lab, schedule_by):
+    model = lab.tiny("sd15", **lab.SMALL)
+    sigmas = lab.comfy.samplers.calculate_sigmas(model.model.model_sampling, "normal", 10)
+    (bare,) = lab.run_node("DetourPlotSchedule", schedule_by=schedule_by)
+    (marked,) = lab.run_node(
+        "DetourPlotSchedule", schedule_by=schedule_by, model=model, sigmas=sigmas
+    )
+    for picture in (bare, marked):
+        assert picture.shape == (1, 480, 960, 3)
+        assert picture.dtype == torch.float32
+        assert 0.0 <= picture.min() < picture.max() <= 1.0
+    assert not torch.equal(bare, marked)
+
+
+def test_plot_shows_the_curve(lab):
+    curve = Curve(lambda u: u * u)
+    (drawn,) = lab.run_node("DetourPlotSchedule", curve=curve)
+    (constant,) = lab.run_node("DetourPlotSchedule")
+    assert not torch.equal(drawn, constant)
+
+
+@pytest.fixture
+def demo(lab, monkeypatch):
+    """Random weights in the place of the trained ones; the variant makes the seed."""
+    tiny = lab.pack("demo.tiny")
+
+    def random_weights(variant: str):
+        seed = tiny.VARIANTS.index(variant)
+        words = lab.randn(13, tiny.TOKENS, tiny.WIDTH, seed=seed)
+        unet = lab.unet_of(lab.demo_model(seed)).state_dict()
+        return tiny.TinyWeights(lab.TINY_DEMO, unet, words)
+
+    monkeypatch.setattr(lab.pack("nodes.demo_model"), "load_tiny", random_weights)
+
+
+def test_demo_model_node_runs_in_the_hosts_sampler(lab, demo):
+    """With the nodes that its description names: latent and VAE."""
+    model, positive, negative = lab.run_node("DetourDemoModel", prompt=" Even ")
+    latent = {"samples": torch.zeros(2, 3, 16, 16)}
+    arguments = (3, 4, 3.0, "euler", "normal", positive, negative, latent)
+    (plain,) = lab.node("KSampler")().sample(model, *arguments)
+    (dialled,) = lab.node("KSampler")().sample(lab.bypass(model), *arguments)
+    assert plain["samples"].shape == (2, 3, 16, 16)
+    assert plain["samples"].isfinite().all()
+    assert not torch.equal(plain["samples"], dialled["samples"])
+
+
+def test_demo_model_picks_the_word_and_the_empty_prompt(lab, demo):
+    words = lab.pack("nodes.demo_model").load_tiny("demo").words
+    vocabulary = lab.pack("demo.words").VOCABULARY
+    for word in ("", "three", "odd"):
+        _, positive, negative = lab.run_node("DetourDemoModel", prompt=word)
+        place = vocabulary.index(word)
+        assert torch.equal(positive[0][0], words[place : place + 1])
+        assert torch.equal(negative[0][0], words[:1])
+
+
+def test_demo_model_has_two_variants(lab, demo):
+    both = [lab.run_node("DetourDemoModel", variant=variant)[0] for variant in ("demo", "mirror")]
+    positive = lab.conditioning(both[0], 10)
+    pictures = [lab.sample(model, positive=positive) for model in both]
+    assert not torch.equal(*pictures)
+
+
+def test_trained_weights_fit_the_hosts_unet(lab):
+    """The files in demo/ load and run; how well they draw is measured elsewhere."""
+    tiny = lab.pack("demo.tiny")
+    for variant in tiny.VARIANTS:
+        if tiny.weights_file(variant).is_file():
+            model, positive, negative = lab.run_node("DetourDemoModel", variant=variant)
+            picture = lab.sample(model, positive=positive, negative=negative)
+            assert picture.isfinite().all()
