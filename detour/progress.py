@@ -13,6 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+ROUNDING = 1e-5
+"""Samplers compute some sigmas of a run anew; nearer than this share to a step is that step."""
+
 
 @dataclass(frozen=True)
 class SigmaTable:
@@ -83,9 +86,9 @@ class StepTable:
 def _fractional_index(falling: Sequence[float], sigma: float) -> float:
     """The place of `sigma` in falling sigmas: 0 at or above the first, n - 1 at the last."""
     for index, (high, low) in enumerate(pairwise(falling)):
-        if sigma >= high:
+        if sigma >= high * (1 - ROUNDING):
             return float(index)
-        if sigma > low:
+        if sigma > low * (1 + ROUNDING):
             if low <= 0.0:
                 return index + (high - sigma) / (high - low)
             return index + math.log(high / sigma) / math.log(high / low)

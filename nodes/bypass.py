@@ -57,6 +57,8 @@ class MidBlockBypass(io.ComfyNode):
                 )
             ],
             hidden=[io.Hidden.unique_id],
+            # Else the host gives an equal node elsewhere this node's model, notices and all.
+            not_idempotent=True,
             search_aliases=ALIASES,
         )
 
@@ -129,6 +131,8 @@ class BypassSweep(io.ComfyNode):
                 ),
             ],
             hidden=[io.Hidden.unique_id],
+            # Else the host gives an equal node elsewhere this node's model, notices and all.
+            not_idempotent=True,
             search_aliases=[*ALIASES, "compare", "xy plot", "grid"],
         )
 

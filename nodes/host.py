@@ -171,9 +171,10 @@ def keeps_index(layer: nn.Module) -> nn.Module | None:
 
 
 def show_on_node(node_id: str | None, text: str, missed: bool) -> None:
-    """Tell the browser what a run did, for `js/notice.js` to show on the node; without a
-    browser the log has it."""
+    """Tell the browser that asked for a run what it did; `js/notice.js` shows it on the node.
+    Without a browser the log has it."""
     prompt_server = getattr(sys.modules.get("server"), "PromptServer", None)
     server = getattr(prompt_server, "instance", None)
     if node_id is not None and server is not None:
-        server.send_sync(NOTICE_EVENT, {"node": node_id, "text": text, "missed": missed})
+        told = {"node": node_id, "text": text, "missed": missed}
+        server.send_sync(NOTICE_EVENT, told, server.client_id)

@@ -42,28 +42,35 @@ class Sheet:
 def arrange(batches: Sequence[torch.Tensor], labels: Sequence[str], columns: int) -> Sheet:
     """The sheet for image batches `[B, H, W, C]` in 0..1.
 
-    Several batches: one column for each, one row for each place in the batch (a seed). One
-    batch: `columns` pictures in a row, 0 for about as many rows as columns.
+    Several batches: one column for each, one row for each place in the batch (a seed); so too
+    for one batch with one label. One batch without: `columns` pictures in a row, 0 for about as
+    many rows as columns; labels, if there are any, are one for each column.
     Raises ValueError for batches of different lengths and for labels that do not fit.
     """
     pictures = [to_pictures(batch) for batch in batches]
-    if len(pictures) == 1:
+    if len(pictures) == 1 and len(labels) != 1:
         line = pictures[0]
-        across = columns or max(1, math.ceil(math.sqrt(len(line))))
+        across = columns or len(labels) or max(1, math.ceil(math.sqrt(len(line))))
+        check_labels(labels, across)
         rows = [line[start : start + across] for start in range(0, len(line), across)]
-        return Sheet(rows, labels if len(labels) == across else ())
+        return Sheet(rows, labels)
     lengths = sorted({len(batch) for batch in pictures})
     if len(lengths) > 1:
         raise ValueError(
             f"The image batches hold {lengths[0]} and {lengths[-1]} pictures: a sheet with one "
             "column for each batch needs the same number in all of them."
         )
-    if labels and len(labels) != len(pictures):
+    check_labels(labels, len(pictures))
+    return Sheet([list(row) for row in zip(*pictures, strict=True)], labels)
+
+
+def check_labels(labels: Sequence[str], columns: int) -> None:
+    """Raise ValueError unless there are no labels or one for each column."""
+    if labels and len(labels) != columns:
         raise ValueError(
-            f"There are {len(labels)} labels for {len(pictures)} columns of pictures; connect "
+            f"There are {len(labels)} labels for {columns} columns of pictures; connect "
             "labels and models of the same sweep."
         )
-    return Sheet([list(row) for row in zip(*pictures, strict=True)], labels)
 
 
 def draw_sheet(sheet: Sheet) -> Image.Image:

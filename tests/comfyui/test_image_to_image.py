@@ -19,11 +19,11 @@ def notices(monkeypatch) -> list[tuple[str, str, bool]]:
     """What the browser is told, through a stand-in for the host's server: node, text, missed."""
     sent: list[tuple[str, str, bool]] = []
 
-    def send_sync(event: str, data: dict) -> None:
-        assert event == "detour.notice"
+    def send_sync(event: str, data: dict, client: str) -> None:
+        assert (event, client) == ("detour.notice", "this window")
         sent.append((data["node"], data["text"], data["missed"]))
 
-    server = SimpleNamespace(send_sync=send_sync)
+    server = SimpleNamespace(send_sync=send_sync, client_id="this window")
     module = SimpleNamespace(PromptServer=SimpleNamespace(instance=server))
     monkeypatch.setitem(sys.modules, "server", module)
     return sent

@@ -34,7 +34,7 @@ class Block(nn.Sequential):
 
 
 class CallingUNet(nn.Module):
-    """Calls its mid-block, as ldm and diffusers do; writes into what follows, as ControlNet does."""
+    """Calls its mid-block, as ldm and diffusers do, and then writes into it, as ControlNet does."""
 
     def __init__(self) -> None:
         super().__init__()

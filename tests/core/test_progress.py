@@ -46,6 +46,12 @@ def test_every_step_of_a_run_has_its_own_place():
     assert [table.progress(sigma) for sigma in sigmas] == [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
+def test_a_sigma_that_is_rounded_is_still_its_step():
+    table = StepTable((14.6, 8.0, 2.0, 0.4, 0.0))
+    assert table.progress(2.0000005) == table.progress(1.9999995) == 0.5
+    assert table.progress(2.001) < 0.5 < table.progress(1.999)
+
+
 def test_a_run_that_adds_noise_goes_forward_too():
     table = StepTable((0.0, 0.4, 2.0, 8.0, 14.6))
     assert [table.progress(s) for s in table.sigmas] == [0.0, 0.25, 0.5, 0.75, 1.0]

@@ -74,5 +74,5 @@ def test_all_files_together_stay_small():
 def test_prompts_are_forgiving_and_unknown_ones_named():
     assert VOCABULARY[word_index(" Seven ")] == "seven"
     assert word_index("") == 0
-    with pytest.raises(ValueError, match="'nurse'.*even, odd"):
+    with pytest.raises(ValueError, match=r"'nurse'.*even, odd"):
         word_index("nurse")

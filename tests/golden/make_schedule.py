@@ -7,6 +7,7 @@ repeat a mistake of the code. Run it only when the definition itself changes.
 import json
 import math
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 
@@ -22,7 +23,7 @@ def height(shape, u, points):
         return math.sin(math.pi * u)
     if shape == "cosine":
         return (1 + math.cos(math.pi * u)) / 2
-    for (u0, v0), (u1, v1) in reversed(list(zip(points, points[1:], strict=False))):
+    for (u0, v0), (u1, v1) in reversed(list(pairwise(points))):
         if u0 <= u < u1:
             return v0 + (v1 - v0) * (u - u0) / (u1 - u0)
     return points[0][1] if u < points[0][0] else points[-1][1]
