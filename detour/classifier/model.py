@@ -1,0 +1,188 @@
+"""`ImageClassifier`: a backbone that is shared, and a head that is this object's own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from .description import Description
+from .preprocess import Preprocessing, check_layout
+
+Progress = Callable[[int, int], None]
+"""Called with (pictures done, pictures in all)."""
+Cancel = Callable[[], bool]
+"""Asked before each chunk; True stops. It may raise an exception of its own instead."""
+CHUNK = 32
+
+
+class Cancelled(RuntimeError):
+    """The user stopped the work; nothing of it is kept."""
+
+
+class ImageClassifier(nn.Module):
+    """An image classifier whose last linear layer can be exchanged without touching the rest.
+
+    backbone: normalised pictures `[B, 3, H, W]` to features `[B, D]`. It is shared between
+        this object and what `with_head` returns, and nothing here ever writes to it. Hosts
+        move it between devices; the small head follows by itself.
+    weight, bias: the head, `[C, D]` and `[C]` or None; copied, so that it is this object's own.
+    description: labels, preprocessing, activation. notes: sentences about the loading.
+
+    Raises ValueError if the shapes do not fit each other or the labels.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        weight: Tensor,
+        bias: Tensor | None,
+        description: Description,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__()
+        _check_head(weight, bias, len(description.labels))
+        self.backbone = backbone
+        self.description = description
+        self.notes = notes
+        self.register_buffer("weight", _own(weight))
+        self.register_buffer("bias", None if bias is None else _own(bias))
+        self.train(False)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One name per class, in the order of the logits."""
+        return self.description.labels
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What happens to a picture before the backbone sees it."""
+        return self.description.preprocessing
+
+    @property
+    def feature_count(self) -> int:
+        """D, the number of features that the head looks at."""
+        return self.weight.shape[1]
+
+    def train(self, mode: bool = True) -> ImageClassifier:
+        """Always evaluation mode: dropout and batch statistics would change the logits."""
+        del mode
+        return super().train(False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The same as `logits` with its defaults."""
+        return self.logits(images)
+
+    def features(
+        self,
+        images: Tensor,
+        *,
+        chunk: int = CHUNK,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> Tensor:
+        """Features `[B, D]`, float32, of pictures `[B, H, W, C]` in 0..1, on their device.
+
+        `chunk` pictures at a time run on the backbone's device. An empty batch gives `[0, D]`.
+        Raises Cancelled when `cancel` says so, ValueError for pictures that cannot be used.
+        """
+        check_layout(images)
+        if chunk < 1:
+            raise ValueError(f"chunk is {chunk}: at least one picture at a time must be read.")
+        device, dtype = _place(self.backbone)
+        count = len(images)
+        result = torch.empty(count, self.feature_count, device=images.device)
+        for start in range(0, count, chunk):
+            if cancel is not None and cancel():
+                raise Cancelled(f"Stopped after {start} of {count} pictures.")
+            part = self.preprocessing(images[start : start + chunk], device)
+            with torch.no_grad():
+                found = self.backbone(part.to(dtype))
+            if found.ndim != 2 or found.shape[1] != self.feature_count:
+                raise ValueError(
+                    f"The backbone makes features {list(found.shape)}, the head wants "
+                    f"[{len(part)}, {self.feature_count}]: they do not belong together."
+                )
+            result[start : start + chunk] = found
+            if progress is not None:
+                progress(min(start + chunk, count), count)
+        return result
+
+    def logits(
+        self,
+        images: Tensor,
+        *,
+        chunk: int = CHUNK,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> Tensor:
+        """Logits `[B, C]`, float32, of pictures `[B, H, W, C]`; otherwise like `features`."""
+        return self.head(self.features(images, chunk=chunk, progress=progress, cancel=cancel))
+
+    def head(self, features: Tensor) -> Tensor:
+        """Logits `[B, C]` of features `[B, D]`: features @ weight.T + bias."""
+        weight = self.weight.to(features.device)
+        bias = None if self.bias is None else self.bias.to(features.device)
+        with torch.no_grad():
+            return nn.functional.linear(features, weight, bias)
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """Scores `[B, C]` in 0..1: softmax over the classes, or a sigmoid of each by itself."""
+        softmax = self.description.activation == "softmax"
+        return logits.softmax(dim=1) if softmax else logits.sigmoid()
+
+    def with_head(self, weight: Tensor, bias: Tensor | None) -> ImageClassifier:
+        """The same classifier with another head of the same shape; the backbone is shared.
+
+        Raises ValueError for another number of features or classes, and for NaN.
+        """
+        if weight.shape != self.weight.shape:
+            raise ValueError(
+                f"The new head is {list(weight.shape)}, this classifier has "
+                f"{list(self.weight.shape)}: it belongs to another one."
+            )
+        return ImageClassifier(self.backbone, weight, bias, self.description, self.notes)
+
+    def backbone_hash(self) -> str:
+        """Names what features depend on: SHA-256 over preprocessing and backbone weights."""
+        return hash_backbone(self.backbone, self.preprocessing)
+
+
+def hash_backbone(backbone: nn.Module, preprocessing: Preprocessing) -> str:
+    """SHA-256, as hex, over the preprocessing and every weight: name, shape, float32 values."""
+    digest = hashlib.sha256(repr(preprocessing).encode())
+    for name, value in sorted(backbone.state_dict().items()):
+        digest.update(f"{name}{list(value.shape)}".encode())
+        digest.update(
+            value.detach().cpu().float().contiguous().numpy().astype("<f4", copy=False).tobytes()
+        )
+    return digest.hexdigest()
+
+
+def _own(value: Tensor) -> Tensor:
+    return value.detach().to(torch.float32, copy=True).contiguous()
+
+
+def _place(backbone: nn.Module) -> tuple[torch.device, torch.dtype]:
+    """Where the backbone is and in which precision it computes."""
+    first = next((p for p in backbone.parameters() if p.is_floating_point()), None)
+    return (torch.device("cpu"), torch.float32) if first is None else (first.device, first.dtype)
+
+
+def _check_head(weight: Tensor, bias: Tensor | None, labels: int) -> None:
+    if weight.ndim != 2 or (bias is not None and bias.shape != weight.shape[:1]):
+        shapes = [list(weight.shape), None if bias is None else list(bias.shape)]
+        raise ValueError(f"A head is a weight [C, D] and a bias [C] or none, not {shapes}.")
+    if labels != len(weight):
+        raise ValueError(
+            f"There are {labels} labels, but the classifier has {len(weight)} classes: give "
+            "one label per class, in its order."
+        )
+    for name, value in (("weight", weight), ("bias", bias)):
+        if value is not None and not torch.isfinite(value).all():
+            raise ValueError(f"The {name} of the head holds NaN or infinite values.")

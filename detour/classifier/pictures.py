@@ -1,0 +1,45 @@
+"""Picture files to tensors in the layout of image hosts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+_SIXTEEN_BIT = 65535.0
+
+
+def read_image(path: Path | str) -> Tensor:
+    """The picture in a file: `[1, H, W, 3]`, float32 in 0..1, turned upright.
+
+    Grey is expanded, alpha dropped, 16 bits are kept; of an animation the first frame.
+    Raises FileNotFoundError, or ValueError for what is no picture, or damaged, or so large
+    that Pillow takes it for an attack.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no picture {path}: check the name.")
+    try:
+        with Image.open(path) as file:
+            values = _values(ImageOps.exif_transpose(file))
+    except UnidentifiedImageError:
+        raise ValueError(f"{path.name} is no picture that can be read: remove it.") from None
+    except Image.DecompressionBombError:
+        raise ValueError(f"{path.name} is too large: make it smaller first.") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"{path.name} is damaged ({error}): remove it or get it again.") from None
+    return torch.from_numpy(values)[None]
+
+
+def _values(picture: Image.Image) -> np.ndarray:
+    """`[H, W, 3]` float32 in 0..1."""
+    if picture.mode.startswith("I"):
+        grey = np.asarray(picture, dtype=np.float32) / _SIXTEEN_BIT
+        return np.repeat(grey.clip(0, 1)[..., None], 3, axis=2)
+    if picture.mode == "F":
+        grey = np.asarray(picture, dtype=np.float32)
+        return np.repeat(grey.clip(0, 1)[..., None], 3, axis=2)
+    return np.asarray(picture.convert("RGB"), dtype=np.float32) / 255.0

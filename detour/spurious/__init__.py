@@ -1,0 +1,76 @@
+"""The single-weight edit: probes and groups, searches, closed forms, the edit record."""
+
+from .bootstrap import worst_difference
+from .change import Change, Found
+from .curve import CurvePoint, best_degree, degree_curve
+from .edit import (
+    Cell,
+    Edit,
+    EditStack,
+    apply_edits,
+    edit_of,
+    effective_cells,
+    head_hash,
+    new_stack,
+)
+from .edit_file import from_json, load_edits, save_edits, to_json
+from .evaluate import changed_logits, correct, edited_logits, predictions, stack_logits
+from .evidence import evidence, paired, shortcut_gap
+from .ladder import EDITS, Ladder, Rung, build_ladder
+from .metrics import GroupMetrics, collateral, group_metrics, wilson
+from .neutralize import METHODS, Neutralized, neutralize, with_edits
+from .pair import weight_and_bias
+from .parts import Parts, folds, split_parts
+from .probes import Probes
+from .removal import Removal, remove_class
+from .search import bias_only, worst_group
+
+__all__ = [
+    "EDITS",
+    "METHODS",
+    "Cell",
+    "Change",
+    "CurvePoint",
+    "Edit",
+    "EditStack",
+    "Found",
+    "GroupMetrics",
+    "Ladder",
+    "Neutralized",
+    "Parts",
+    "Probes",
+    "Removal",
+    "Rung",
+    "apply_edits",
+    "best_degree",
+    "bias_only",
+    "build_ladder",
+    "changed_logits",
+    "collateral",
+    "correct",
+    "degree_curve",
+    "edit_of",
+    "edited_logits",
+    "effective_cells",
+    "evidence",
+    "folds",
+    "from_json",
+    "group_metrics",
+    "head_hash",
+    "load_edits",
+    "neutralize",
+    "new_stack",
+    "paired",
+    "predictions",
+    "remove_class",
+    "save_edits",
+    "shortcut_gap",
+    "split_parts",
+    "stack_logits",
+    "to_json",
+    "weight_and_bias",
+    "wilson",
+    "with_edits",
+    "worst_difference",
+    "worst_group",
+]

@@ -1,0 +1,217 @@
+"""The edit record: changed numbers of a head, against the head as it was loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .change import Change
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One edited number: `weight[row, column]`, or `bias[row]` where column is None.
+
+    old: its unedited value. new: its value at degree 1. Both are float32 values.
+    """
+
+    row: int
+    column: int | None
+    old: float
+    new: float
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One edit: the cells that move together, by `degree` (0 = none, 1 = as found).
+
+    metrics_before, metrics_after: what was measured when it was made, for people.
+    """
+
+    cells: tuple[Cell, ...]
+    degree: float = 1.0
+    method: str = ""
+    class_index: int | None = None
+    class_name: str = ""
+    metrics_before: Mapping[str, Any] = field(default_factory=dict)
+    metrics_after: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EditStack:
+    """All edits of one head, oldest first; nothing is ever written into the head itself.
+
+    shape: (C, D) of the weight. sha256: `head_hash` of the unedited head.
+    """
+
+    shape: tuple[int, int]
+    sha256: str
+    edits: tuple[Edit, ...] = ()
+    architecture: str = ""
+
+    def push(self, edit: Edit) -> EditStack:
+        """The stack with one more edit on top; refuses cells outside the head or with NaN."""
+        check_edit(edit, self.shape)
+        return replace(self, edits=(*self.edits, edit))
+
+    def undo(self) -> EditStack:
+        """The stack without its last edit: exactly what it was before.
+
+        Raises ValueError if there is none.
+        """
+        if not self.edits:
+            raise ValueError("There is no edit to undo: the classifier is as it was loaded.")
+        return replace(self, edits=self.edits[:-1])
+
+    def with_degree(self, degree: float) -> EditStack:
+        """The stack with the last edit at another degree."""
+        if not self.edits:
+            raise ValueError("There is no edit whose degree could be set.")
+        return self.undo().push(replace(self.edits[-1], degree=degree))
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """The rows (classes) of the head that an edit touches."""
+        return tuple(sorted({cell.row for edit in self.edits for cell in edit.cells}))
+
+
+def new_stack(weight: Tensor, bias: Tensor | None, architecture: str = "") -> EditStack:
+    """An empty stack for an unedited head, weight `[C, D]`, bias `[C]` or None."""
+    if weight.ndim != 2:
+        raise ValueError(f"The head's weight has the shape {tuple(weight.shape)}, not [C, D].")
+    shape = (int(weight.shape[0]), int(weight.shape[1]))
+    return EditStack(shape, head_hash(weight, bias), (), architecture)
+
+
+def head_hash(weight: Tensor, bias: Tensor | None) -> str:
+    """SHA-256 over shape and little-endian float32 of the weight, then of the bias.
+
+    The shape goes in as Python writes it, in ASCII: `(1000, 1280)`, `(1000,)`.
+    """
+    digest = hashlib.sha256()
+    for tensor in (weight,) if bias is None else (weight, bias):
+        array = tensor.detach().cpu().float().contiguous().numpy()
+        digest.update(repr(tuple(array.shape)).encode("ascii"))
+        digest.update(array.astype("<f4").tobytes())
+    return digest.hexdigest()
+
+
+def edit_of(change: Change, weight: Tensor, bias: Tensor | None, **about: Any) -> Edit:
+    """The edit that a change makes of an *unedited* head; `about`: fields of `Edit`.
+
+    `new` is float32(old - t), float32(old + shift). Raises ValueError if the head has no
+    bias to shift, or if a number leaves the range of float32.
+    """
+    cells = []
+    for column, t in change.weights:
+        old = float(weight[change.row, column])
+        cells.append(Cell(change.row, column, old, _float32(old - t)))
+    if change.shift:
+        if bias is None:
+            raise ValueError(
+                "This head has no bias, so it cannot be shifted. Choose the edit 'one weight'."
+            )
+        old = float(bias[change.row])
+        cells.append(Cell(change.row, None, old, _float32(old + change.shift)))
+    edit = Edit(tuple(cells), class_index=change.row, **about)
+    check_edit(edit, (weight.shape[0], weight.shape[1]))
+    return edit
+
+
+def apply_edits(
+    stack: EditStack, weight: Tensor, bias: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """New (weight, bias) with all edits of the stack; the given tensors are not written to.
+
+    A cell becomes float32(old + sum of degree_e * (new_e - old)) computed in float64, and
+    exactly `new` when a single edit at degree 1 touches it. All other cells keep their bits,
+    and so does everything at degree 0. Raises ValueError if the head is not the one that the
+    edits were made for, or if a cell leaves the range of its type.
+    """
+    if tuple(weight.shape) != tuple(stack.shape) or head_hash(weight, bias) != stack.sha256:
+        raise ValueError(
+            f"These edits were made for another model: a head of shape {list(stack.shape)} with "
+            f"hash {stack.sha256[:12]}, this one is {list(weight.shape)} with hash "
+            f"{head_hash(weight, bias)[:12]}. Load the model that the edits belong to."
+        )
+    _check_old(stack, weight, bias)
+    new_weight = weight.detach().clone()
+    new_bias = None if bias is None else bias.detach().clone()
+    for (row, column), value in effective_cells(stack).items():
+        if column is not None:
+            _put(new_weight, (row, column), value)
+        elif new_bias is not None:
+            _put(new_bias, (row,), value)
+    return new_weight, new_bias
+
+
+def effective_cells(stack: EditStack) -> dict[tuple[int, int | None], float]:
+    """The value of every cell that an edit of non-zero degree touches: (row, column) -> value."""
+    touched: dict[tuple[int, int | None], list[tuple[float, Cell]]] = {}
+    for edit in stack.edits:
+        for cell in edit.cells if edit.degree != 0 else ():
+            touched.setdefault((cell.row, cell.column), []).append((edit.degree, cell))
+    return {place: _effective(terms) for place, terms in touched.items()}
+
+
+def check_edit(edit: Edit, shape: tuple[int, int]) -> None:
+    """Refuse an edit that does not fit a head of this shape or holds a NaN."""
+    if not math.isfinite(edit.degree):
+        raise ValueError(f"The degree is {edit.degree}; it must be a finite number.")
+    places = [(cell.row, cell.column) for cell in edit.cells]
+    for cell in edit.cells:
+        inside = 0 <= cell.row < shape[0]
+        if cell.column is not None:
+            inside = inside and 0 <= cell.column < shape[1]
+        if not inside:
+            raise ValueError(
+                f"The edit changes row {cell.row}, column {cell.column}; the head has "
+                f"{shape[0]} rows and {shape[1]} columns. Is it for another model?"
+            )
+        if not (math.isfinite(_float32(cell.old)) and math.isfinite(_float32(cell.new))):
+            raise ValueError(
+                f"The edit of row {cell.row}, column {cell.column} goes from {cell.old} to "
+                f"{cell.new}; both must be finite float32 numbers."
+            )
+    if len(set(places)) < len(places):
+        raise ValueError(f"The edit names a cell twice: {places}. Each may occur once.")
+
+
+def _check_old(stack: EditStack, weight: Tensor, bias: Tensor | None) -> None:
+    for cell in (cell for edit in stack.edits for cell in edit.cells):
+        if cell.column is None and bias is None:
+            raise ValueError("These edits shift a bias, but this head has none.")
+        place = bias[cell.row] if cell.column is None else weight[cell.row, cell.column]  # type: ignore[index]
+        if float(place) != cell.old:
+            raise ValueError(
+                f"The edit says that row {cell.row}, column {cell.column} was {cell.old}, but it "
+                f"is {float(place)} in this head. The edit was damaged; make it again."
+            )
+
+
+def _effective(terms: list[tuple[float, Cell]]) -> float:
+    if len(terms) == 1 and terms[0][0] == 1:
+        return terms[0][1].new
+    old = terms[0][1].old
+    return _float32(old + sum(degree * (cell.new - old) for degree, cell in terms))
+
+
+def _put(tensor: Tensor, place: tuple[int, ...], value: float) -> None:
+    tensor[place] = value
+    if not bool(torch.isfinite(tensor[place])):
+        raise ValueError(
+            f"With these edits the number at {list(place)} becomes {value}, beyond the range of "
+            f"{tensor.dtype}. Lower the degree."
+        )
+
+
+def _float32(value: float) -> float:
+    with np.errstate(over="ignore"):
+        return float(np.float32(value))

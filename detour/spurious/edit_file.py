@@ -1,0 +1,185 @@
+"""`*.edit.json`: an edit stack as a small file to keep and to share."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from .edit import Cell, Edit, EditStack, check_edit
+
+FORMAT = "detour-edit"
+VERSION = 1
+LARGEST = 4 * 2**20
+"""A larger file is no edit file."""
+
+
+def to_json(stack: EditStack) -> dict[str, Any]:
+    """The stack as plain data: format, version, architecture, head (shape, sha256), edits."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "architecture": stack.architecture,
+        "head": {"shape": list(stack.shape), "sha256": stack.sha256},
+        "edits": [_edit_to_json(edit) for edit in stack.edits],
+    }
+
+
+def from_json(data: Any) -> EditStack:
+    """The stack of plain data; raises ValueError with the field that is wrong."""
+    top = _object(data, "the file")
+    if top.get("format") != FORMAT:
+        raise ValueError(f"This is no edit file: its format is {top.get('format')!r}.")
+    if top.get("version") != VERSION:
+        raise ValueError(
+            f"This edit file has version {top.get('version')!r}; this release reads version "
+            f"{VERSION}. Update Detour."
+        )
+    head = _object(top.get("head"), "head")
+    sizes = _list(head.get("shape"), "head.shape")
+    if len(sizes) != 2:
+        raise ValueError(f"head.shape is {sizes}; two numbers are needed.")
+    shape = (_integer(sizes[0], "head.shape"), _integer(sizes[1], "head.shape"))
+    stack = EditStack(
+        shape=shape,
+        sha256=_text(head.get("sha256"), "head.sha256"),
+        architecture=_text(top.get("architecture", ""), "architecture"),
+    )
+    old: dict[tuple[int, int | None], float] = {}
+    for number, entry in enumerate(_list(top.get("edits"), "edits")):
+        edit = _edit_from_json(_object(entry, f"edit {number}"), f"edit {number}")
+        check_edit(edit, shape)
+        for cell in edit.cells:
+            if old.setdefault((cell.row, cell.column), cell.old) != cell.old:
+                raise ValueError(
+                    f"Edit {number} gives another old value of row {cell.row}, column "
+                    f"{cell.column} than an edit before it; the file was damaged."
+                )
+        stack = stack.push(edit)
+    return stack
+
+
+def save_edits(stack: EditStack, path: str | Path) -> Path:
+    """Write an edit file; an existing one is replaced only once the new one is complete."""
+    target = Path(path)
+    text = json.dumps(to_json(stack), indent=1, allow_nan=False) + "\n"
+    draft = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
+    try:
+        with draft.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    return target
+
+
+def load_edits(path: str | Path) -> EditStack:
+    """Read an edit file; raises ValueError with what is wrong with it."""
+    source = Path(path)
+    with source.open("rb") as file:
+        raw = file.read(LARGEST + 1)
+    if len(raw) > LARGEST:
+        raise ValueError(f"{source.name} is larger than {LARGEST >> 20} MiB: no edit file.")
+    try:
+        data = json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
+        return from_json(data)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{source.name} is no edit file: not readable as JSON.") from error
+    except ValueError as error:
+        raise ValueError(f"{source.name}: {error}") from error
+
+
+def _edit_to_json(edit: Edit) -> dict[str, Any]:
+    cells = [
+        {
+            "kind": "bias" if cell.column is None else "weight",
+            "row": cell.row,
+            "column": cell.column,
+            "old": cell.old,
+            "new": cell.new,
+        }
+        for cell in edit.cells
+    ]
+    return {
+        "method": edit.method,
+        "class_index": edit.class_index,
+        "class_name": edit.class_name,
+        "degree": edit.degree,
+        "cells": cells,
+        "metrics_before": dict(edit.metrics_before),
+        "metrics_after": dict(edit.metrics_after),
+    }
+
+
+def _edit_from_json(entry: dict[str, Any], where: str) -> Edit:
+    index = entry.get("class_index")
+    return Edit(
+        cells=tuple(
+            _cell_from_json(_object(cell, f"a cell of {where}"), where)
+            for cell in _list(entry.get("cells"), f"cells of {where}")
+        ),
+        degree=_number(entry.get("degree"), f"degree of {where}"),
+        method=_text(entry.get("method", ""), f"method of {where}"),
+        class_index=None if index is None else _integer(index, f"class_index of {where}"),
+        class_name=_text(entry.get("class_name", ""), f"class_name of {where}"),
+        metrics_before=_object(entry.get("metrics_before", {}), f"metrics_before of {where}"),
+        metrics_after=_object(entry.get("metrics_after", {}), f"metrics_after of {where}"),
+    )
+
+
+def _cell_from_json(cell: dict[str, Any], where: str) -> Cell:
+    kind = cell.get("kind")
+    if kind not in ("weight", "bias"):
+        raise ValueError(f"A cell of {where} has the kind {kind!r}; 'weight' or 'bias' is known.")
+    column = _integer(cell.get("column"), f"column of {where}") if kind == "weight" else None
+    old, new = (_number(cell.get(name), f"{name} of {where}") for name in ("old", "new"))
+    row = _integer(cell.get("row"), f"row of {where}")
+    return Cell(row, column, _as_float32(old), _as_float32(new))
+
+
+def _as_float32(value: float) -> float:
+    with np.errstate(over="ignore"):
+        return float(np.float32(value))
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"it holds {name}; every number must be finite.")
+
+
+def _object(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} is {value!r:.60}; an object is needed.")
+    return value
+
+
+def _list(value: Any, what: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{what} is {value!r:.60}; a list is needed.")
+    return value
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{what} is {value!r:.60}; a text is needed.")
+    return value
+
+
+def _integer(value: Any, what: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{what} is {value!r:.60}; a whole number from 0 is needed.")
+    return value
+
+
+def _number(value: Any, what: str) -> float:
+    numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not numeric or abs(value) > 1e308 or not math.isfinite(value):
+        raise ValueError(f"{what} is {value!r:.60}; a finite number is needed.")
+    return float(value)

@@ -1,0 +1,101 @@
+"""Fit every size of edit once, and judge each on probes that it was not chosen on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .change import Change
+from .evaluate import changed_logits, predictions
+from .greedy import Path
+from .margins import has_contrast
+from .metrics import group_metrics
+from .parts import Parts, folds
+from .probes import Probes
+
+Fit = Callable[[Tensor, float, float], Path]
+"""Finds a path on some probes; reports progress from one share to another."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A path, and the predictions `[N]` of its steps.
+
+    in_sample: of the edits chosen on `choose`. held_out: the same where three parts are
+    used; with cross-fitting, for the probes of `validate`, of edits chosen without them.
+    steps: how many weights the last rung takes.
+    """
+
+    path: Path
+    in_sample: dict[str, Tensor]
+    held_out: dict[str, Tensor]
+    steps: int
+    choose: Tensor
+    validate: Tensor
+    report: Tensor
+    crossfit: bool
+
+    def key(self, rung: str) -> str:
+        """The step of the path that a rung of the ladder stands for."""
+        return {"one_weight_bias": "step1", "k_weights_bias": f"step{self.steps}"}.get(rung, rung)
+
+    @property
+    def judged(self) -> dict[str, Tensor]:
+        """The predictions to report: held out, unless the report part is apart anyway."""
+        return self.held_out if self.report is self.validate else self.in_sample
+
+
+def three_parts(probes: Probes, fit: Fit, parts: Parts) -> Fitted:
+    """Chosen on one part, compared on another, reported on the third."""
+    path = fit(parts.choose, 0.0, 1.0)
+    found = _predictions(probes, path)
+    steps = _steps(probes, found, parts.validate)
+    return Fitted(path, found, found, steps, parts.choose, parts.validate, parts.report, False)
+
+
+def cross_fit(probes: Probes, fit: Fit, rows: Tensor, report: Tensor, seed: int) -> Fitted:
+    """Chosen on all `rows`; each of five folds is judged by edits chosen on the other four.
+
+    A fold whose others have one class or attribute only is judged unedited.
+    report: where to report; pass `rows` itself to report on the folds.
+    """
+    parts = [part for part in folds(probes, rows, seed) if len(part)]
+    share = 1 / (len(parts) + 1)
+    path = fit(rows, 0.0, share)
+    found = _predictions(probes, path)
+    held_out = {name: value.clone() for name, value in found.items()}
+    for number, part in enumerate(parts, start=1):
+        others = rows[~torch.isin(rows, part)]
+        without = {"unedited": found["unedited"]}
+        if has_contrast(probes, others):
+            without = _predictions(probes, fit(others, number * share, (number + 1) * share))
+        last = list(without)[-1]
+        for name, value in held_out.items():
+            value[part] = without.get(name, without[last])[part]
+    steps = _steps(probes, held_out, rows)
+    return Fitted(path, found, held_out, steps, rows, rows, report, True)
+
+
+def _predictions(probes: Probes, path: Path) -> dict[str, Tensor]:
+    named = {"unedited": Change(0), "bias_only": path.bias.change, "one_weight": path.weight.change}
+    if not path.has_bias:
+        del named["bias_only"]
+    named |= {f"step{n}": found.change for n, found in enumerate(path.steps, start=1)}
+    return {n: predictions(probes, changed_logits(probes, change)) for n, change in named.items()}
+
+
+def _steps(probes: Probes, found: dict[str, Tensor], rows: Tensor) -> int:
+    """How many weights to take: as long as worst-group accuracy on these probes grows."""
+    steps = 1
+    while f"step{steps + 1}" in found:
+        now, more = (
+            group_metrics(probes, found[f"step{n}"] == probes.y, rows).worst
+            for n in (steps, steps + 1)
+        )
+        if more <= now:
+            break
+        steps += 1
+    return steps

@@ -1,0 +1,116 @@
+"""Per-group accuracy and what is made of it, by its names in the field."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .probes import Probes
+
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class GroupMetrics:
+    """Accuracies (0..1) of one set of predictions; groups are numbered as in `Probes`.
+
+    counts, right, accuracy, low, high: per group; accuracy and its Wilson 95 % interval are
+    None for an empty group. worst, mean: the lowest and the unweighted mean accuracy of the
+    non-empty groups. adjusted: the mean weighted by training counts (WILDS `adj_acc_avg`),
+    None where these are not known. worst_group: the number of the worst group.
+    """
+
+    names: tuple[str, ...]
+    counts: tuple[int, ...]
+    right: tuple[int, ...]
+    accuracy: tuple[float | None, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+    worst: float
+    worst_group: int
+    mean: float
+    adjusted: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: the figures, and one entry per non-empty group."""
+        groups = [
+            {
+                "name": self.names[g],
+                "n": self.counts[g],
+                "right": self.right[g],
+                "accuracy": self.accuracy[g],
+                "low": self.low[g],
+                "high": self.high[g],
+            }
+            for g in range(len(self.counts))
+            if self.counts[g]
+        ]
+        return {
+            "worst_group_accuracy": self.worst,
+            "worst_group": self.names[self.worst_group],
+            "mean_accuracy": self.mean,
+            "adjusted_average_accuracy": self.adjusted,
+            "groups": groups,
+        }
+
+
+def wilson(right: int, count: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share (Wilson 1927); count must be positive."""
+    share, z2 = right / count, Z95 * Z95
+    centre = share + z2 / (2 * count)
+    spread = Z95 * math.sqrt(share * (1 - share) / count + z2 / (4 * count * count))
+    low, high = ((centre + sign * spread) / (1 + z2 / count) for sign in (-1, 1))
+    return min(share, max(0.0, low)), max(share, min(1.0, high))
+
+
+def group_metrics(probes: Probes, right: Tensor, rows: Tensor | None = None) -> GroupMetrics:
+    """The metrics of the probes `rows` (all if None), given which probes are right `[N]` bool.
+
+    Raises ValueError if there is no probe.
+    """
+    groups, right = (probes.groups, right) if rows is None else (probes.groups[rows], right[rows])
+    if len(groups) == 0:
+        raise ValueError("There are no probes to measure on. Add probes or change the split.")
+    counts = torch.bincount(groups, minlength=probes.n_groups).tolist()
+    hits = torch.bincount(groups[right], minlength=probes.n_groups).tolist()
+    pairs = list(zip(hits, counts, strict=True))
+    accuracy = [k / n if n else None for k, n in pairs]
+    intervals = [wilson(k, n) if n else (None, None) for k, n in pairs]
+    known = {g: value for g, value in enumerate(accuracy) if value is not None}
+    worst_group = min(known, key=lambda g: known[g])
+    return GroupMetrics(
+        names=tuple(probes.group_name(g) for g in range(probes.n_groups)),
+        counts=tuple(counts),
+        right=tuple(hits),
+        accuracy=tuple(accuracy),
+        low=tuple(low for low, _ in intervals),
+        high=tuple(high for _, high in intervals),
+        worst=known[worst_group],
+        worst_group=worst_group,
+        mean=sum(known.values()) / len(known),
+        adjusted=_adjusted(probes, known),
+    )
+
+
+def _adjusted(probes: Probes, known: dict[int, float]) -> float | None:
+    if probes.train_counts is None:
+        return None
+    weight = {g: probes.train_counts[g] for g in known}
+    total = sum(weight.values())
+    return sum(weight[g] * known[g] for g in known) / total if total > 0 else None
+
+
+def collateral(before: Tensor, after: Tensor, edited: set[int]) -> float:
+    """Share (0..1) of the predictions of other classes than the edited ones that changed.
+
+    before, after: predictions `[N]`. 0 if there is no prediction of another class.
+    """
+    others = torch.ones_like(before, dtype=torch.bool)
+    for row in edited:
+        others &= before != row
+    count = int(others.sum())
+    return int((others & (before != after)).sum()) / count if count else 0.0

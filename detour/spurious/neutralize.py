@@ -1,0 +1,171 @@
+"""From probes to a finished edit: choose, record, measure before and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .change import Change
+from .curve import CurvePoint, best_degree, degree_curve
+from .edit import Edit, EditStack, apply_edits, edit_of, new_stack
+from .evaluate import changed_logits, correct, predictions, stack_logits
+from .evidence import evidence, paired, shortcut_gap
+from .ladder import Ladder, build_ladder, smallest
+from .metrics import GroupMetrics, collateral, group_metrics
+from .parts import split_parts
+from .probes import Probes
+from .search import Progress
+
+METHODS = ("worst_group", "evidence", "paired")
+
+
+@dataclass(frozen=True, eq=False)
+class Neutralized:
+    """A new edit on top of its stack, and what it does on probes that did not choose it.
+
+    before, after: metrics on the report part (out of fold with cross-fitting and degree 1).
+    curve: the same against the degree. collateral: share of the predictions of other classes
+    that changed. gap: mean logit with minus without the feature on the same pictures, before
+    and after, for `paired`. Fields that need classes are None without them.
+    """
+
+    stack: EditStack
+    before: GroupMetrics | None = None
+    after: GroupMetrics | None = None
+    curve: tuple[CurvePoint, ...] = ()
+    collateral: float | None = None
+    ladder: Ladder | None = None
+    gap: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def edit(self) -> Edit:
+        """The new edit."""
+        return self.stack.edits[-1]
+
+
+def neutralize(
+    probes: Probes,
+    stack: EditStack | None = None,
+    method: str = "worst_group",
+    edit: str = "auto",
+    target: int | None = None,
+    max_weights: int = 3,
+    degree: float | None = None,
+    present: int = 1,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Neutralized:
+    """Neutralise the spurious feature of the probes, on top of the edits there are.
+
+    probes: with the *unedited* head. stack: edits of it that stay (none if None). method:
+    one of `METHODS`; edit, target, max_weights, seed: see `build_ladder` (closed forms know
+    no k weights). degree: 0 none, 1 as found; None is 1, and for `evidence` the degree that
+    is best on the validation part. present: the attribute that is the spurious feature.
+    Raises ValueError for probes without a head, an unknown method, and as the methods do.
+    """
+    weight = _check(probes, method)
+    stack = new_stack(weight, probes.bias) if stack is None else stack
+    now = with_edits(probes, stack)
+    ladder = None
+    if method == "worst_group":
+        ladder = build_ladder(now, target, edit, max_weights, seed, progress=progress)
+        change, rows = ladder.edit.change, ladder.report_rows
+        notes = [*ladder.notes, ladder.reason]
+    else:
+        change, rows, *notes = _closed_form(now, method, edit, target, present, seed)
+    made = edit_of(change, weight, probes.bias, method=method, class_name=_name(probes, change))
+    pushed = stack.push(made)
+    if degree is None and method == "evidence":
+        degree = _best_degree(probes, pushed, split_parts(now, seed).validate)
+        notes.append(f"Degree {degree:g} is the best on the validation part.")
+    pushed = pushed.with_degree(1.0 if degree is None else degree)
+    done = Neutralized(pushed, ladder=ladder, notes=tuple(notes))
+    if method == "paired":
+        done = replace(done, gap=_gaps(now, stack_logits(probes, pushed), change, rows, present))
+    return done if probes.classes is None else _measured(probes, now, done, rows)
+
+
+def with_edits(probes: Probes, stack: EditStack) -> Probes:
+    """The same probes as a head with these edits sees them; `probes` has the unedited one."""
+    if probes.weight is None:
+        raise ValueError("These probes carry logits only. Give them the head (weight, bias).")
+    if not stack.edits:
+        return probes
+    weight, bias = apply_edits(stack, probes.weight, probes.bias)
+    return replace(probes, weight=weight, bias=bias, logits=None)
+
+
+def _gaps(
+    now: Probes, logits: Tensor, change: Change, rows: Tensor, present: int
+) -> tuple[float, float]:
+    before, after = (shortcut_gap(now, z, change.row, rows, present) for z in (now.z, logits))
+    return before, after
+
+
+def _name(probes: Probes, change: Change) -> str:
+    index = change.row if probes.threshold is None else 1
+    return dict(enumerate(probes.class_names)).get(index, "")
+
+
+def _best_degree(probes: Probes, stack: EditStack, validate: Tensor) -> float:
+    return best_degree(degree_curve(probes, stack, validate)) if len(validate) else 1.0
+
+
+def _check(probes: Probes, method: str) -> Tensor:
+    if method not in METHODS:
+        raise ValueError(f"The method is {method!r}; known are {', '.join(METHODS)}.")
+    if probes.weight is None:
+        raise ValueError("These probes carry logits only. Give them the head (weight, bias).")
+    return probes.weight
+
+
+def _closed_form(
+    now: Probes, method: str, edit: str, target: int | None, present: int, seed: int
+) -> tuple[Change, Tensor, str]:
+    form = evidence if method == "evidence" else paired
+    sizes = {"one_weight": False, "one_weight_bias": True}
+    if edit not in ("auto", *sizes):
+        raise ValueError(
+            f"The edit is {edit!r}, but the method {method!r} knows auto, one_weight and "
+            "one_weight_bias only. Use the method 'worst_group' for more weights."
+        )
+    parts = split_parts(now, seed)
+    if now.bias is None or (now.classes is None and edit == "auto"):
+        edit = "one_weight" if edit == "auto" else edit
+    if edit == "auto" and len(parts.validate) == 0:
+        edit = "one_weight"
+    report = parts.report if now.classes is not None else torch.cat([parts.validate, parts.report])
+    about = f"Chosen on {len(parts.choose)} probes, reported on {len(report)} others."
+    if edit != "auto":
+        return form(now, parts.choose, target, sizes[edit], present), report, about
+    changes = {n: form(now, parts.choose, target, bias, present) for n, bias in sizes.items()}
+    right = {n: correct(now, changed_logits(now, change)) for n, change in changes.items()}
+    name, reason = smallest(now, right, parts.validate, seed)
+    return changes[name], report, f"{about} {reason}"
+
+
+def _measured(probes: Probes, now: Probes, done: Neutralized, rows: Tensor) -> Neutralized:
+    z = stack_logits(probes, done.stack)
+    before = group_metrics(now, correct(now, now.z), rows)
+    after = group_metrics(now, correct(now, z), rows)
+    found = predictions(now, now.z), predictions(now, z)
+    edited = {1} if now.threshold is not None else {cell.row for cell in done.edit.cells}
+    changed = collateral(found[0][rows], found[1][rows], edited)
+    notes = done.notes
+    if done.ladder is not None and done.ladder.crossfit and done.edit.degree == 1:
+        after, changed = done.ladder.edit.report, done.ladder.edit.collateral
+    elif done.ladder is not None and done.ladder.crossfit:
+        notes = (*notes, "At a degree other than 1 the figures are those of the probes chosen on.")
+    made = replace(done.edit, metrics_before=before.as_dict(), metrics_after=after.as_dict())
+    return replace(
+        done,
+        stack=done.stack.undo().push(made),
+        before=before,
+        after=after,
+        collateral=changed,
+        curve=tuple(degree_curve(probes, done.stack, rows)),
+        notes=notes,
+    )

@@ -1,0 +1,161 @@
+"""Folders of the transformers library, made here with small networks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import transformers
+from safetensors.torch import save_file
+from torch import Tensor
+
+from detour.classifier import hugging, load_classifier, save_classifier
+
+Make = Callable[..., Tensor]
+LABELS = {0: "cat", 1: "dog", 2: "bird"}
+SIZES = {"id2label": LABELS, "label2id": {label: number for number, label in LABELS.items()}}
+CONFIGS = {
+    "vit": transformers.ViTConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        image_size=32,
+        patch_size=8,
+        **SIZES,
+    ),
+    "resnet": transformers.ResNetConfig(
+        embedding_size=8,
+        hidden_sizes=[8, 16],
+        depths=[1, 1],
+        layer_type="basic",
+        problem_type="multi_label_classification",
+        **SIZES,
+    ),
+    "convnext": transformers.ConvNextConfig(
+        hidden_sizes=[8, 16], depths=[1, 1], num_stages=2, **SIZES
+    ),
+}
+PROCESSORS = {
+    "vit": transformers.ViTImageProcessor(size={"height": 32, "width": 32}, resample=3),
+    "resnet": transformers.ConvNextImageProcessor(size={"shortest_edge": 28}, crop_pct=0.875),
+    "convnext": transformers.ViTImageProcessor(size=32, do_normalize=False),
+}
+
+
+def make_folder(folder: Path, kind: str) -> transformers.PreTrainedModel:
+    torch.manual_seed(0)
+    network = transformers.AutoModelForImageClassification.from_config(CONFIGS[kind])
+    with torch.no_grad():
+        for value in network.parameters():
+            value.add_(torch.randn_like(value), alpha=0.1)
+    network.save_pretrained(folder)
+    PROCESSORS[kind].save_pretrained(folder)
+    return network.eval()
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+@torch.no_grad()
+def test_logits_equal_those_of_transformers(kind: str, tmp_path: Path, pictures: Make) -> None:
+    make_folder(tmp_path / "net", kind)
+    classifier = load_classifier(tmp_path / "net")
+    assert classifier.labels == ("cat", "dog", "bird")
+    assert classifier.description.architecture == f"transformers:{kind}"
+    several = kind == "resnet"
+    assert classifier.description.activation == ("sigmoid" if several else "softmax")
+    images = pictures(2, 40, 40)
+    theirs = transformers.AutoModelForImageClassification.from_pretrained(tmp_path / "net").eval()
+    pixels = classifier.preprocessing(images)
+    assert torch.equal(classifier.logits(images), theirs(pixels).logits)
+    file = save_classifier(tmp_path / "one.safetensors", classifier)
+    again = load_classifier(file)
+    assert again.description == classifier.description
+    assert torch.equal(again.logits(images), classifier.logits(images))
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_preprocessing_follows_the_processor(kind: str, tmp_path: Path, pictures: Make) -> None:
+    make_folder(tmp_path, kind)
+    numbers = ((0.25 + 0.5 * pictures(1, 40, 45)) * 255).round().to(torch.uint8)
+    processor = transformers.AutoImageProcessor.from_pretrained(tmp_path)
+    theirs = processor(list(numbers.numpy()), return_tensors="pt")["pixel_values"]
+    ours = load_classifier(tmp_path).preprocessing(numbers)
+    assert ours.shape == theirs.shape
+    # Theirs resizes whole numbers with Pillow and rounds to them: a grey level or two apart.
+    assert (ours - theirs).abs().max() < 2.5 / 255 / 0.2
+
+
+def test_a_folder_of_timm(tmp_path: Path, pictures: Make) -> None:
+    network = timm.create_model("mobilenetv3_small_050", num_classes=2).eval()
+    save_file(network.state_dict(), tmp_path / "model.safetensors")
+    config = {
+        "architecture": "mobilenetv3_small_050",
+        "num_classes": 2,
+        "label_names": ["a", "b"],
+        "pretrained_cfg": {"input_size": [3, 64, 64], "crop_pct": 1.0, "mean": [0.5] * 3},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    classifier = load_classifier(tmp_path)
+    assert classifier.description.architecture == "timm:mobilenetv3_small_050"
+    assert classifier.labels == ("a", "b")
+    with torch.no_grad():
+        theirs = network(classifier.preprocessing(pictures()))
+    assert torch.equal(classifier.logits(pictures()), theirs)
+
+
+def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"has no config\.json"):
+        load_classifier(tmp_path)
+    make_folder(tmp_path, "vit")
+    config = json.loads((tmp_path / "config.json").read_text())
+
+    def refused(changes: dict, sentence: str) -> None:
+        (tmp_path / "config.json").write_text(json.dumps({**config, **changes}))
+        with pytest.raises(ValueError, match=sentence):
+            load_classifier(tmp_path)
+
+    refused({"quantization_config": {"load_in_8bit": True}}, "is quantised")
+    refused({"model_type": "llama"}, "cannot build an image classifier of the kind 'llama'")
+    refused({"model_type": "no_such"}, "kind 'no_such'")
+    refused({"hidden_size": 48}, "does not fit transformers:vit")
+    refused({"hidden_size": "x"}, "cannot build")
+    refused({"hidden_size": 10**12}, "cannot build")
+    refused({"id2label": {"0": "a", "1": "b"}}, "There are 2 labels")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"has no model\.safetensors"):
+        load_classifier(tmp_path)
+
+
+def test_code_in_a_folder_does_not_run(tmp_path: Path) -> None:
+    make_folder(tmp_path, "vit")
+    target = tmp_path / "ran"
+    (tmp_path / "evil.py").write_text(f"open({str(target)!r}, 'w')\n")
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["auto_map"] = {
+        "AutoConfig": "evil.Config",
+        "AutoModelForImageClassification": "evil.Model",
+    }
+    # Names of kernels and backbones that transformers would fetch from the network.
+    config |= {"attn_implementation": "someone/kernel", "_attn_implementation": "someone/kernel"}
+    config |= {"use_pretrained_backbone": True, "backbone": "someone/backbone"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    classifier = load_classifier(tmp_path)
+    assert classifier.description.architecture == "transformers:vit"
+    assert "someone" not in classifier.description.config
+    assert not target.exists()
+    config["model_type"] = "timm_wrapper"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="load its weights by themselves"):
+        load_classifier(tmp_path)
+
+
+def test_transformers_that_is_missing_is_named(tmp_path: Path, monkeypatch) -> None:
+    make_folder(tmp_path, "vit")
+    monkeypatch.setattr(hugging, "LIBRARY", "transformers_that_is_missing")
+    with pytest.raises(ValueError, match="pip install transformers"):
+        load_classifier(tmp_path)

@@ -1,0 +1,156 @@
+"""Preprocessing equals torchvision's, for every kind of picture that a host may give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import v2
+from torchvision.transforms.functional import InterpolationMode
+
+from detour.classifier import Preprocessing, read_image
+
+Make = Callable[..., Tensor]
+
+
+@pytest.mark.parametrize("size", [(20, 24), (300, 40), (224, 224), (31, 500)])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "nearest"])
+def test_equal_to_torchvision(pictures: Make, size: tuple[int, int], interpolation: str) -> None:
+    ours = Preprocessing(40, 32, interpolation=interpolation)
+    images = pictures(2, *size)
+    resize = v2.Resize(40, InterpolationMode(interpolation), antialias=True)
+    theirs = v2.CenterCrop(32)(resize(images.permute(0, 3, 1, 2))).clamp(0, 1)
+    assert torch.equal(ours(images), v2.functional.normalize(theirs, ours.mean, ours.std))
+    plain = Preprocessing(40, 32, (0.0,) * 3, (1.0,) * 3, interpolation)
+    assert torch.equal(plain(images), theirs)
+
+
+def test_crop_first_and_exact_sizes(pictures: Make) -> None:
+    images = pictures(1, 218, 178)
+    celeba = Preprocessing(224, 178, (0.0,) * 3, (1.0,) * 3, crop_first=True)
+    cropped = images[:, 20:198].permute(0, 3, 1, 2)
+    assert torch.equal(celeba(images), v2.functional.resize(cropped, [224], antialias=True))
+    assert celeba.input_size == (224, 224)
+    waterbirds = Preprocessing((256, 256), 224)
+    assert waterbirds(images).shape == (1, 3, 224, 224)
+    assert Preprocessing((20, 30), None)(images).shape == (1, 3, 20, 30)
+    assert Preprocessing(None, None)(images).shape == (1, 3, 218, 178)
+
+
+def test_alpha_grey_and_whole_numbers(pictures: Make) -> None:
+    rgb = pictures(2)
+    step = Preprocessing(16, 16)
+    with_alpha = torch.cat([rgb, torch.rand(2, 20, 24, 1)], dim=3)
+    assert torch.equal(step(with_alpha), step(rgb))
+    grey = rgb[..., :1]
+    assert torch.equal(step(grey), step(grey.expand(-1, -1, -1, 3)))
+    assert torch.equal(step(rgb[..., :2]), step(grey))
+    for dtype, whole in ((torch.uint8, 255), (torch.uint16, 65535)):
+        numbers = (rgb * whole).round().to(dtype)
+        assert torch.equal(step(numbers), step(numbers.float() / whole))
+    assert step(rgb.half()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("step", [Preprocessing(16, 16), Preprocessing(None, None)])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_one_layout_and_the_pictures_are_left_alone(
+    pictures: Make, step: Preprocessing, channels: int
+) -> None:
+    images = pictures(2, channels=channels)
+    before = images.clone()
+    assert step(images).is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(images, before)
+
+
+def test_one_pixel_and_huge_pictures() -> None:
+    step = Preprocessing(16, 16, (0.0,) * 3, (1.0,) * 3)
+    assert torch.allclose(step(torch.full((1, 1, 1, 3), 0.25)), torch.tensor(0.25))
+    huge = torch.zeros(2, 3000, 4000, 3, dtype=torch.uint8) + 51
+    assert torch.allclose(step(huge), torch.tensor(0.2))
+    with pytest.raises(ValueError, match="nearer to a square"):
+        Preprocessing()(torch.zeros(1, 1, 50_000, 3))
+
+
+def test_empty_batch() -> None:
+    assert Preprocessing()(torch.zeros(0, 10, 10, 3)).shape == (0, 3, 224, 224)
+
+
+@pytest.mark.parametrize(
+    ("images", "sentence"),
+    [
+        (torch.zeros(10, 10, 3), r"\[10, 10, 3\]"),
+        (torch.zeros(1, 10, 10, 5), "5 channels"),
+        (torch.zeros(1, 3, 224, 224), "224 channels"),
+        (torch.zeros(1, 0, 10, 3), "empty"),
+        (torch.zeros(1, 10, 10, 3, dtype=torch.int64), "int64"),
+        (torch.full((1, 10, 10, 3), 255.0), "divide 0..255 by 255"),
+        (torch.full((1, 10, 10, 3), -1.0), "move -1..1 to 0..1"),
+        (np.zeros((1, 10, 10, 3)), "ndarray"),
+    ],
+)
+def test_what_are_no_pictures(images: Tensor, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Preprocessing()(images)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_broken_pictures_are_named(pictures: Make, value: float) -> None:
+    images = pictures(3)
+    images[1, 10, 10, 0] = value
+    with pytest.raises(ValueError, match="Picture 2 of 3 holds NaN"):
+        Preprocessing(16, 16)(images)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"resize": 0}, "resize 0"),
+        ({"resize": 100_000}, "resize 100000"),
+        ({"crop": (1, 2, 3)}, "crop"),
+        ({"crop": 2.5}, "crop 2.5"),
+        ({"mean": (0.5,)}, "three numbers"),
+        ({"mean": (0.5, 0.5, float("nan"))}, "three numbers"),
+        ({"std": (1.0, 1.0, 0.0)}, "above 0"),
+        ({"interpolation": "magic"}, "'magic' is unknown"),
+    ],
+)
+def test_impossible_preprocessing(values: dict, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Preprocessing(**values)
+
+
+def test_picture_files(tmp_path: Path) -> None:
+    deep = (np.arange(12).reshape(3, 4) * 5000).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    image = read_image(tmp_path / "deep.png")
+    assert image.shape == (1, 3, 4, 3)
+    assert torch.equal(image[0, ..., 2], torch.from_numpy(deep.astype(np.float32)) / 65535)
+    colours = np.random.default_rng(0).integers(0, 256, (3, 4, 4), dtype=np.uint8)
+    Image.fromarray(colours).save(tmp_path / "alpha.png")
+    expected = torch.from_numpy(colours[..., :3].astype(np.float32) / 255)
+    assert torch.equal(read_image(tmp_path / "alpha.png")[0], expected)
+    Image.fromarray(colours[..., 0]).save(tmp_path / "grey.png")
+    assert torch.equal(read_image(tmp_path / "grey.png")[0, ..., 1], expected[..., 0])
+    Image.fromarray(colours[:1, :1, :3]).save(tmp_path / "dot.png")
+    assert read_image(tmp_path / "dot.png").shape == (1, 1, 1, 3)
+
+
+def test_picture_files_that_cannot_be_read(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "short.png").write_bytes(b"")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:3000])
+    for name, sentence in (("text", "no picture"), ("short", "no picture"), ("cut", "damaged")):
+        with pytest.raises(ValueError, match=sentence):
+            read_image(tmp_path / f"{name}.png")
+    with pytest.raises(FileNotFoundError, match="check the name"):
+        read_image(tmp_path / "missing.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(ValueError, match="too large"):
+        read_image(tmp_path / "whole.png")

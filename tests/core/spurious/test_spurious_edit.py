@@ -1,0 +1,220 @@
+"""The edit record: bits, degrees, stacks, files."""
+
+import json
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detour.spurious import (
+    Cell,
+    Change,
+    Edit,
+    apply_edits,
+    edit_of,
+    from_json,
+    head_hash,
+    load_edits,
+    new_stack,
+    save_edits,
+    to_json,
+)
+
+FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+@pytest.fixture
+def head():
+    draw = torch.Generator().manual_seed(0)
+    return torch.randn(4, 6, generator=draw), torch.randn(4, generator=draw)
+
+
+@pytest.fixture
+def stack(head):
+    return new_stack(*head, architecture="tiny")
+
+
+CHANGE = Change(2, ((1, 0.3), (5, -1.7)), 0.45)
+
+
+def test_degree_1_is_exactly_new_and_touches_nothing_else(head, stack):
+    weight, bias = head
+    kept = weight.clone(), bias.clone()
+    new_weight, new_bias = apply_edits(stack.push(edit_of(CHANGE, *head)), *head)
+    expected = weight.clone(), bias.clone()
+    expected[0][2, 1] = float(weight[2, 1]) - 0.3
+    expected[0][2, 5] = float(weight[2, 5]) + 1.7
+    expected[1][2] = float(bias[2]) + 0.45
+    assert torch.equal(new_weight, expected[0]) and torch.equal(new_bias, expected[1])
+    assert torch.equal(weight, kept[0]) and torch.equal(bias, kept[1])
+
+
+@settings(max_examples=200, deadline=None)
+@given(old=FLOATS, new=FLOATS)
+def test_degree_1_is_new_for_any_pair_of_floats(old, new):
+    weight = torch.tensor([[old, 0.0], [0.0, 0.0]])
+    stack = new_stack(weight, None).push(Edit((Cell(0, 0, old, new),)))
+    edited, _ = apply_edits(stack, weight, None)
+    assert torch.equal(edited[0, 0], torch.tensor(new))
+    zero, _ = apply_edits(stack.with_degree(0.0), weight, None)
+    assert zero.numpy().tobytes() == weight.numpy().tobytes()
+
+
+def test_degree_0_is_bit_identical_even_for_minus_zero():
+    weight = torch.tensor([[-0.0, 1.0], [0.0, 2.0]])
+    edit = Edit((Cell(0, 0, -0.0, 3.0),), degree=0)
+    edited, _ = apply_edits(new_stack(weight, None).push(edit), weight, None)
+    assert edited.numpy().tobytes() == weight.numpy().tobytes()
+
+
+def test_any_degree_is_the_formula_in_float64(head, stack):
+    weight, bias = head
+    edit = edit_of(CHANGE, *head)
+    for degree in (-0.5, 0.3, 2.0):
+        edited, shifted = apply_edits(stack.push(edit).with_degree(degree), weight, bias)
+        for cell in edit.cells:
+            value = torch.tensor(cell.old + degree * (cell.new - cell.old), dtype=torch.float32)
+            got = shifted[2] if cell.column is None else edited[2, cell.column]
+            assert torch.equal(got, value)
+
+
+def test_edits_stack_and_undo_exactly(head, stack):
+    weight, bias = head
+    one = edit_of(CHANGE, *head)
+    two = edit_of(Change(2, ((1, -2.0),)), *head, degree=0.5)
+    both = stack.push(one).push(two)
+    edited, _ = apply_edits(both, weight, bias)
+    old = float(weight[2, 1])
+    total = old + (one.cells[0].new - old) + 0.5 * (two.cells[0].new - old)
+    assert torch.equal(edited[2, 1], torch.tensor(total, dtype=torch.float32))
+    assert both.rows == (2,)
+    assert both.undo() == stack.push(one)
+    after = apply_edits(both.undo(), weight, bias)
+    assert all(
+        torch.equal(a, b) for a, b in zip(after, apply_edits(stack.push(one), *head), strict=True)
+    )
+    assert torch.equal(apply_edits(both.undo().undo(), *head)[0], weight)
+    with pytest.raises(ValueError, match="no edit to undo"):
+        stack.undo()
+    with pytest.raises(ValueError, match="no edit whose degree"):
+        stack.with_degree(1.0)
+
+
+def test_another_model_is_refused(head, stack):
+    weight, bias = head
+    edited = stack.push(edit_of(CHANGE, *head))
+    other = weight.clone()
+    other[0, 0] += 1e-6
+    for wrong in ((other, bias), (weight, bias + 1), (weight, None), (weight[:, :5], bias)):
+        with pytest.raises(ValueError, match="another model"):
+            apply_edits(edited, *wrong)
+
+
+def test_a_forged_old_value_is_refused(head, stack):
+    forged = stack.push(Edit((Cell(0, 0, 123.0, 4.0),)))
+    with pytest.raises(ValueError, match=r"was 123\.0"):
+        apply_edits(forged, *head)
+
+
+def test_the_hash_is_over_shape_weight_and_bias():
+    weight = torch.arange(6.0).view(2, 3)
+    assert head_hash(weight, None) != head_hash(weight.view(3, 2), None)
+    assert head_hash(weight, None) != head_hash(weight, torch.zeros(2))
+    assert head_hash(weight, None) == head_hash(weight.T.contiguous().T, None)
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (Cell(4, 0, 0.0, 1.0), "4 rows and 6 columns"),
+        (Cell(-1, 0, 0.0, 1.0), "4 rows and 6 columns"),
+        (Cell(0, 6, 0.0, 1.0), "4 rows and 6 columns"),
+        (Cell(0, 0, 0.0, float("nan")), "finite"),
+        (Cell(0, 0, 0.0, 1e39), "finite"),
+    ],
+)
+def test_cells_that_do_not_fit_are_refused(stack, cell, message):
+    with pytest.raises(ValueError, match=message):
+        stack.push(Edit((cell,)))
+
+
+def test_other_bad_edits_are_refused(head, stack):
+    cell = Cell(0, 0, float(head[0][0, 0]), 1.0)
+    with pytest.raises(ValueError, match="twice"):
+        stack.push(Edit((cell, cell)))
+    with pytest.raises(ValueError, match="degree"):
+        stack.push(Edit((cell,), degree=float("inf")))
+    with pytest.raises(ValueError, match="no bias"):
+        edit_of(Change(0, (), 1.0), head[0], None)
+    with pytest.raises(ValueError, match="Lower the degree"):
+        apply_edits(stack.push(Edit((cell,), degree=1e300)), *head)
+
+
+def test_a_file_gives_the_same_bits_to_a_friend(head, stack, tmp_path):
+    edit = edit_of(CHANGE, *head, method="worst_group", class_name="carton", degree=0.7)
+    edit = replace(edit, metrics_before={"worst": 0.5}, metrics_after={"worst": 0.75})
+    both = stack.push(edit).push(edit_of(Change(0, ((0, 0.1),)), *head))
+    path = save_edits(both, tmp_path / "carton.edit.json")
+    again = load_edits(path)
+    assert again == both
+    mine, theirs = apply_edits(both, *head), apply_edits(again, *head)
+    assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+    assert path.stat().st_size < 3000
+    assert [p.name for p in tmp_path.iterdir()] == ["carton.edit.json"]
+
+
+def test_saving_is_all_or_nothing(head, stack, tmp_path, monkeypatch):
+    path = tmp_path / "a.edit.json"
+    save_edits(stack, path)
+    before = path.read_bytes()
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_edits(stack.push(edit_of(CHANGE, *head)), path)
+    assert path.read_bytes() == before
+    bad = stack.push(replace(edit_of(CHANGE, *head), metrics_after={"worst": float("nan")}))
+    with pytest.raises(ValueError):
+        save_edits(bad, path)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.edit.json"]
+
+
+def test_files_that_are_no_edits_are_refused_with_a_sentence(head, stack, tmp_path):
+    good = json.dumps(to_json(stack.push(edit_of(CHANGE, *head))))
+    path = tmp_path / "x.edit.json"
+    cases = {
+        "": "not readable as JSON",
+        "\x00\x01": "not readable as JSON",
+        "[" * 100_000: "not readable as JSON",
+        "[]": "an object is needed",
+        '{"format": "other"}': "no edit file",
+        good.replace('"version": 1', '"version": 2'): "Update Detour",
+        good.replace('"degree": 1.0', '"degree": NaN'): "NaN",
+        good.replace('"degree": 1.0', '"degree": 1e999'): "finite",
+        good.replace('"degree": 1.0', '"degree": true'): "finite number",
+        good.replace('"row": 2', '"row": 9'): "4 rows",
+        good.replace('"row": 2', '"row": -1'): "whole number",
+        good.replace('"row": 2', '"row": 2.5'): "whole number",
+        good.replace('"kind": "bias"', '"kind": "cell"'): "'weight' or 'bias'",
+        good.replace('"shape": [4, 6]', '"shape": [4]'): "two numbers",
+        good.replace('"edits": [', '"edits": ["x", '): "an object is needed",
+        " " * (5 * 2**20): "larger than",
+    }
+    for text, message in cases.items():
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match=message):
+            load_edits(path)
+    assert from_json(json.loads(good)).edits[0].class_index == 2
+
+
+def test_half_precision_heads_keep_their_type(head):
+    weight, bias = head[0].half(), head[1].half()
+    stack = new_stack(weight, bias).push(edit_of(CHANGE, weight, bias))
+    edited, shifted = apply_edits(stack, weight, bias)
+    assert edited.dtype == shifted.dtype == torch.half
+    assert int((edited != weight).sum()) == 2

@@ -1,0 +1,129 @@
+"""Group metrics, collateral, the degree curve, the parts."""
+
+import pytest
+import torch
+
+from detour.spurious import (
+    Change,
+    Probes,
+    apply_edits,
+    best_degree,
+    changed_logits,
+    collateral,
+    correct,
+    degree_curve,
+    edit_of,
+    edited_logits,
+    folds,
+    group_metrics,
+    new_stack,
+    predictions,
+    split_parts,
+    stack_logits,
+    wilson,
+)
+
+
+def test_wilson_equals_known_values():
+    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+    assert wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
+
+
+def test_metrics_by_hand():
+    probes = Probes(
+        torch.ones(6, 1),
+        [0, 0, 1, 0, 1, 1],
+        [0, 0, 0, 1, 1, 1],
+        logits=torch.zeros(6, 2),
+        train_counts=[100, 0, 50, 50],
+        class_names=["low", "high"],
+        attribute_names=["red", "green"],
+    )
+    right = torch.tensor([True, False, True, True, True, False])
+    m = group_metrics(probes, right)
+    assert m.counts == (2, 1, 1, 2) and m.right == (1, 1, 1, 1)
+    assert m.accuracy == (0.5, 1.0, 1.0, 0.5)
+    assert (m.worst, m.worst_group, m.mean) == (0.5, 0, 0.75)
+    assert m.adjusted == pytest.approx((100 * 0.5 + 50 * 1 + 50 * 0.5) / 200)
+    assert m.names[1] == "low, green"
+    part = group_metrics(probes, right, torch.tensor([0, 1]))
+    assert part.accuracy == (0.5, None, None, None) and part.adjusted == 0.5
+    assert [g["n"] for g in part.as_dict()["groups"]] == [2]
+    with pytest.raises(ValueError, match="no probes"):
+        group_metrics(probes, right, torch.tensor([], dtype=torch.long))
+
+
+def test_collateral_is_the_share_of_other_predictions_that_changed():
+    before, after = torch.tensor([0, 1, 1, 2, 2]), torch.tensor([1, 1, 0, 2, 0])
+    assert collateral(before, after, {0}) == 0.5
+    assert collateral(before, after, {0, 1, 2}) == 0.0
+
+
+def test_ties_go_to_the_lower_class_and_not_to_the_tag():
+    z = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.5, 0.5]])
+    plain = Probes(torch.ones(2, 1), [0, 1], [0, 1], logits=z)
+    assert predictions(plain, z).tolist() == [0, 1]
+    tagged = Probes(torch.ones(2, 1), [0, 1], [0, 1], logits=z - 1, threshold=0.5, tag=0)
+    assert predictions(tagged, z - 1).tolist() == [0, 0]
+
+
+def test_the_edited_head_and_the_formula_agree(headed):
+    probes = headed(2)
+    change = Change(1, ((1, 0.8), (3, -0.1)), 0.25)
+    stack = new_stack(probes.weight, probes.bias).push(edit_of(change, probes.weight, probes.bias))
+    z = changed_logits(probes, change)
+    assert torch.equal(z, stack_logits(probes, stack))
+    full = probes.features @ apply_edits(stack, probes.weight, probes.bias)[0].T
+    full += apply_edits(stack, probes.weight, probes.bias)[1]
+    assert torch.allclose(z, full, atol=1e-5)
+    bare = Probes(probes.features, probes.a, probes.y, logits=probes.z.double())
+    kept = bare.z.clone()
+    assert torch.allclose(changed_logits(bare, change), z.double(), atol=1e-5)
+    assert torch.equal(bare.z, kept)
+    assert edited_logits(probes, probes.weight, probes.bias) is probes.z
+    with pytest.raises(ValueError, match="logits only"):
+        edited_logits(bare, probes.weight, None)
+
+
+def test_the_degree_curve_starts_unedited_and_passes_the_edit(headed):
+    probes = headed(3)
+    change = Change(1, ((1, 0.8),), 1.0)
+    stack = new_stack(probes.weight, probes.bias).push(edit_of(change, probes.weight, probes.bias))
+    curve = degree_curve(probes, stack)
+    assert [p.degree for p in curve] == [step / 10 for step in range(21)]
+    assert curve[0].metrics == group_metrics(probes, correct(probes, probes.z))
+    edited = correct(probes, changed_logits(probes, change))
+    assert curve[10].metrics == group_metrics(probes, edited)
+    worst = max(p.metrics.worst for p in curve)
+    assert next(p for p in curve if p.degree == best_degree(curve)).metrics.worst == worst
+    with pytest.raises(ValueError, match="finite"):
+        degree_curve(probes, stack, degrees=[float("nan")])
+    with pytest.raises(ValueError, match="no points"):
+        best_degree([])
+
+
+def test_parts_are_stratified_and_share_no_unit(headed):
+    base = headed(4, n=800)
+    units = [f"photo {i // 4}" for i in range(800)]
+    probes = Probes(base.features, base.a, base.y, base.weight, base.bias, units=units)
+    parts = split_parts(probes, seed=1)
+    sides = [parts.choose, parts.validate, parts.report]
+    assert sorted(torch.cat(sides).tolist()) == list(range(800))
+    owners = [{units[i] for i in side.tolist()} for side in sides]
+    assert not (owners[0] & owners[1] or owners[0] & owners[2] or owners[1] & owners[2])
+    for side, share in zip(sides, (0.5, 0.25, 0.25), strict=True):
+        counts = torch.bincount(probes.groups[side], minlength=4)
+        assert torch.allclose(counts.double(), torch.full((4,), 200 * share).double(), atol=3)
+    assert torch.equal(parts.choose, split_parts(probes, seed=1).choose)
+    assert not torch.equal(parts.choose, split_parts(probes, seed=2).choose)
+    five = folds(probes, torch.arange(400))
+    assert sorted(torch.cat(five).tolist()) == list(range(400))
+    assert all(70 <= len(part) <= 90 for part in five)
+
+
+def test_a_given_split_is_taken(headed):
+    base = headed(4, n=12)
+    split = [0, 1, 2] * 4
+    probes = Probes(base.features, base.a, base.y, base.weight, base.bias, split=split)
+    assert split_parts(probes).report.tolist() == [2, 5, 8, 11]
