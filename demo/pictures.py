@@ -31,8 +31,8 @@ def before_and_after(lab: Laboratory, chosen: Case) -> Image.Image:
     return side_by_side(
         [left, right],
         [f"Without Detour: {tally(before, minority)}", f"With Detour: {tally(after, minority)}"],
-        f"The same {ACROSS * DOWN} seeds. Variety Dial at {window}. Orange: now a high digit; "
-        "blue: now a low one.",
+        f"Prompt '{chosen.prompt or 'empty'}', CFG {chosen.cfg:g}, the same {ACROSS * DOWN} seeds. "
+        f"Variety Dial at {window}. Orange: now a high digit; blue: now a low one.",
     )
 
 

@@ -13,26 +13,36 @@ from .stats import mcnemar, moved, wilson
 
 CHOOSING_SEED, REPORT_SEED = 1_000_000, 2_000_000
 """Where the seeds for choosing and for reporting begin; they never meet."""
-WINDOWS = (0.3, 0.35, 0.4, 0.45, 0.5)
+OPEN_WORD = {"demo": "odd", "mirror": "even"}
+"""For each twin the word that leaves most open: three of its five digits are the minority's.
+With guidance a model answers it with the majority, as it answers "nurse" or "CEO"."""
+GUIDED = 3.0
+WINDOWS = (0.25, 0.3, 0.35, 0.4, 0.45)
 """Ends of the early windows that a setting is chosen from, at strength 1."""
 READABLE_LOSS, CHOOSING_LOSS = 0.03, 0.02
 """The readable pictures that a setting may cost at most, as a share of all pictures: in the
 report, and when choosing, where a margin is left since the best of several flatters itself."""
-DEFAULT_END = Schedule.end_percent
+DEFAULT = Case(strength=Schedule.strength, end=Schedule.end_percent)
 """The node's own default, taken where nothing is chosen (`--quick`)."""
 NOISES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+
+
+def asked(case: Case, model: str) -> Case:
+    """The same case with the twin's open word, under guidance: the question of the demo."""
+    return replace(case, model=model, prompt=OPEN_WORD[model], cfg=GUIDED)
 
 
 def choose_window(lab: Laboratory, count: int) -> Case:
     """The early window with the largest minority share among those that keep the pictures
     readable, on the choosing seeds of the demo model."""
-    plain = lab.read(Case(), CHOOSING_SEED, count)
+    plain = lab.read(asked(Case(), "demo"), CHOOSING_SEED, count)
     best, best_share = Case(strength=1.0, end=WINDOWS[0]), -1.0
     for end in WINDOWS:
         case = Case(strength=1.0, end=end)
-        reading = lab.read(case, CHOOSING_SEED, count)
+        reading = lab.read(asked(case, "demo"), CHOOSING_SEED, count)
         hits, seen = reading.share(MINORITY["demo"])
-        if plain.readable - reading.readable <= CHOOSING_LOSS and hits / seen > best_share:
+        keeps = plain.readable - reading.readable <= CHOOSING_LOSS
+        if keeps and seen and hits / seen > best_share:
             best, best_share = case, hits / seen
     return best
 
@@ -40,32 +50,42 @@ def choose_window(lab: Laboratory, count: int) -> Case:
 def choose_placebo(lab: Laboratory, chosen: Case, count: int) -> Case:
     """The strongest noise in the same window that costs no more readable pictures than the
     bypass, on the choosing seeds: a bypass has to beat a placebo that is as strong as allowed."""
-    goal = lab.read(chosen, CHOOSING_SEED, count).readable
+    goal = lab.read(asked(chosen, "demo"), CHOOSING_SEED, count).readable
     best = replace(chosen, case="placebo", strength=NOISES[0])
     for amount in NOISES:
         placebo = replace(chosen, case="placebo", strength=amount)
-        if lab.read(placebo, CHOOSING_SEED, count).readable < goal:
+        if lab.read(asked(placebo, "demo"), CHOOSING_SEED, count).readable < goal:
             break
         best = placebo
     return best
 
 
-def table_cases(chosen: Case, extent: str) -> list[Case]:
+def table_cases(chosen: Case, placebo: Case, extent: str) -> list[Case]:
     """The rows in the order of the table; `extent` is quick, usual or full."""
-    early, half = chosen, replace(chosen, strength=0.5)
-    rows = [Case(), half, early, Case(strength=0.3), Case(strength=1.0), Case(strength=-0.3)]
-    words = [("even", 3.0), ("odd", 3.0), ("even", 7.0), ("odd", 7.0)]
+    trio = [Case(), chosen, placebo]
+    rows = [asked(case, model) for model in ("demo", "mirror") for case in trio]
     if extent == "quick":
-        rows, words = [Case(), early, Case(strength=1.0)], words[:1]
+        return [*rows, Case(), chosen, Case(strength=1.0)]
+    empty = [Case(), replace(chosen, strength=0.5), chosen, Case(strength=0.3)]
+    empty += [Case(strength=1.0), Case(strength=-0.3), placebo]
+    words = [("even", 3.0), ("odd", 7.0), ("even", 7.0)]
     if extent == "full":
-        rows += [Case(strength=1.0, end=end) for end in (0.2, 0.35, 0.5, 0.65)]
-        rows += [Case(strength=1.0, start=0.3, end=0.65), Case(strength=1.0, start=0.5)]
-        rows += [Case(strength=strength) for strength in (0.5, 0.7)]
+        empty += [Case(strength=1.0, end=end) for end in (0.2, 0.5, 0.65)]
+        empty += [Case(strength=1.0, start=0.3, end=0.65), Case(strength=1.0, start=0.5)]
+        empty += [Case(strength=strength) for strength in (0.5, 0.7)]
         words += [("", 3.0), ("", 7.0), ("seven", 3.0), ("two", 3.0)]
+    rows += empty
     for prompt, cfg in words:
-        rows += [replace(case, prompt=prompt, cfg=cfg) for case in (Case(), early)]
-    rows += [replace(case, model="mirror") for case in (Case(), early)]
+        rows += [replace(case, prompt=prompt, cfg=cfg) for case in trio[:2]]
+    rows += [replace(case, model="mirror") for case in trio]
     return list(dict.fromkeys(rows))
+
+
+def rival(case: Case, chosen: Case, placebo: Case, table: list[Case]) -> Case | None:
+    """The table's placebo for the same question; None for rows without the chosen setting."""
+    question = {"model": case.model, "prompt": case.prompt, "cfg": case.cfg}
+    like = replace(placebo, **question)
+    return like if case == replace(chosen, **question) and like in table else None
 
 
 def measure_row(lab: Laboratory, case: Case, placebo: Case | None, count: int) -> dict[str, Any]:

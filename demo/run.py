@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +26,23 @@ from .measure import Case, Laboratory, describe, terminal_progress
 from .pictures import before_and_after, strengths_sheet
 from .reader import WEIGHTS as READER_WEIGHTS
 from .rows import (
-    DEFAULT_END,
+    DEFAULT,
+    GUIDED,
     NOISES,
+    OPEN_WORD,
     READABLE_LOSS,
+    asked,
     choose_placebo,
     choose_window,
     measure_row,
     reaches_goal,
+    rival,
     table_cases,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
-COUNTS = {"quick": (0, 250, 250), "usual": (1000, 2000, 500), "full": (2000, 4000, 1000)}
-"""Pictures for choosing, for the rows that decide, and for the other rows."""
+COUNTS = {"quick": (0, 250, 125), "usual": (500, 1000, 500), "full": (1000, 2000, 1000)}
+"""Pictures for choosing, for the rows that answer the demo's question, for all others."""
 
 
 def main() -> int:
@@ -114,21 +119,22 @@ def measure(lab: Laboratory, options: argparse.Namespace) -> tuple[list[dict], l
     extent = "quick" if options.quick else "full" if options.full else "usual"
     to_choose, many, few = COUNTS[extent]
     tell_about_reader()
-    chosen, noise = Case(strength=1.0, end=DEFAULT_END), None
+    chosen, placebo = DEFAULT, replace(DEFAULT, case="placebo", strength=NOISES[2])
     if to_choose:
         say(f"Choosing a window and a placebo on {to_choose} pictures each ...")
         chosen = choose_window(lab, to_choose)
-        noise = choose_placebo(lab, chosen, to_choose)
-        say(f"Chosen: {describe(chosen)}; {describe(noise)}")
-    cases = table_cases(chosen, extent)
-    placebos = placebo_rows(chosen, noise)
+        placebo = choose_placebo(lab, chosen, to_choose)
+        terminal_progress("")
+        say(f"Chosen: {describe(chosen)}; {describe(placebo)}")
+        if chosen != DEFAULT:
+            say(f"The node's default is another: {describe(DEFAULT)}")
     say(f"Measuring on fresh seeds, {many} pictures for the rows that decide, {few} for others:")
-    say("")
-    rows = []
+    rows: list[dict[str, Any]] = []
     header = None
-    for case in [*cases, *placebos.values()]:
-        placebo = placebos.get(case.model) if is_chosen(case, chosen) else None
-        row = measure_row(lab, case, placebo, many if decides(case, chosen) else few)
+    table = table_cases(chosen, placebo, extent)
+    for case in table:
+        count = many if case == asked(case, case.model) else few
+        row = measure_row(lab, case, rival(case, chosen, placebo, table), count)
         rows.append(row)
         terminal_progress("")
         if header != (case.model, case.prompt, case.cfg):
@@ -139,30 +145,11 @@ def measure(lab: Laboratory, options: argparse.Namespace) -> tuple[list[dict], l
     return rows, draw(lab, chosen, options.output)
 
 
-def placebo_rows(chosen: Case, noise: Case | None) -> dict[str, Case]:
-    """For each model its placebo; `--quick` takes a middling noise without choosing it."""
-    middle = Case(case="placebo", strength=NOISES[2], start=chosen.start, end=chosen.end)
-    placebo = noise or middle
-    return {"demo": placebo, "mirror": Case(**{**vars(placebo), "model": "mirror"})}
-
-
-def decides(case: Case, chosen: Case) -> bool:
-    """True for the rows that say whether the goal was reached."""
-    return case.prompt == "" and (
-        case == case.plain or case.case == "placebo" or is_chosen(case, chosen)
-    )
-
-
-def is_chosen(case: Case, chosen: Case) -> bool:
-    """True for the chosen setting with the empty prompt, of either model."""
-    return case == Case(**{**vars(chosen), "model": case.model})
-
-
 def draw(lab: Laboratory, chosen: Case, output: Path) -> list[Path]:
     """Write the contact sheets."""
     sheets = {
-        "strengths.png": strengths_sheet(lab, chosen, (-0.3, 0.0, 0.5, 1.0)),
-        "before and after.png": before_and_after(lab, chosen),
+        "strengths.png": strengths_sheet(lab, asked(chosen, "demo"), (-0.3, 0.0, 0.5, 1.0)),
+        "before and after.png": before_and_after(lab, asked(chosen, "demo")),
     }
     for name, sheet in sheets.items():
         sheet.save(output / name)
@@ -211,15 +198,16 @@ def verdict(rows: list[dict[str, Any]], chosen: Case) -> None:
         "Goal: clearly more minority (p < 0.01), beyond the placebo (p < 0.05), at most "
         f"{READABLE_LOSS:.0%} fewer readable pictures."
     )
-    for model in ("demo", "mirror"):
-        of_model = [row for row in rows if row["model"] == model and row["prompt"] == ""]
-        plain = next(row for row in of_model if row["strength"] == 0)
-        row = next(row for row in of_model if row["p_placebo"] is not None)
+    for model, word in OPEN_WORD.items():
+        asked_rows = [row for row in rows if row["model"] == model and row["prompt"] == word]
+        of_word = [row for row in asked_rows if row["cfg"] == GUIDED]
+        plain = next(row for row in of_word if row["strength"] == 0)
+        row = next(row for row in of_word if row["p_placebo"] is not None)
         met = "reached" if reaches_goal(row, plain) else "MISSED"
         loss = plain["readable"] - row["readable"]
         say(
-            f"  {model:7} {describe(chosen)}: {plain['minority_share']:.1%} -> "
-            f"{row['minority_share']:.1%}, {loss:+.1%} readable lost: {met}"
+            f"  {model:7} {word:5} {describe(chosen)}: {plain['minority_share']:.1%} -> "
+            f"{row['minority_share']:.1%}, readable {-loss:+.1%}: {met}"
         )
 
 

@@ -1,6 +1,6 @@
 """The mid-block bypass for scripts that use diffusers' pipelines and U-Nets.
 
-    with mid_block_bypass(pipe, Schedule(strength=1.0, end_percent=0.35)) as coverage:
+    with mid_block_bypass(pipe, Schedule(strength=1.0, end_percent=0.3)) as coverage:
         images = pipe("a nurse at work").images
     print(coverage.bypassed, "of", coverage.calls, "model calls were bypassed")
 

@@ -35,7 +35,7 @@ class Schedule:
     strength: float = 1.0
     shape: str = "constant"
     start_percent: float = 0.0
-    end_percent: float = 0.35
+    end_percent: float = 0.3
     schedule_by: str = "sigma"
     points: Points = ()
 

@@ -104,6 +104,7 @@ def points_input() -> Any:
         io.String.Input,
         "points",
         default="0:1, 0.5:0.6, 1:0",
+        optional=True,
         tooltip=(
             "Only for the shape 'curve': place:height pairs inside the window, for example "
             "'0:1, 0.5:0.6, 1:0'. You should see: the bypass follow straight lines between "
@@ -119,6 +120,7 @@ def skip_compute_input() -> Any:
         io.Boolean.Input,
         "skip_compute",
         default=True,
+        optional=True,
         tooltip=(
             "At strength 1 do not compute the mid-block at all, which saves its time. Switch "
             "it off if another node reads the mid-block's inside. You should see: the same "

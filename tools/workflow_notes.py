@@ -48,7 +48,7 @@ this node like the dial; it samples nothing and costs nothing.
 
 ### What to try next
 1. The shape **ramp_down**, a straight fall; **curve**, your own points: `0:1, 0.5:0.6, 1:0`.
-2. `end_percent` **0.35** and **0.65**.
+2. `end_percent` **0.3** and **0.6**.
 3. `apply_to` **cond**: only the prompt's half is bypassed.
 4. The prompt `a portrait of a nurse, photo`."""
     + UNTRIED

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .workflow_layout import Box, Group, Spec
 
 SEED, STEPS, PICTURES, COLUMNS = 7, 20, 48, 12
+OPEN_WORD, GUIDED = "odd", 3.0
 EULER = {"sampler_name": "euler", "scheduler": "normal"}
 WIDE_PREVIEW = (640, 262)
 GREY, GREEN = "#5c6470", "#3b7a57"
@@ -14,24 +15,24 @@ FIRST_STEPS = """## First steps
 Press **Run**. Nothing is downloaded; a few seconds on any computer.
 
 A tiny model paints 48 small digits twice, from the same seeds: above as it is, below with the \
-**Variety Dial**. Its training pictures were mostly **low digits (0-4), mostly red**. Only one \
-in ten was a **high digit (5-9), mostly green**: that is its bias.
+**Variety Dial**. The prompt is `odd`: it leaves the digit open (1, 3, 5, 7 or 9), as "a nurse" \
+leaves the face open. In training **high digits (5-9) were rare, mostly green**; low ones (0-4) \
+common, mostly red. With guidance (`cfg` 3) the model hardly ever answers with a rare one: that \
+is its bias.
 
 ### What you should see
-- **Without Detour**: most digits are low and red.
-- **With Detour**: the same place is the same seed, so compare picture by picture. Most stay as \
-they are. A few turn into another digit, often in their old colour: what is drawn changes sooner \
-than its colour. Over many pictures the high digits gain; 48 are too few to count. \
-`python dev.py demo` counts hundreds.
+- **Without Detour**: nearly only 1 and 3, mostly red.
+- **With Detour**: more 5, 7 and 9. The same place is the same seed, so compare picture by \
+picture: most stay as they are, some turn into another digit, often in their old colour. What is \
+drawn changes sooner than its colour. `python dev.py demo` counts hundreds of pictures.
 - **The window**: the dial acts only on the first, noisy steps. Then the whole model cleans up.
 
 ### What to try next
 1. `strength` **0**: both sheets are equal to the last pixel. **0.5**: fewer pictures change. \
 **-0.3**: the other way.
-2. `end_percent` **0.5**, then **0.65**: more variety, and more broken digits. You pay for one \
+2. `end_percent` **0.45**, then **0.6**: more variety, and more broken digits. You pay for one \
 with the other.
-3. Prompt `even` or `odd` and `cfg` **3** in both samplers. These words leave the digit open, as \
-"a nurse" leaves the face open.
+3. Prompt `even`, or `seven`; an empty prompt and `cfg` **1** in both samplers: any digit.
 4. `variant` **mirror**: a twin in which the low digits are the minority. It should turn the \
 other way round.
 5. Another number in **Seed for both**."""
@@ -45,12 +46,12 @@ Press **Run**. Everything behind the **Variety Sweep** runs once for each number
 - Read along a row: the same seed with more and more bypass. On the left the plain model, on the \
 right the full bypass.
 - Many rows hardly change; some turn into another digit, most of them from one strength on.
-- The window is a little longer here (`end_percent` 0.5), so that more rows change. The price: \
+- The window is a little longer here (`end_percent` 0.45), so that more rows change. The price: \
 more broken digits.
 
 ### What to try next
 1. `strengths` **-0.5, 0, 0.5, 1**: below 0 the mid-block counts more.
-2. `end_percent` **0.35**, the dial's usual window, and **0.65**.
+2. `end_percent` **0.3**, the dial's usual window, and **0.6**.
 3. `batch_size` **12**: twice as many seeds.
 4. The sheet is saved as `detour/sweep` in the output folder."""
 
@@ -74,9 +75,10 @@ differently from the sheet above it.
 3. For your own pictures: the workflow *SDXL or SD image to image*."""
 
 
-def _model() -> list[Box]:
+def _model(prompt: str = "") -> list[Box]:
+    wanted = {"prompt": prompt, "variant": "demo"}
     return [
-        Box("model", "DetourDemoModel", {"prompt": "", "variant": "demo"}, title="Tiny model"),
+        Box("model", "DetourDemoModel", wanted, title="Tiny model"),
         Box("vae", "VAELoader", {"vae_name": "pixel_space"}, title="Pixels, no VAE needed"),
     ]
 
@@ -155,10 +157,10 @@ def first_steps() -> Spec:
         "Tiny model first steps",
         [
             [Group("Read me", [[Box("note", "MarkdownNote", {"text": FIRST_STEPS})]], GREY)],
-            [Group("The tiny model", [[*_model(), _latent(PICTURES), _seed()]])],
+            [Group("The tiny model", [[*_model(OPEN_WORD), _latent(PICTURES), _seed()]])],
             [
-                Group("Without Detour", [[], [_sampler("plain", "model")], *plain]),
-                Group("With Detour", [[dial], [_sampler("varied", "dial")], *varied], GREEN),
+                Group("Without Detour", [[], [_sampler("plain", "model", cfg=GUIDED)], *plain]),
+                Group("With Detour", [[dial], [_sampler("varied", "dial", cfg=GUIDED)], *varied], GREEN),
                 _window(),
             ],
         ],
@@ -170,7 +172,7 @@ def sweep() -> Spec:
     models = Box(
         "sweep",
         "DetourBypassSweep",
-        {"strengths": "0, 0.25, 0.5, 0.75, 1", "end_percent": 0.5},
+        {"strengths": "0, 0.25, 0.5, 0.75, 1", "end_percent": 0.45},
         {"model": "model"},
     )
     sheet = Box(
@@ -185,14 +187,14 @@ def sweep() -> Spec:
         {"images": "sheet"},
         size=(520, 660),
     )
-    sampler = _sampler("sampler", "sweep.models")
+    sampler = _sampler("sampler", "sweep.models", cfg=GUIDED)
     decode = Box("decode", "VAEDecode", links={"samples": "sampler", "vae": "vae"})
     seed = Box("seed", "PrimitiveInt", {"value": SEED}, title="Seed")
     return Spec(
         "Tiny model sweep",
         [
             [Group("Read me", [[Box("note", "MarkdownNote", {"text": SWEEP})]], GREY)],
-            [Group("The tiny model", [[*_model(), _latent(6), seed]])],
+            [Group("The tiny model", [[*_model(OPEN_WORD), _latent(6), seed]])],
             [
                 Group(
                     "The same seeds at several strengths",
