@@ -21,8 +21,10 @@ STEPS = 20
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the table: what is drawn, and what is done to the mid-block meanwhile.
+    """One row of the table: what is drawn, and what is done in the window meanwhile.
 
+    case: bypass; placebo (noise on the mid-block's output); unprompted (no mid-block is
+        touched, but the prompt is left out in the window: the rival explanation).
     strength: of the bypass, or of the placebo's noise in standard deviations; 0 = nothing.
     """
 
@@ -33,6 +35,11 @@ class Case:
     strength: float = 0.0
     start: float = 0.0
     end: float = 1.0
+
+    @property
+    def patched(self) -> bool:
+        """True if the mid-block is touched at all."""
+        return self.strength != 0 and self.case != "unprompted"
 
     @property
     def plain(self) -> Case:
@@ -53,8 +60,8 @@ def prompt_for(case: Case, seed: int, pictures: int, shown: int) -> dict[str, An
         ),
         "sampler": node(
             "KSampler",
-            model=["patch" if case.strength else "model", 0],
-            positive=["model", 1],
+            model=["patch" if case.patched else "model", 0],
+            positive=["prompt", 0] if case.case == "unprompted" else ["model", 1],
             negative=["model", 2],
             latent_image=["latent", 0],
             seed=seed,
@@ -67,9 +74,11 @@ def prompt_for(case: Case, seed: int, pictures: int, shown: int) -> dict[str, An
         "decode": node("VAEDecode", samples=["sampler", 0], vae=["vae", 0]),
         "count": node("DemoCountDigits", images=["decode", 0]),
     }
-    if case.strength and case.case == "placebo":
+    if case.case == "unprompted":
+        graph |= unprompted(case.end)
+    elif case.patched and case.case == "placebo":
         graph["patch"] = node("DemoMidBlockNoise", model=["model", 0], **noise)
-    elif case.strength:
+    elif case.patched:
         graph["patch"] = node(
             "DetourMidBlockBypass", model=["model", 0], strength=case.strength, **bypass
         )
@@ -77,6 +86,19 @@ def prompt_for(case: Case, seed: int, pictures: int, shown: int) -> dict[str, An
         graph["first"] = node("ImageFromBatch", image=["decode", 0], batch_index=0, length=shown)
         graph["save"] = node("SaveImage", images=["first", 0], filename_prefix="detour")
     return graph
+
+
+def unprompted(end: float) -> dict[str, Any]:
+    """The host's own nodes for a prompt that is empty up to `end` and itself from there on."""
+    empty = {"conditioning": ["model", 2], "start": 0.0, "end": end}
+    asked = {"conditioning": ["model", 1], "start": end, "end": 1.0}
+    return {
+        "early": node("ConditioningSetTimestepRange", **empty),
+        "late": node("ConditioningSetTimestepRange", **asked),
+        "prompt": node(
+            "ConditioningCombine", conditioning_1=["late", 0], conditioning_2=["early", 0]
+        ),
+    }
 
 
 def node(class_type: str, **inputs: Any) -> dict[str, Any]:
@@ -128,6 +150,8 @@ def describe(case: Case) -> str:
     window = f"{case.start:g} to {case.end:g}"
     if case.case == "placebo":
         return f"placebo: noise {case.strength:.2g}, {window}"
+    if case.case == "unprompted":
+        return f"no bypass, prompt off {window}"
     return f"strength {case.strength:g}, {window}"
 
 

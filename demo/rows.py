@@ -24,6 +24,8 @@ READABLE_LOSS, CHOOSING_LOSS = 0.03, 0.02
 report, and when choosing, where a margin is left since the best of several flatters itself."""
 DEFAULT = Case(strength=Schedule.strength, end=Schedule.end_percent)
 """The node's own default, taken where nothing is chosen (`--quick`)."""
+LONGER = Case(strength=1.0, end=0.45)
+"""A longer early window, for the rows in which no prompt and no guidance have a part."""
 NOISES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 
 
@@ -63,11 +65,12 @@ def choose_placebo(lab: Laboratory, chosen: Case, count: int) -> Case:
 def table_cases(chosen: Case, placebo: Case, extent: str) -> list[Case]:
     """The rows in the order of the table; `extent` is quick, usual or full."""
     trio = [Case(), chosen, placebo]
-    rows = [asked(case, model) for model in ("demo", "mirror") for case in trio]
+    unprompted = replace(chosen, case="unprompted")
+    rows = [asked(case, model) for model in OPEN_WORD for case in (*trio, unprompted)]
     if extent == "quick":
         return [*rows, Case(), chosen, Case(strength=1.0)]
     empty = [Case(), replace(chosen, strength=0.5), chosen, Case(strength=0.3)]
-    empty += [Case(strength=1.0), Case(strength=-0.3), placebo]
+    empty += [LONGER, Case(strength=1.0), Case(strength=-0.3), placebo]
     words = [("even", 3.0), ("odd", 7.0), ("even", 7.0)]
     if extent == "full":
         empty += [Case(strength=1.0, end=end) for end in (0.2, 0.5, 0.65)]
@@ -77,7 +80,7 @@ def table_cases(chosen: Case, placebo: Case, extent: str) -> list[Case]:
     rows += empty
     for prompt, cfg in words:
         rows += [replace(case, prompt=prompt, cfg=cfg) for case in trio[:2]]
-    rows += [replace(case, model="mirror") for case in trio]
+    rows += [replace(case, model="mirror") for case in (*trio[:2], LONGER, placebo)]
     return list(dict.fromkeys(rows))
 
 
