@@ -64,7 +64,7 @@ def first_steps(name: str, pictures: Pictures) -> Image.Image:
     across = WIDTH - 2 * EDGE
     sheets = [_to_width(sheet, across) for sheet in (plain, outlined(plain, varied))]
     step = LINE + sheets[0].height + EDGE
-    line = "Prompt "odd". One place is one seed. Outlined: drawn differently."
+    line = "Prompt 'odd'. One place is one seed. Outlined: drawn differently."
     canvas = _titled(name, line, HEAD + 2 * step)
     _put(canvas, (EDGE, HEAD), "Without Detour", sheets[0])
     _put(canvas, (EDGE, HEAD + step), "With Detour", sheets[1])

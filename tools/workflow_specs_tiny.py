@@ -152,7 +152,8 @@ def first_steps() -> Spec:
     """The same seeds without and with the dial."""
     dial = Box("dial", "DetourMidBlockBypass", links={"model": "model"}, title="Variety Dial")
     plain = _sheet("plain", "Without Detour", COLUMNS, WIDE_PREVIEW)
-    varied = _sheet("varied", "With Detour", COLUMNS, WIDE_PREVIEW)
+    varied = [[_sampler("varied", "dial", cfg=GUIDED)]]
+    varied += _sheet("varied", "With Detour", COLUMNS, WIDE_PREVIEW)
     return Spec(
         "Tiny model first steps",
         [
