@@ -161,11 +161,7 @@ def first_steps() -> Spec:
             [Group("The tiny model", [[*_model(OPEN_WORD), _latent(PICTURES), _seed()]])],
             [
                 Group("Without Detour", [[], [_sampler("plain", "model", cfg=GUIDED)], *plain]),
-                Group(
-                    "With Detour",
-                    [[dial], [_sampler("varied", "dial", cfg=GUIDED)], *varied],
-                    GREEN,
-                ),
+                Group("With Detour", [[dial], *varied], GREEN),
                 _window(),
             ],
         ],

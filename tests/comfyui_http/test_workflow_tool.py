@@ -120,7 +120,7 @@ def test_conversion_keeps_seeds_widgets_and_links(workflow, object_info):
     assert prompt[str(number["id"])]["inputs"] == {"value": 18446744073709551615 // 4}
     inputs = prompt[str(sampler["id"])]["inputs"]
     assert inputs["seed"] == [str(number["id"]), 0]
-    assert (inputs["steps"], inputs["cfg"], inputs["denoise"]) == (20, 1.0, 1.0)
+    assert (inputs["steps"], inputs["cfg"], inputs["denoise"]) == (20, 3.0, 1.0)
     next(slot for slot in sampler["inputs"] if slot["name"] == "seed")["link"] = None
     assert to_prompt(workflow, object_info)[str(sampler["id"])]["inputs"]["seed"] == 41
     assert not {node["class_type"] for node in prompt.values()} & set(NOTES)

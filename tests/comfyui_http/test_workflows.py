@@ -42,15 +42,15 @@ def find(prompt: dict[str, Any], kind: str, title: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def run(server, pictures_of):
-    """Run a prompt; its pictures by title of the node, and all texts shown on nodes."""
+    """Run a prompt; its pictures by title of the node, and the notices for its nodes."""
 
     def run_one(prompt):
         seen = []
         outputs = server.run(prompt, on_message=seen.append)
-        shown = [message["data"] for message in seen if message["type"] == "binary"]
+        shown = [m["data"]["text"] for m in seen if m["type"] == "detour.notice"]
         pictures = pictures_of(server, outputs)
         titles = {prompt[node]["_meta"]["title"]: picture for node, picture in pictures.items()}
-        return titles, b"\n".join(shown).decode("utf-8", "replace")
+        return titles, "\n".join(shown)
 
     return run_one
 
@@ -125,7 +125,7 @@ def test_first_steps_runs_and_the_dial_changes_pictures(run, object_info):
     assert without.size == varied.size == (1230, 414)
     assert without.tobytes() != varied.tobytes()
     assert pictures["Preview Image"].size == (960, 480)
-    assert "bypassed 7 of 20" in texts
+    assert texts == "strength 1: bypassed 6 of 20 model calls"
 
 
 def test_first_steps_at_strength_0_is_the_plain_model(run, object_info):
