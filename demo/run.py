@@ -142,6 +142,8 @@ def measure(lab: Laboratory, options: argparse.Namespace) -> tuple[list[dict], l
             print_header(case)
         print_row(case, row)
     verdict(rows, chosen)
+    if extent == "quick":
+        say("  --quick draws too few pictures to decide this; the demo without it draws enough.")
     return rows, draw(lab, chosen, options.output)
 
 
