@@ -6,8 +6,9 @@ from .facts import parse_labels
 from .heads import Backbone, split_head
 from .load import load_classifier
 from .model import Cancelled, ImageClassifier, hash_backbone
-from .paths import resolve_inside
-from .pictures import read_image
+from .paths import free_path, resolve_inside
+from .pictures import check_image, read_image
+from .predict import Prediction, describe_predictions, predict, present
 from .preprocess import Preprocessing
 from .save import save_classifier
 from .small_cnn import SmallCNN
@@ -18,11 +19,17 @@ __all__ = [
     "Checkpoint",
     "Description",
     "ImageClassifier",
+    "Prediction",
     "Preprocessing",
     "SmallCNN",
+    "check_image",
+    "describe_predictions",
+    "free_path",
     "hash_backbone",
     "load_classifier",
     "parse_labels",
+    "predict",
+    "present",
     "read_checkpoint",
     "read_image",
     "resolve_inside",

@@ -93,8 +93,8 @@ def _prove_head(network: nn.Module, name: str, example: Tensor) -> None:
     handle = network.get_submodule(name).register_forward_hook(remember)
     try:
         with torch.no_grad():
-            logits = _logits(network(example))
-    except (RuntimeError, AssertionError) as error:
+            result = network(example)
+    except (RuntimeError, AssertionError, ValueError) as error:
         height, width = example.shape[-2:]
         first_line = next(iter(str(error).splitlines()), type(error).__name__)
         raise ValueError(
@@ -103,6 +103,7 @@ def _prove_head(network: nn.Module, name: str, example: Tensor) -> None:
         ) from None
     finally:
         handle.remove()
+    logits = _logits(result)
     if len(calls) != 1 or not torch.equal(calls[0][1], logits):
         raise ValueError(
             f"The last linear layer {name!r} does not make the logits by itself (the network "

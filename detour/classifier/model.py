@@ -169,9 +169,12 @@ def _own(value: Tensor) -> Tensor:
 
 
 def _place(backbone: nn.Module) -> tuple[torch.device, torch.dtype]:
-    """Where the backbone is and in which precision it computes."""
+    """Where the backbone is and in which precision it wants its input: that of its weights, or
+    what it says as `input_dtype` if it casts them itself."""
     first = next((p for p in backbone.parameters() if p.is_floating_point()), None)
-    return (torch.device("cpu"), torch.float32) if first is None else (first.device, first.dtype)
+    if first is None:
+        return torch.device("cpu"), torch.float32
+    return first.device, getattr(backbone, "input_dtype", first.dtype)
 
 
 def _check_head(weight: Tensor, bias: Tensor | None, labels: int) -> None:

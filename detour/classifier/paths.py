@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
+FORBIDDEN = '<>:"|?*'
+
 
 def resolve_inside(name: str, roots: Sequence[Path | str], must_exist: bool = True) -> Path:
     """The absolute path of `name`, a relative path below one of the folders `roots`.
@@ -59,3 +61,21 @@ def _stay_inside(folder: Path, parts: list[str], name: str) -> Path:
             "folder instead."
         )
     return path
+
+
+def free_path(path: Path) -> Path:
+    """The path itself if nothing is there, else the first free `name_00002.ending` beside it.
+
+    Raises ValueError for a name that is hidden (or nothing but an ending), and for one that
+    some systems cannot write.
+    """
+    if path.name.startswith(".") or set(path.name) & set(FORBIDDEN):
+        raise ValueError(
+            f"The file name {path.name!r} cannot be used: begin it with a letter or digit, and "
+            f"leave out {' '.join(FORBIDDEN)}."
+        )
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.stem}_{number:05}{path.suffix}")
+    return free

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,19 +21,30 @@ def read_image(path: Path | str) -> Tensor:
     Raises FileNotFoundError, or ValueError for what is no picture, or damaged, or so large
     that Pillow takes it for an attack.
     """
-    path = Path(path)
+    with _opened(Path(path)) as file:
+        values = _values(ImageOps.exif_transpose(file))
+    return torch.from_numpy(values)[None]
+
+
+def check_image(path: Path | str) -> None:
+    """Look at the beginning of a picture file only; raises as `read_image` does."""
+    with _opened(Path(path)):
+        pass
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no picture {path}: check the name.")
     try:
         with Image.open(path) as file:
-            values = _values(ImageOps.exif_transpose(file))
+            yield file
     except UnidentifiedImageError:
         raise ValueError(f"{path.name} is no picture that can be read: remove it.") from None
     except Image.DecompressionBombError:
         raise ValueError(f"{path.name} is too large: make it smaller first.") from None
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f"{path.name} is damaged ({error}): remove it or get it again.") from None
-    return torch.from_numpy(values)[None]
 
 
 def _values(picture: Image.Image) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from .bootstrap import worst_difference
 from .change import Change, Found
+from .combine import combined
+from .compared import PARTS, Compared, compared
 from .curve import CurvePoint, best_degree, degree_curve
 from .edit import (
     Cell,
@@ -23,13 +25,19 @@ from .pair import weight_and_bias
 from .parts import Parts, folds, split_parts
 from .probes import Probes
 from .removal import Removal, remove_class
+from .removed import SIZES, ClassRate, Removed, removed
 from .search import bias_only, worst_group
+from .with_ladder import neutralize_with_ladder
 
 __all__ = [
     "EDITS",
     "METHODS",
+    "PARTS",
+    "SIZES",
     "Cell",
     "Change",
+    "ClassRate",
+    "Compared",
     "CurvePoint",
     "Edit",
     "EditStack",
@@ -40,6 +48,7 @@ __all__ = [
     "Parts",
     "Probes",
     "Removal",
+    "Removed",
     "Rung",
     "apply_edits",
     "best_degree",
@@ -47,6 +56,8 @@ __all__ = [
     "build_ladder",
     "changed_logits",
     "collateral",
+    "combined",
+    "compared",
     "correct",
     "degree_curve",
     "edit_of",
@@ -59,10 +70,12 @@ __all__ = [
     "head_hash",
     "load_edits",
     "neutralize",
+    "neutralize_with_ladder",
     "new_stack",
     "paired",
     "predictions",
     "remove_class",
+    "removed",
     "save_edits",
     "shortcut_gap",
     "split_parts",

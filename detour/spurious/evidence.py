@@ -63,9 +63,11 @@ def paired(
     """The same for the same pictures without and with the feature; needs no class labels.
 
     Per unit, `da` is the mean of the pictures with the attribute minus that of those without:
-    `j = argmax |mean da_j| / (sd da_j + eps)`, `t = mean dz_c / mean da_j`; with the bias
-    `s = t * mean a_j` over the pictures without it. For two classes the margin takes the
-    place of `z_c`, because only the difference of the two logits counts.
+    `j = argmax |mean da_j| / (sd da_j + eps)`, `t = mean dz_c / mean da_j`; eps is the average
+    spread times `1 / sqrt(2 (pairs - 1))`, so that with few pairs no feature is picked for a
+    spread that is small by chance. With the bias `s = t * mean a_j` over the pictures without
+    it. For two classes the margin takes the place of `z_c`, because only the difference of the
+    two logits counts.
 
     Raises ValueError if fewer than two units have both, or no feature differs. Source: ours.
     """
@@ -74,7 +76,8 @@ def paired(
     has, index, count = _pairs(probes, rows, present)
     with_a, without_a = (_unit_means(probes, rows, index, side, count) for side in (has, ~has))
     change = with_a - without_a
-    column = _clearest(change.mean(dim=0), change.std(dim=0))
+    # From so few pairs a spread is known only to this share of itself.
+    column = _clearest(change.mean(dim=0), change.std(dim=0), (2 * (count - 1)) ** -0.5)
     two = probes.threshold is None and probes.n_classes == 2
     z = margins(probes, row, rows)[0] if two else probes.z[rows, row].double()
     rise = _rise(z, index, has, count)
@@ -140,13 +143,13 @@ def _cells(y: Tensor, has: Tensor, present: int) -> list[Tensor]:
     return [(y == c) & side for c in both for side in (has, ~has)]
 
 
-def _clearest(gap: Tensor, spread: Tensor) -> int:
+def _clearest(gap: Tensor, spread: Tensor, least: float = FLOOR) -> int:
     if not bool((gap != 0).any()):
         raise ValueError(
             "No feature differs between the pictures with and without the attribute. Are they "
             "the same pictures?"
         )
-    floor = FLOOR * spread.mean() + torch.finfo(torch.float64).tiny
+    floor = max(FLOOR, least) * spread.mean() + torch.finfo(torch.float64).tiny
     return int((gap.abs() / (spread + floor)).argmax())
 
 

@@ -28,7 +28,8 @@ class Neutralized:
     before, after: metrics on the report part (out of fold with cross-fitting and degree 1).
     curve: the same against the degree. collateral: share of the predictions of other classes
     that changed. gap: mean logit with minus without the feature on the same pictures, before
-    and after, for `paired`. Fields that need classes are None without them.
+    and after, for `paired`; with two classes the logit minus the other one's, which is what
+    counts and what `paired` closes. Fields that need classes are None without them.
     """
 
     stack: EditStack
@@ -101,7 +102,9 @@ def with_edits(probes: Probes, stack: EditStack) -> Probes:
 def _gaps(
     now: Probes, logits: Tensor, change: Change, rows: Tensor, present: int
 ) -> tuple[float, float]:
-    before, after = (shortcut_gap(now, z, change.row, rows, present) for z in (now.z, logits))
+    two = now.threshold is None and now.n_classes == 2
+    scores = [z - z.flip(1) if two else z for z in (now.z, logits)]
+    before, after = (shortcut_gap(now, z, change.row, rows, present) for z in scores)
     return before, after
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from detour.classifier import resolve_inside
+from detour.classifier import free_path, resolve_inside
 
 
 @pytest.fixture
@@ -72,3 +72,18 @@ def test_what_is_not_there(roots: list[Path]) -> None:
     )
     with pytest.raises(ValueError, match="no folder"):
         resolve_inside("no.pth", [])
+
+
+def test_free_path_takes_the_first_number_that_is_free(tmp_path):
+    path = tmp_path / "v1.5.safetensors"
+    assert free_path(path) == path
+    path.touch()
+    assert free_path(path).name == "v1.5_00002.safetensors"
+    (tmp_path / "v1.5_00002.safetensors").touch()
+    assert free_path(path).name == "v1.5_00003.safetensors"
+
+
+@pytest.mark.parametrize("name", [".safetensors", "..safetensors", "a:b.safetensors", "a?.x"])
+def test_names_that_some_system_cannot_write_are_refused(tmp_path, name):
+    with pytest.raises(ValueError, match="cannot be used"):
+        free_path(tmp_path / name)

@@ -1,0 +1,211 @@
+"""`ProbeSet`: labelled probe pictures before a classifier saw them, or what was kept of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..classifier import Description, ImageClassifier
+from ..spurious import Probes
+from .names import attribute_order, class_numbers, tag_numbers
+from .sources import Kept, Source, compute_features, make_thumbnail
+
+SPLITS = ("choose", "validate", "report")
+FEW = 50
+"""Under so many pictures of a group its accuracy is known to some +-14 points at the best."""
+
+Progress = Callable[[int, int], None]
+"""Called with (pictures done, pictures in all); what it raises stops the work."""
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeSet:
+    """N labelled pictures.
+
+    sources: the pictures. attributes: for each the name of its attribute, for example `hat`
+        or `no hat`. classes: for each the name of its true class; all empty where it is not
+        known (only the method `paired` can use them then).
+    units: for each the photo or seed that it comes from; empty = it stands alone.
+    splits: `choose`, `validate` or `report` for each; empty = split later.
+
+    Raises ValueError with one sentence for what does not fit together.
+    """
+
+    sources: tuple[Source, ...]
+    attributes: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
+    _computed: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)
+    """Features by the hash of their backbone: what two nodes ask for is computed once."""
+
+    def __post_init__(self) -> None:
+        count = len(self.sources)
+        if count == 0:
+            raise ValueError("There are no probe pictures: give at least one.")
+        for name in ("classes", "units", "splits"):
+            if not getattr(self, name):
+                object.__setattr__(self, name, ("",) * count)
+        for name in ("attributes", "classes", "units", "splits"):
+            if len(getattr(self, name)) != count:
+                raise ValueError(
+                    f"There are {count} probe pictures and {len(getattr(self, name))} {name}: "
+                    "each picture needs one."
+                )
+        _check_sources(self.sources)
+        _check_names(self.attributes, self.classes, self.splits)
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        """The attributes by their numbers; 0 is the one without the feature."""
+        return attribute_order(self.attributes)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes in order of appearance; empty where the pictures have none."""
+        return tuple(name for name in dict.fromkeys(self.classes) if name)
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Pictures in each group (class, attribute) that has any, in a fixed order."""
+        found = Counter(zip(self.classes, self.attributes, strict=True))
+        names = self.class_names or ("",)
+        groups = [(c, a) for c in names for a in self.attribute_names]
+        return {group: found[group] for group in groups if found[group]}
+
+    def chain(self, more: ProbeSet) -> ProbeSet:
+        """The pictures of both; equal units are the same photo or seed.
+
+        Raises ValueError if only one of them has classes or parts.
+        """
+        return ProbeSet(
+            self.sources + more.sources,
+            self.attributes + more.attributes,
+            self.classes + more.classes,
+            self.units + more.units,
+            self.splits + more.splits,
+        )
+
+    def thumbnails(self, numbers: list[int]) -> list[Tensor]:
+        """Small pictures `[h, w, 3]`, uint8, of the probes with these numbers."""
+        return [make_thumbnail(self.sources[number]) for number in numbers]
+
+    def features(
+        self,
+        features: Callable[[Tensor], Tensor],
+        backbone: str,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Features `[N, D]` on the CPU: those kept, the others by a function of IMAGE batches.
+
+        backbone: hash of the network behind the function. What was computed is remembered.
+        Raises ValueError where only the features of another backbone were kept.
+        """
+        if backbone not in self._computed:
+            foreign = {s.backbone for s in self.sources if isinstance(s, Kept)} - {backbone}
+            if foreign:
+                raise ValueError(
+                    "The probes keep features of another network (hash "
+                    f"{min(foreign)[:12]}, this one is {backbone[:12]}), and no pictures: "
+                    "connect the network that they were made with, or make the probes again."
+                )
+            pictures = [s for s in self.sources if not isinstance(s, Kept)]
+            found = iter(compute_features(pictures, features, progress)) if pictures else iter(())
+            rows = [s.features if isinstance(s, Kept) else next(found) for s in self.sources]
+            self._computed[backbone] = torch.stack(rows)
+        return self._computed[backbone]
+
+    def keep(self, features: Tensor, backbone: str) -> ProbeSet:
+        """The same probes with features `[N, D]` and thumbnails in place of the pictures."""
+        rows = zip(features, self.sources, strict=True)
+        kept = tuple(Kept(row, backbone, make_thumbnail(source)) for row, source in rows)
+        return ProbeSet(kept, self.attributes, self.classes, self.units, self.splits)
+
+    def probes(
+        self,
+        classifier: ImageClassifier,
+        features: Callable[[Tensor], Tensor],
+        *,
+        backbone: str = "",
+        tag: str = "",
+        progress: Progress | None = None,
+    ) -> Probes:
+        """The probes with the features of a classifier's backbone, and its head.
+
+        features: computes features `[B, D]` of IMAGE batches. backbone: the hash, where it is
+        known already. tag: of a sigmoid classifier, the one to look at; where it is empty the
+        class that is one of its labels (see `tag_numbers`).
+
+        Raises ValueError for a class that the classifier does not know.
+        """
+        description = classifier.description
+        index, numbers = self._numbers(description, tag)
+        names = classifier.labels
+        if index is not None:
+            names = (f"no {names[index]}", names[index])
+        backbone = backbone or classifier.backbone_hash()
+        order = self.attribute_names
+        return Probes(
+            self.features(features, backbone, progress),
+            [order.index(name) for name in self.attributes],
+            numbers,
+            weight=classifier.weight,
+            bias=classifier.bias,
+            units=self._unit_keys(),
+            split=[SPLITS.index(name) for name in self.splits] if self.splits[0] else None,
+            threshold=None if index is None else description.threshold,
+            tag=index,
+            class_names=names,
+            attribute_names=order,
+            backbone=backbone,
+        )
+
+    def _numbers(self, description: Description, tag: str) -> tuple[int | None, list[int] | None]:
+        """(the tag of a sigmoid classifier, the class of each picture), or None for either."""
+        if description.activation != "sigmoid":
+            return None, class_numbers(self.classes, description) if self.class_names else None
+        if not self.class_names:
+            return description.index_of(tag or description.labels[0]), None
+        return tag_numbers(self.classes, description, tag)
+
+    def _unit_keys(self) -> list[Hashable] | None:
+        if not any(self.units):
+            return None
+        return [unit or number for number, unit in enumerate(self.units)]
+
+
+def _check_sources(sources: tuple[Source, ...]) -> None:
+    for number, source in enumerate(sources):
+        if isinstance(source, Tensor) and source.ndim != 3:
+            raise ValueError(
+                f"Probe picture {number + 1} is {list(source.shape)}; it must be [height, width, "
+                "channels]."
+            )
+        if not isinstance(source, (Tensor, Path, Kept)):
+            raise ValueError(f"Probe picture {number + 1} is {type(source).__name__}, no picture.")
+
+
+def _check_names(
+    attributes: tuple[str, ...], classes: tuple[str, ...], splits: tuple[str, ...]
+) -> None:
+    if not all(name.strip() for name in attributes):
+        raise ValueError(
+            "A probe picture has no attribute: say what it shows, for example 'hat', and "
+            "'no hat' for those without."
+        )
+    for name, values in (("class", classes), ("part (split)", splits)):
+        if any(values) and not all(values):
+            raise ValueError(
+                f"{sum(not v for v in values)} of {len(values)} probe pictures have no {name}, "
+                "the others do: give it to all of them or to none."
+            )
+    unknown = set(filter(None, splits)) - set(SPLITS)
+    if unknown:
+        raise ValueError(f"The part {min(unknown)!r} is unknown: use {', '.join(SPLITS)}.")

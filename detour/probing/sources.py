@@ -1,0 +1,101 @@
+"""Where a probe picture comes from: a file, a batch in memory, or what was kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..classifier import read_image
+
+CHUNK = 32
+PIXELS = 2**24
+"""So many pictures, or pixels, are in memory at the same time (one picture may have more)."""
+THUMBNAIL = 128
+"""Pixels of a thumbnail's longer side."""
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What remains of a picture: its features `[D]`, who made them, and a thumbnail.
+
+    backbone: hash of the network that made the features. thumbnail: `[h, w, 3]` uint8.
+    """
+
+    features: Tensor
+    backbone: str
+    thumbnail: Tensor
+
+
+Source = Path | Tensor | Kept
+"""A picture file, a picture `[H, W, C]` in 0..1, or what was kept of one."""
+
+
+def read_source(source: Path | Tensor) -> Tensor:
+    """The picture `[H, W, C]` in 0..1. Raises ValueError for a file that is no picture."""
+    return source if isinstance(source, Tensor) else read_image(source)[0]
+
+
+def make_thumbnail(source: Source) -> Tensor:
+    """The picture in small, `[h, w, 3]` uint8: its longer side 128 pixels at the most."""
+    if isinstance(source, Kept):
+        return source.thumbnail
+    picture = read_source(source)
+    height, width = picture.shape[:2]
+    rgb = picture[..., :3].float().cpu().expand(height, width, 3)
+    shrink = min(1.0, THUMBNAIL / max(height, width))
+    if shrink < 1:
+        size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
+        planes = rgb.permute(2, 0, 1)[None]
+        small = functional.interpolate(planes, size, mode="bilinear", antialias=True)
+        rgb = small[0].permute(1, 2, 0)
+    return (rgb.nan_to_num().clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def compute_features(
+    sources: Sequence[Path | Tensor],
+    features: Callable[[Tensor], Tensor],
+    progress: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """Features `[N, D]` of N pictures, by a function of IMAGE batches `[B, H, W, C]`.
+
+    Files are read a few at a time; pictures of one size go to the function together.
+    Whatever `progress(done, all)` raises stops the work.
+    """
+    rows: list[Tensor | None] = [None] * len(sources)
+    for places, pictures in _chunks(sources):
+        if progress is not None:
+            progress(places[0], len(sources))
+        for shape in dict.fromkeys(picture.shape for picture in pictures):
+            same = [i for i, picture in enumerate(pictures) if picture.shape == shape]
+            try:
+                found = features(torch.stack([pictures[i] for i in same])).detach().cpu()
+            except ValueError as error:
+                raise _named(error, sources[places[same[0]]]) from None
+            for place, row in zip(same, found, strict=True):
+                rows[places[place]] = row
+    if progress is not None:
+        progress(len(sources), len(sources))
+    return torch.stack([row for row in rows if row is not None])
+
+
+def _chunks(sources: Sequence[Path | Tensor]) -> Iterator[tuple[list[int], list[Tensor]]]:
+    """A few pictures at a time, with their numbers."""
+    places: list[int] = []
+    pictures: list[Tensor] = []
+    for number, source in enumerate(sources):
+        places.append(number)
+        pictures.append(read_source(source))
+        pixels = sum(picture.shape[0] * picture.shape[1] for picture in pictures)
+        if len(pictures) == CHUNK or pixels >= PIXELS or number == len(sources) - 1:
+            yield places, pictures
+            places, pictures = [], []
+
+
+def _named(error: ValueError, source: Path | Tensor) -> ValueError:
+    """The error, with the file that it is about."""
+    return ValueError(f"{source.name}: {error}") if isinstance(source, Path) else error

@@ -1,0 +1,73 @@
+"""The groups of some probes under one classifier, beside another one or its unedited self."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from .edit import EditStack
+from .evaluate import correct, stack_logits
+from .metrics import GroupMetrics, group_metrics
+from .parts import split_parts, too_few
+from .probes import Probes
+
+PARTS = ("all", "report")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Metrics of a classifier, those of the one before it (None if there is none), and notes."""
+
+    after: GroupMetrics
+    before: GroupMetrics | None
+    notes: tuple[str, ...]
+
+
+def compared(
+    probes: Probes,
+    stack: EditStack,
+    before: tuple[Probes, EditStack] | None = None,
+    part: str = "all",
+    seed: int = 0,
+) -> Compared:
+    """Group metrics of an edited head on all probes or on the report part.
+
+    probes: with the *unedited* head of the classifier; before: the same pictures and the edits
+    of another one. Without it edits are compared with the unedited head. part: one of `PARTS`;
+    `report` is the part that `neutralize` with the same seed reports on.
+    Raises ValueError for an unknown part, an empty one, and classifiers with other groups.
+    """
+    if part not in PARTS:
+        raise ValueError(f"The part is {part!r}; known are {', '.join(PARTS)}.")
+    if before is None and stack.edits:
+        before = probes, EditStack(stack.shape, stack.sha256)
+    rows = split_parts(probes, seed).report if part == "report" else torch.arange(len(probes))
+    after = _metrics(probes, stack, rows)
+    other = None if before is None else _metrics(*before, rows)
+    if other is not None and other.names != after.names:
+        raise ValueError(
+            f"The groups of the two classifiers differ ({len(other.names)} against "
+            f"{len(after.names)}): connect two with the same labels."
+        )
+    return Compared(after, other, tuple(_notes(probes, stack, part, seed, rows)))
+
+
+def _metrics(probes: Probes, stack: EditStack, rows: torch.Tensor) -> GroupMetrics:
+    return group_metrics(probes, correct(probes, stack_logits(probes, stack)), rows)
+
+
+def _notes(probes: Probes, stack: EditStack, part: str, seed: int, rows: torch.Tensor) -> list[str]:
+    notes = [f"Measured on {len(rows)} of {len(probes)} probes (part: {part})."]
+    if part == "all" and stack.edits:
+        notes.append(
+            "If the edit was chosen on these probes, the figures flatter it. Use the part "
+            "'report' with the seed that chose it, or other pictures."
+        )
+    parts = split_parts(probes, seed)
+    if part == "report" and stack.edits and too_few(probes, parts.validate):
+        notes.append(
+            "So few probes are all used to choose a worst_group edit (cross-fitting): if they "
+            "were, these figures flatter it."
+        )
+    return [*notes, *probes.empty_groups(rows)]

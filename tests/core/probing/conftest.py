@@ -1,0 +1,80 @@
+"""A classifier whose features are easy to know, and probes to go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from detour.classifier import Description, ImageClassifier, Preprocessing
+from detour.probing import ProbeSet, batch_probes
+
+RAW = Preprocessing((4, 4), None, mean=(0.0,) * 3, std=(1.0,) * 3)
+
+
+class MeanColour(nn.Module):
+    """A backbone whose three features are the mean red, green and blue."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(scale), requires_grad=False)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return pictures.mean(dim=(2, 3)) * self.scale
+
+
+def colour_classifier(labels=("red", "blue"), scale: float = 1.0, **about) -> ImageClassifier:
+    """Class 0 likes red, class 1 blue, others nothing."""
+    weight = torch.zeros(len(labels), 3)
+    weight[0, 0] = 1.0
+    if len(labels) > 1:
+        weight[1, 2] = 1.0
+    description = Description(tuple(labels), preprocessing=RAW, **about)
+    return ImageClassifier(MeanColour(scale), weight, torch.zeros(len(labels)), description)
+
+
+def even(red: float, green: float, blue: float, count: int = 1, size: int = 4) -> Tensor:
+    """Pictures `[count, size, size, 3]` of one colour."""
+    return torch.tensor([red, green, blue]).expand(count, size, size, 3).clone()
+
+
+@pytest.fixture
+def classifier() -> ImageClassifier:
+    """Two classes, red and blue."""
+    return colour_classifier()
+
+
+@pytest.fixture
+def four_groups() -> ProbeSet:
+    """Two pictures of each of four groups; green stands for the spurious feature."""
+    chained = None
+    for name, colour in (("red", (0.8, 0.0, 0.1)), ("blue", (0.1, 0.0, 0.8))):
+        for attribute, green in (("green", 0.7), ("no green", 0.0)):
+            images = even(colour[0], green, colour[2], count=2)
+            made = batch_probes(images, name, attribute, 5)
+            chained = made if chained is None else chained.chain(made)
+    assert chained is not None
+    return chained
+
+
+@pytest.fixture
+def write_picture(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a small picture of one colour below the test's folder."""
+
+    def write(name: str, colour=(200, 0, 0), size=(6, 5), mode="RGB") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new(mode, size, colour).save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def make_classifier() -> Callable[..., ImageClassifier]:
+    """`colour_classifier`, for tests that need other labels."""
+    return colour_classifier

@@ -1,0 +1,236 @@
+"""Probe sets: what they hand to a classifier, what they keep, what they refuse."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from detour.probing import ProbeSet, batch_probes, describe_probes, preview, sources
+from detour.probing.sources import CHUNK, Kept
+
+
+def ask(probe_set, classifier, **more):
+    """The probes, as a host asks for them."""
+    return probe_set.probes(classifier, classifier.features, **more)
+
+
+def test_probes_carry_everything(four_groups, classifier):
+    probes = ask(four_groups, classifier)
+    assert probes.y.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert probes.a.tolist() == [1, 1, 0, 0, 1, 1, 0, 0]
+    assert probes.attribute_names == ("no green", "green")
+    assert tuple(probes.class_names) == classifier.labels
+    assert probes.unit_numbers.tolist() == [0, 1, 0, 1, 0, 1, 0, 1]
+    assert probes.backbone == classifier.backbone_hash()
+    assert torch.allclose(probes.features[0], torch.tensor([0.8, 0.7, 0.1]))
+    assert torch.equal(probes.weight, classifier.weight)
+    assert probes.split is None and probes.threshold is None
+
+
+def test_features_are_computed_once_for_each_backbone(four_groups, classifier, make_classifier):
+    calls = []
+
+    def features(images):
+        calls.append(len(images))
+        return classifier.features(images)
+
+    first = four_groups.probes(classifier, features)
+    second = four_groups.probes(classifier, features)
+    assert sum(calls) == len(four_groups)
+    assert torch.equal(first.features, second.features)
+    other = make_classifier(scale=2.0)
+    doubled = ask(four_groups, other).features
+    assert torch.allclose(doubled, first.features * 2)
+
+
+def test_pictures_of_all_sizes_keep_their_order(classifier):
+    sets = []
+    for number in range(CHUNK + 9):
+        grey = number / 100
+        size = 4 + number % 3
+        sets.append(batch_probes(torch.full((1, size, size, 3), grey), "red", "x", -1))
+    chained = sets[0]
+    for more in sets[1:]:
+        chained = chained.chain(more)
+    features = ask(chained, classifier).features
+    assert torch.allclose(features[:, 0], torch.arange(CHUNK + 9) / 100, atol=1e-6)
+
+
+def test_only_a_few_files_are_read_at_a_time(classifier, write_picture):
+    files = tuple(write_picture(f"{n}.png", (n, 0, 0)) for n in range(CHUNK * 2 + 3))
+    probe_set = ProbeSet(files, ("x",) * len(files), ("red",) * len(files))
+    sizes, told = [], []
+
+    def features(images):
+        sizes.append(len(images))
+        return classifier.features(images)
+
+    probes = probe_set.probes(classifier, features, progress=lambda *done: told.append(done))
+    assert sizes == [CHUNK, CHUNK, 3]
+    assert told[0] == (0, len(files)) and told[-1] == (len(files), len(files))
+    assert torch.allclose(probes.features[:, 0] * 255, torch.arange(len(files)).float(), atol=1e-3)
+
+
+def test_large_files_are_read_one_at_a_time(classifier, write_picture, monkeypatch):
+    monkeypatch.setattr("detour.probing.sources.PIXELS", 64 * 64)
+    sizes = [(64, 64), (64, 64), (8, 8), (8, 8), (100, 100)]
+    files = tuple(write_picture(f"{n}.png", size=size) for n, size in enumerate(sizes))
+    read = []
+    reader = sources.read_image
+    monkeypatch.setattr(sources, "read_image", lambda path: read.append(path) or reader(path))
+    at_once = []
+
+    def features(images):
+        at_once.append(len(read))
+        read.clear()
+        return classifier.features(images)
+
+    ProbeSet(files, ("x",) * 5, ("red",) * 5).probes(classifier, features)
+    assert at_once == [1, 1, 3, 0]
+
+
+def test_cancel_leaves_nothing_behind(four_groups, classifier):
+    class Stop(Exception):
+        pass
+
+    def stop(_done, _all):
+        raise Stop
+
+    with pytest.raises(Stop):
+        ask(four_groups, classifier, progress=stop)
+    assert len(ask(four_groups, classifier)) == 8
+
+
+def test_kept_features_stand_in_for_pictures(four_groups, classifier):
+    found = ask(four_groups, classifier)
+    kept = four_groups.keep(found.features, found.backbone)
+    assert all(isinstance(source, Kept) for source in kept.sources)
+
+    def never(_images):
+        raise AssertionError("there are no pictures any more")
+
+    again = kept.probes(classifier, never)
+    assert torch.equal(again.features, found.features)
+    assert torch.equal(again.y, found.y) and torch.equal(again.unit_numbers, found.unit_numbers)
+    mixed = kept.chain(four_groups)
+    both = ask(mixed, classifier).features
+    assert torch.equal(both, torch.cat([found.features, found.features]))
+
+
+def test_features_of_another_backbone_are_refused(four_groups, classifier, make_classifier):
+    found = ask(four_groups, classifier)
+    kept = four_groups.keep(found.features, found.backbone)
+    with pytest.raises(ValueError, match=r"features of another network .hash"):
+        ask(kept, make_classifier(scale=2.0))
+
+
+def test_unknown_class_names_the_labels(classifier):
+    probes = batch_probes(torch.zeros(1, 4, 4, 3), "purple", "x", 0)
+    with pytest.raises(ValueError, match=r"no class 'purple' among the 2.*red, blue"):
+        ask(probes, classifier)
+
+
+def test_without_classes(classifier):
+    probes = batch_probes(torch.zeros(2, 4, 4, 3), "", "x", 0)
+    assert ask(probes, classifier).classes is None
+
+
+def test_units_that_are_missing_stand_alone(classifier):
+    images = torch.zeros(2, 4, 4, 3)
+    chained = batch_probes(images, "red", "x", -1).chain(batch_probes(images, "red", "y", 0))
+    assert len(ask(chained, classifier).unit_numbers.unique()) == 4
+
+
+def test_splits_become_parts(classifier):
+    sources = tuple(torch.zeros(3, 4, 4, 3))
+    probes = ProbeSet(sources, ("x",) * 3, ("red",) * 3, splits=("report", "choose", "validate"))
+    assert ask(probes, classifier).split.tolist() == [2, 0, 1]
+
+
+BAD = {
+    "none": (dict(sources=(), attributes=()), "no probe pictures"),
+    "lengths": (dict(attributes=("a",)), "2 probe pictures and 1 attributes"),
+    "no_attribute": (dict(attributes=("a", " ")), "has no attribute"),
+    "some_classes": (dict(classes=("a", "")), "1 of 2 probe pictures have no class"),
+    "some_splits": (dict(splits=("choose", "")), "have no part"),
+    "unknown_split": (dict(splits=("choose", "train")), "part 'train' is unknown"),
+    "batch": (dict(sources=tuple(torch.zeros(2, 1, 4, 4, 3))), r"is \[1, 4, 4, 3\]"),
+    "text": (dict(sources=("a.png", "b.png")), "is str, no picture"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_does_not_fit_is_refused(case):
+    changed, message = BAD[case]
+    good = dict(sources=tuple(torch.zeros(2, 4, 4, 3)), attributes=("a", "b"))
+    with pytest.raises(ValueError, match=message):
+        ProbeSet(**{**good, **changed})
+
+
+def test_chain_of_sets_that_do_not_fit_is_refused():
+    images = torch.zeros(2, 4, 4, 3)
+    with pytest.raises(ValueError, match="2 of 4 probe pictures have no class"):
+        batch_probes(images, "", "x", 0).chain(batch_probes(images, "red", "x", 0))
+
+
+def test_broken_pictures_are_named():
+    images = torch.zeros(3, 4, 4, 3)
+    images[1, 2, 2, 0] = float("nan")
+    with pytest.raises(ValueError, match="Picture 2 of 3 holds NaN"):
+        batch_probes(images, "red", "x", 0)
+    with pytest.raises(ValueError, match="must be a tensor"):
+        batch_probes(images[0], "red", "x", 0)
+    with pytest.raises(ValueError, match="no probe pictures"):
+        batch_probes(images[:0], "red", "x", 0)
+
+
+def test_a_file_that_breaks_later_is_named(classifier, write_picture):
+    long = write_picture("thread.png", size=(1, 30000))
+    probes = ProbeSet((long,), ("x",), ("red",))
+    from detour.classifier import Preprocessing
+
+    def features(images):
+        Preprocessing(224, 224)(images)
+        raise AssertionError("such a picture fills the memory")
+
+    with pytest.raises(ValueError, match=r"thread.png: A picture of 1 x 30000"):
+        probes.probes(classifier, features)
+
+
+def test_report_counts_groups_and_says_what_is_missing(four_groups):
+    assert four_groups.counts() == {
+        ("red", "no green"): 2,
+        ("red", "green"): 2,
+        ("blue", "no green"): 2,
+        ("blue", "green"): 2,
+    }
+    text = describe_probes(four_groups)
+    assert "8 probe pictures in 4 groups" in text
+    assert "'green' is taken for the feature, 'no green' for its absence." in text
+    assert "2 units" in text
+    assert "4 of 4 groups have fewer than 50 pictures" in text
+    one = batch_probes(torch.zeros(60, 4, 4, 3), "red", "x", -1)
+    text = describe_probes(one)
+    assert "All pictures have the attribute 'x'" in text
+    assert "All pictures are of the class 'red'" in text
+    assert "fewer than" not in text
+    lone = one.chain(batch_probes(torch.zeros(60, 4, 4, 3), "blue", "y", -1))
+    assert "There are no pictures of (red, y)." in describe_probes(lone)
+    nameless = batch_probes(torch.zeros(60, 4, 4, 3), "", "x", -1)
+    assert "only the method 'paired'" in describe_probes(nameless)
+
+
+def test_preview_shows_each_group(four_groups, classifier):
+    picture = preview(four_groups)
+    found = ask(four_groups, classifier)
+    kept = four_groups.keep(found.features, found.backbone)
+    assert picture.tobytes() == preview(kept).tobytes()
+    colours = {colour for _, colour in picture.getcolors(1 << 20)}
+    assert {(204, 178, 26), (204, 0, 26), (26, 178, 204), (26, 0, 204)} <= colours
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_preview_of_odd_pictures(channels):
+    images = torch.rand(1, 300, 2, channels)
+    assert preview(batch_probes(images, "red", "x", 0)).width > 100
+    assert preview(batch_probes(images[:, :1, :1], "red", "x", 0)).width > 100

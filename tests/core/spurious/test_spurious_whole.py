@@ -1,0 +1,198 @@
+"""What the nodes call: the ladder beside every method, removal with its parts, stacks combined."""
+
+import math
+
+import pytest
+import torch
+
+from detour.spurious import (
+    Probes,
+    apply_edits,
+    build_ladder,
+    combined,
+    compared,
+    correct,
+    group_metrics,
+    neutralize,
+    neutralize_with_ladder,
+    new_stack,
+    predictions,
+    removed,
+    split_parts,
+    stack_logits,
+)
+
+
+def unedited(probes):
+    return new_stack(probes.weight, probes.bias)
+
+
+def test_the_search_is_passed_on_unchanged(headed):
+    probes = headed(0, n=1000, d=6)
+    mine = neutralize_with_ladder(probes, unedited(probes), edit="one_weight", degree=0.5)
+    theirs = neutralize(probes, edit="one_weight", degree=0.5)
+    assert mine.stack == theirs.stack and mine.after == theirs.after
+
+
+@pytest.mark.parametrize("degree", [0.0, 0.5, 1.0, -1.0])
+def test_degree_multiplies_what_evidence_found(headed, degree):
+    probes = headed(0, n=1000, d=6)
+    best = neutralize(probes, method="evidence").edit.degree
+    done = neutralize_with_ladder(probes, unedited(probes), "evidence", degree=degree)
+    assert done.edit.degree == best * degree
+    assert any("best on the validation part" in note for note in done.notes)
+    plain = neutralize_with_ladder(
+        probes, unedited(probes), "evidence", degree=degree, auto_degree=False
+    )
+    assert plain.edit.degree == degree
+
+
+def test_closed_forms_have_the_ladder_of_the_search_beside_them(headed):
+    probes = headed(0, n=1000, d=6)
+    done = neutralize_with_ladder(probes, unedited(probes), "evidence")
+    ladder = build_ladder(probes)
+    assert [rung.report for rung in done.ladder.rungs] == [rung.report for rung in ladder.rungs]
+    assert done.after == neutralize(probes, method="evidence").after
+
+
+def test_where_the_search_cannot_be_done_a_note_says_why(headed):
+    probes = headed(0, n=200, d=6, units=[i // 4 for i in range(200)])
+    one = (probes.y == 1).nonzero().flatten()
+    units = probes.unit_numbers[one]
+    alone = Probes(
+        probes.features[one], probes.a[one], probes.y[one], probes.weight, probes.bias, units=units
+    )
+    done = neutralize_with_ladder(alone, unedited(alone), "paired")
+    assert done.ladder is None
+    assert any("No ladder" in note and "only class 1" in note for note in done.notes)
+    bare = Probes(alone.features, alone.a, None, alone.weight, alone.bias, units=units)
+    silent = neutralize_with_ladder(bare, unedited(bare), "paired", edit="one_weight")
+    assert silent.ladder is None and not any("No ladder" in note for note in silent.notes)
+
+
+def test_progress_rises_and_cancels(headed):
+    probes, seen = headed(0, n=1000, d=6), []
+    neutralize_with_ladder(probes, unedited(probes), "evidence", progress=seen.append)
+    assert seen == sorted(seen) and 0 < seen[0] and seen[-1] <= 1
+
+    class Stop(Exception):
+        pass
+
+    def stop(_share):
+        raise Stop
+
+    for work in (
+        neutralize_with_ladder,
+        lambda p, s, progress: removed(p, s, 1, progress=progress),
+    ):
+        with pytest.raises(Stop):
+            work(probes, unedited(probes), progress=stop)
+
+
+@pytest.mark.parametrize("degree", [0.0, 1.0])
+@pytest.mark.parametrize("edit", ["one_weight", "one_weight_bias", "bias_only"])
+def test_removal_counts_are_those_of_the_edited_head(headed, edit, degree):
+    probes = headed(0, n=600, d=8, c=5)
+    done = removed(probes, unedited(probes), 4, edit, degree)
+    parts = split_parts(probes)
+    found = predictions(probes, stack_logits(probes, done.stack))
+    assert done.sizes == tuple(len(part) for part in (parts.choose, parts.validate, parts.report))
+    assert done.chosen_after == int((found[parts.choose] == 4).sum())
+    assert done.unseen_after == int((found[parts.report] == 4).sum())
+    for rate in done.rates:
+        own = parts.report[probes.y[parts.report] == rate.index]
+        assert (rate.count, rate.after) == (len(own), int((found[own] == rate.index).sum()))
+    assert done.edit.degree == degree and done.edit.class_index == 4
+    if degree == 0:
+        assert done.unseen_after == done.unseen_before
+    elif edit == "bias_only":
+        assert done.chosen_after == 0
+        assert done.unseen_after == done.unseen_bias
+    low, high = done.interval
+    assert low <= done.unseen_after / done.sizes[2] <= high
+
+
+def test_removal_goes_on_top_of_other_edits(headed):
+    probes = headed(0, n=600, d=8, c=3)
+    first = removed(probes, unedited(probes), 2)
+    second = removed(probes, first.stack, 1)
+    assert second.stack.undo() == first.stack
+    assert second.chosen_before == int(
+        (
+            predictions(probes, stack_logits(probes, first.stack))[split_parts(probes).choose] == 1
+        ).sum()
+    )
+
+
+def test_removal_refuses(headed):
+    probes = headed(0, n=40, d=4)
+    with pytest.raises(ValueError, match="The edit is 'k_weights_bias'"):
+        removed(probes, unedited(probes), 1, "k_weights_bias")
+    with pytest.raises(ValueError, match="The target class is 2"):
+        removed(probes, unedited(probes), 2)
+    split = headed(0, n=40, d=4, split=[0] * 40)
+    with pytest.raises(ValueError, match="No probes are left to report on"):
+        removed(split, unedited(split), 1)
+
+
+def test_a_class_that_is_never_predicted_needs_no_edit(headed):
+    probes = headed(0, n=100, d=4, c=3)
+    bias = probes.bias.clone()
+    bias[1] = -100
+    never = Probes(probes.features, probes.a, probes.y, probes.weight, bias)
+    done = removed(never, unedited(never), 1, "bias_only")
+    assert not done.edit.cells and "nothing was edited" in done.notes[0]
+
+
+def test_combined_stacks_scale_and_keep_what_was_there(headed):
+    probes = headed(0, n=600, d=8, c=3)
+    first, other = (removed(probes, unedited(probes), row).stack for row in (2, 1))
+    both = combined(first, other, probes.weight, probes.bias, 0.5)
+    assert both.edits[:1] == first.edits and both.edits[1].degree == 0.5
+    off = combined(first, other, probes.weight, probes.bias, 0.0)
+    for one, two in zip(
+        apply_edits(off, probes.weight, probes.bias),
+        apply_edits(first, probes.weight, probes.bias),
+        strict=True,
+    ):
+        assert torch.equal(one, two)
+    with pytest.raises(ValueError, match="already"):
+        combined(both, other, probes.weight, probes.bias)
+    with pytest.raises(ValueError, match="The degree is inf"):
+        combined(first, other, probes.weight, probes.bias, math.inf)
+    with pytest.raises(ValueError, match="another model"):
+        combined(first, other, probes.weight + 1, probes.bias)
+
+
+def test_groups_compared_on_the_report_part(headed):
+    probes = headed(0, n=1000, d=6)
+    done = neutralize(probes, edit="one_weight")
+    found = compared(probes, done.stack, part="report")
+    assert (found.before, found.after) == (done.before, done.after)
+    everything = compared(probes, done.stack)
+    right = correct(probes, stack_logits(probes, done.stack))
+    assert everything.after == group_metrics(probes, right)
+    assert any("flatter" in note for note in everything.notes)
+    assert compared(probes, unedited(probes)).before is None
+
+
+def test_comparison_refuses_other_groups(headed):
+    probes, other = headed(0, n=60, d=4), headed(0, n=60, d=4, c=3)
+    with pytest.raises(ValueError, match="6 against 4"):
+        compared(probes, unedited(probes), (other, unedited(other)))
+    with pytest.raises(ValueError, match="The part is 'half'"):
+        compared(probes, unedited(probes), part="half")
+
+
+def test_with_two_classes_the_gap_is_that_of_the_margin(headed):
+    """Only the difference of two logits counts, and it is what `paired` closes."""
+    probes = headed(0, n=400, d=6, units=[i // 4 for i in range(400)])
+    done = neutralize(probes, method="paired", edit="one_weight")
+    parts = split_parts(probes)
+    after = stack_logits(probes, done.stack)
+    for found, z in zip(done.gap, (probes.z, after), strict=True):
+        rise = (z[:, 1] - z[:, 0])[parts.report]
+        with_it = rise[probes.a[parts.report] == 1].mean()
+        without = rise[probes.a[parts.report] == 0].mean()
+        assert found == pytest.approx(float(with_it - without), abs=1e-5)
+    assert abs(done.gap[1]) < 0.1 * abs(done.gap[0])
