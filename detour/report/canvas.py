@@ -25,6 +25,18 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
         return ImageFont.load_default()
 
 
+def fitted(letters: ImageFont.FreeTypeFont | ImageFont.ImageFont, text: str, width: float) -> str:
+    """The text; where it is wider than `width` pixels its middle becomes an ellipsis, so that
+    names which differ at the end only stay apart."""
+    if letters.getlength(text) <= width:
+        return text
+    for kept in range(len(text) - 1, 0, -1):
+        short = text[: kept - kept // 2] + "…" + text[len(text) - kept // 2 :]
+        if letters.getlength(short) <= width:
+            return short
+    return "…"
+
+
 def to_pictures(images: torch.Tensor) -> list[Image.Image]:
     """IMAGE `[B, H, W, C]` in 0..1 (grey, RGB or RGBA) to a list of RGB pictures.
 

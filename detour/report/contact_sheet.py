@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from PIL import Image, ImageDraw
 
-from .canvas import INK, PAPER, font, to_pictures
+from .canvas import ACCENT, INK, PAPER, font, to_pictures
 
 Colour = tuple[int, int, int]
 SMALLEST, LARGEST = 96, 512
@@ -62,6 +62,20 @@ def arrange(batches: Sequence[torch.Tensor], labels: Sequence[str], columns: int
         )
     check_labels(labels, len(pictures))
     return Sheet([list(row) for row in zip(*pictures, strict=True)], labels)
+
+
+def changed_cells(columns: Sequence[Sequence[str]]) -> dict[tuple[int, int], Colour]:
+    """Outlines for the cells (row, column) whose label is not that of the first column.
+
+    columns: for each column the label of each picture, from top to bottom.
+    """
+    first = columns[0]
+    return {
+        (row, column): ACCENT
+        for column, labels in enumerate(columns)
+        for row, label in enumerate(labels)
+        if label != first[row]
+    }
 
 
 def check_labels(labels: Sequence[str], columns: int) -> None:

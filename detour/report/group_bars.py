@@ -1,0 +1,64 @@
+"""Accuracy of each group, before and after an edit, with the worst group marked."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from ..spurious import GroupMetrics
+from .bars import AFTER, BEFORE, Bar, Colour, Row, draw_bars
+from .words import percent
+
+MOST = 40
+"""More groups than this make an unreadable picture: the worst are drawn, the rest counted."""
+MOST_WITH_EMPTY = 24
+"""Up to this many groups, those without probes are drawn too."""
+
+
+def draw_group_bars(
+    after: GroupMetrics, before: GroupMetrics | None = None, title: str = ""
+) -> Image.Image:
+    """One row per group: accuracy with its 95 % interval and the number of probes.
+
+    before: the same groups of another classifier, drawn above each bar; both must have the
+    same groups. The worst group of `after` is marked.
+    """
+    told, groups = _shown(after)
+    if before is None:
+        legend = [("accuracy", AFTER)]
+    else:
+        legend = [("before", BEFORE), ("after", AFTER)]
+    rows = [_row(before, after, g) for g in groups]
+    return draw_bars(
+        title or "Accuracy of each group, with 95 % intervals", rows, legend, None, told
+    )
+
+
+def _shown(after: GroupMetrics) -> tuple[str, list[int]]:
+    groups = list(range(len(after.names)))
+    if len(groups) > MOST_WITH_EMPTY:
+        groups = [g for g in groups if after.counts[g]]
+    if len(groups) <= MOST:
+        return "", groups
+    worst = sorted(groups, key=lambda g: after.accuracy[g] or 0.0)[:MOST]
+    return f"The {MOST} worst of {len(groups)} groups; the report has them all.", sorted(worst)
+
+
+def _row(before: GroupMetrics | None, after: GroupMetrics, g: int) -> Row:
+    name, now = after.names[g], after.accuracy[g]
+    if now is None:
+        return Row(name, (), "no probes", "left out of worst and mean")
+    marked = g == after.worst_group
+    detail = f"n {after.counts[g]}" + (", worst group" if marked else "")
+    bars = [_bar(after, g, AFTER)]
+    numbers = percent(now)
+    aside = ""
+    if before is not None and before.accuracy[g] is not None:
+        was = before.accuracy[g] or 0.0
+        bars.insert(0, _bar(before, g, BEFORE))
+        numbers = f"{100 * was:.1f} to {percent(now)}"
+        aside = f"{100 * (now - was):+.1f} points"
+    return Row(name, tuple(bars), numbers, detail, aside, marked)
+
+
+def _bar(metrics: GroupMetrics, g: int, colour: Colour) -> Bar:
+    return Bar(metrics.accuracy[g] or 0.0, colour, metrics.low[g], metrics.high[g])

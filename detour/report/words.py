@@ -1,0 +1,101 @@
+"""How reports say numbers: percent, groups, edits."""
+
+from __future__ import annotations
+
+from ..spurious import EditStack, GroupMetrics, effective_cells
+
+RUNG_NAMES = {
+    "unedited": "unedited",
+    "bias_only": "bias only",
+    "one_weight": "one weight",
+    "one_weight_bias": "one weight + bias",
+    "k_weights_bias": "up to k weights + bias",
+}
+
+
+FEW = 50
+"""Under so many probes of a group a report says how wide its interval is."""
+
+
+def percent(share: float) -> str:
+    """A share as percent with one decimal."""
+    return f"{100 * share:.1f} %"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """An interval of shares in percent, empty where there is none."""
+    return "" if low is None or high is None else f"[{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def numbers_edited(count: int) -> str:
+    """How many numbers an edit changes, in words."""
+    return "1 number" if count == 1 else f"{count} numbers"
+
+
+def edit_lines(stack: EditStack) -> list[str]:
+    """The last edit of a stack in words: class, method, degree, each number from and to.
+
+    From: with the edits below it; to: with it, at its degree.
+    """
+    edit = stack.edits[-1]
+    before, after = effective_cells(stack.undo()), effective_cells(stack)
+    where = f"class {edit.class_index}" + (f" '{edit.class_name}'" if edit.class_name else "")
+    head = f"{where}, by {edit.method}, degree {edit.degree:g}"
+    if not edit.cells:
+        return [f"No number was edited ({head}): nothing did better than the head as it is."]
+    lines = [f"{numbers_edited(len(edit.cells))} of the last layer edited: {head}."]
+    for cell in edit.cells:
+        place = (cell.row, cell.column)
+        what = "bias" if cell.column is None else f"weight of feature {cell.column}"
+        now = before.get(place, cell.old)
+        lines.append(f"  {what}: {now:.6g} -> {after.get(place, cell.old):.6g}")
+    return lines
+
+
+def group_lines(before: GroupMetrics | None, after: GroupMetrics) -> list[str]:
+    """The figures of all groups that have probes as text lines, before and after."""
+    lines = []
+    width = max((len(name) for name in _present(after)), default=0)
+    for g, name in enumerate(after.names):
+        now = after.accuracy[g]
+        if now is None:
+            continue
+        was = None if before is None else before.accuracy[g]
+        first = "" if was is None else f"{percent(was)} -> "
+        mark = "  <- worst group" if g == after.worst_group else ""
+        span = interval(after.low[g], after.high[g])
+        lines.append(f"  {name:{width}}  {first}{percent(now)} {span}, n {after.counts[g]}{mark}")
+    return [*lines, *summary_lines(before, after)]
+
+
+def summary_lines(before: GroupMetrics | None, after: GroupMetrics) -> list[str]:
+    """Worst-group, mean and adjusted average accuracy."""
+    names = [("Worst-group accuracy", "worst"), ("Mean accuracy of the groups", "mean")]
+    if after.adjusted is not None:
+        names.append(("Adjusted average accuracy", "adjusted"))
+    lines = []
+    for title, name in names:
+        was = None if before is None else getattr(before, name)
+        first = "" if was is None else f"{percent(was)} -> "
+        where = ""
+        if name == "worst":
+            old = "" if before is None else f"{before.names[before.worst_group]} -> "
+            where = f" ({old}{after.names[after.worst_group]})"
+        lines.append(f"{title}: {first}{percent(getattr(after, name))}{where}")
+    return lines
+
+
+def small_groups(metrics: GroupMetrics) -> list[str]:
+    """A sentence about the smallest group if it has fewer than `FEW` probes."""
+    n, g = min((n, g) for g, n in enumerate(metrics.counts) if n)
+    low, high = metrics.low[g], metrics.high[g]
+    if n >= FEW or low is None or high is None:
+        return []
+    return [
+        f"The group ({metrics.names[g]}) has {n} probes to report on: its accuracy is known "
+        f"within {100 * (high - low):.0f} points only. Add pictures for finer statements."
+    ]
+
+
+def _present(metrics: GroupMetrics) -> list[str]:
+    return [name for name, n in zip(metrics.names, metrics.counts, strict=True) if n]

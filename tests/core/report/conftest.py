@@ -1,0 +1,76 @@
+"""Results of the library on small planted problems, for the reports to describe."""
+
+import pytest
+import torch
+
+from detour.spurious import Probes, neutralize_with_ladder, new_stack, removed
+
+NAMES = {"class_names": ["low", "high"], "attribute_names": ["plain", "mark"]}
+
+
+def make_probes(n=1000, d=6, c=2, seed=0, **more):
+    """Feature 0 carries the class, feature 1 the attribute, and the head looks at both."""
+    draw = torch.Generator().manual_seed(seed)
+    classes = torch.arange(n) % c
+    marks = (torch.arange(n) // c) % 2
+    features = torch.randn(n, d, generator=draw).abs()
+    features[:, 0] += 1.5 * classes
+    features[:, 1] += 3.0 * marks
+    weight = 0.05 * torch.randn(c, d, generator=draw)
+    weight[c - 1, 0] += 1.0
+    weight[c - 1, 1] += 0.8
+    bias = torch.zeros(c)
+    bias[c - 1] = -3.5
+    return Probes(features, marks, classes, weight, bias, **{**(NAMES if c == 2 else {}), **more})
+
+
+def unedited(probes):
+    return new_stack(probes.weight, probes.bias)
+
+
+@pytest.fixture(scope="session")
+def probes_of():
+    return make_probes
+
+
+@pytest.fixture(scope="session")
+def empty_stack():
+    return unedited
+
+
+@pytest.fixture(scope="session")
+def neutralized():
+    """Done by each method; `few` is cross-fitted, `bare` has no classes."""
+    whole = make_probes()
+    paired = make_probes(400, units=[i // 4 for i in range(400)])
+    few = make_probes(80)
+    bare = Probes(
+        paired.features, paired.a, None, paired.weight, paired.bias, units=paired.units, **NAMES
+    )
+    return {
+        "worst_group": neutralize_with_ladder(whole, unedited(whole)),
+        "evidence": neutralize_with_ladder(whole, unedited(whole), "evidence"),
+        "paired": neutralize_with_ladder(paired, unedited(paired), "paired"),
+        "few": neutralize_with_ladder(few, unedited(few)),
+        "half": neutralize_with_ladder(few, unedited(few), degree=0.5),
+        "bare": neutralize_with_ladder(bare, unedited(bare), "paired"),
+    }
+
+
+@pytest.fixture(scope="session")
+def without_class():
+    """Class 9 of ten removed, and a class that one weight cannot remove."""
+    ten = make_probes(600, c=10)
+    stuck = Probes(
+        torch.eye(6).repeat(20, 1),
+        torch.arange(120) % 2,
+        torch.arange(120) % 3,
+        weight=torch.tensor([[1.0] * 6, [0.0] * 6, [0.0] * 6]),
+        bias=torch.zeros(3),
+    )
+    return {
+        "ten": removed(ten, unedited(ten), 9),
+        "stuck": removed(stuck, unedited(stuck), 0),
+        "with_bias": removed(stuck, unedited(stuck), 0, "one_weight_bias"),
+        "bias_only": removed(stuck, unedited(stuck), 0, "bias_only"),
+    }

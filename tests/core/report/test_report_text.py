@@ -1,0 +1,150 @@
+"""Reports say what the library found, in words and as numbers."""
+
+import json
+
+import pytest
+import torch
+
+from detour.report.edit_report import CURVE_SEEN, SEEN, UNSEEN, edit_numbers, edit_text
+from detour.report.group_report import group_numbers, group_text
+from detour.report.removal_report import ONLY_PREDICTIONS, removal_numbers, removal_text
+from detour.report.words import RUNG_NAMES, percent
+from detour.spurious import (
+    Probes,
+    apply_edits,
+    compared,
+    effective_cells,
+    neutralize_with_ladder,
+    to_json,
+)
+
+CASES = ("worst_group", "evidence", "paired", "few", "half", "bare")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_text_names_every_edited_number_and_its_class(neutralized, case):
+    done = neutralized[case]
+    text = edit_text(done, "mark")
+    assert f"class {done.edit.class_index} 'high'" in text
+    assert f"by {done.edit.method}, degree {done.edit.degree:g}" in text
+    for (_, column), value in effective_cells(done.stack).items():
+        what = "bias" if column is None else f"weight of feature {column}"
+        assert any(what in line and f"-> {value:.6g}" in line for line in text.splitlines())
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "bare"])
+def test_text_carries_groups_ladder_and_collateral(neutralized, case):
+    done = neutralized[case]
+    lines = edit_text(done).splitlines()
+    for g, name in enumerate(done.after.names):
+        line = next(line for line in lines if line.strip().startswith(name))
+        assert f"{percent(done.before.accuracy[g])} -> {percent(done.after.accuracy[g])}" in line
+        assert f"n {done.after.counts[g]}" in line
+        assert ("worst group" in line) == (g == done.after.worst_group)
+    worst = f"Worst-group accuracy: {percent(done.before.worst)} -> {percent(done.after.worst)}"
+    assert any(line.startswith(worst) for line in lines)
+    assert any(line.startswith(f"Collateral: {percent(done.collateral)}") for line in lines)
+    for rung in done.ladder.rungs:
+        line = next(line for line in lines if line.startswith(f"  {RUNG_NAMES[rung.name]}  "))
+        assert f"{percent(rung.report.worst)}, {percent(rung.report.mean)}" in line
+        own = done.edit.method == "worst_group"
+        assert line.endswith("<- this edit") == (own and rung.name == done.ladder.chosen)
+    assert sum(line.endswith("<- this edit") for line in lines) == 1
+
+
+def test_who_was_measured_is_said(neutralized):
+    for case in ("worst_group", "evidence", "paired", "few", "bare"):
+        assert f"- {UNSEEN}" in edit_text(neutralized[case])
+    assert f"- {SEEN}" in edit_text(neutralized["half"])
+    assert UNSEEN not in edit_text(neutralized["half"])
+    assert CURVE_SEEN in edit_text(neutralized["few"])
+    assert CURVE_SEEN not in edit_text(neutralized["worst_group"])
+    assert "probes to report on" in edit_text(neutralized["few"])
+    for note in neutralized["few"].notes:
+        assert note in edit_text(neutralized["few"])
+
+
+def test_paired_says_what_the_feature_added(neutralized):
+    before, after = neutralized["bare"].gap
+    assert f"'hat' moves the score of the class by {before:+.2f} before and {after:+.2f}" in (
+        edit_text(neutralized["bare"], "hat")
+    )
+    assert "Groups" not in edit_text(neutralized["bare"])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_numbers_are_the_librarys_own_and_plain_json(neutralized, case):
+    done = neutralized[case]
+    numbers = json.loads(json.dumps(edit_numbers(done), allow_nan=False))
+    assert numbers["edits"] == json.loads(json.dumps(to_json(done.stack)))
+    assert [cell["to"] for cell in numbers["values"]] == list(effective_cells(done.stack).values())
+    if done.after is None:
+        assert numbers["after"] is numbers["before"] is numbers["ladder"] is None
+        return
+    assert numbers["after"] == done.after.as_dict()
+    assert numbers["before"] == done.before.as_dict()
+    assert [p["worst_group_accuracy"] for p in numbers["curve"]] == [
+        point.metrics.worst for point in done.curve
+    ]
+    for written, rung in zip(numbers["ladder"]["rungs"], done.ladder.rungs, strict=True):
+        assert written["report"] == rung.report.as_dict()
+        assert [(w["column"], w["t"]) for w in written["weights"]] == list(rung.change.weights)
+    assert numbers["unseen"] == (case != "half")
+
+
+def test_from_counts_the_edits_below(probes_of, empty_stack):
+    probes = probes_of(c=3)
+    first = neutralize_with_ladder(probes, empty_stack(probes), target=2, edit="one_weight")
+    ((place, value),) = effective_cells(first.stack).items()
+    again = first.stack.push(first.edit)
+    second = neutralize_with_ladder(probes, again, target=2, edit="one_weight")
+    head = apply_edits(again, probes.weight, probes.bias)[0]
+    for cell in edit_numbers(second)["values"]:
+        assert cell["from"] == float(head[cell["row"], cell["column"]])
+    assert value == float(apply_edits(first.stack, probes.weight, probes.bias)[0][place])
+
+
+def test_no_edit_is_said_so(empty_stack):
+    features = torch.eye(4).repeat(50, 1)
+    weight = torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 1]])
+    right = Probes(features, torch.arange(200) % 2, (torch.arange(200) % 4) // 2, weight)
+    done = neutralize_with_ladder(right, empty_stack(right))
+    assert not done.edit.cells
+    assert edit_text(done).startswith("No number was edited")
+    assert edit_numbers(done)["values"] == []
+
+
+def test_groups_are_compared(probes_of, empty_stack, neutralized):
+    probes, stack = probes_of(), neutralized["worst_group"].stack
+    done = compared(probes, stack, part="report")
+    text = group_text(done)
+    assert f"{percent(done.before.worst)} -> {percent(done.after.worst)}" in text
+    assert group_numbers(done)["after"] == done.after.as_dict()
+    alone = compared(probes, empty_stack(probes))
+    assert "->" not in group_text(alone).replace("<- worst group", "")
+    assert group_numbers(alone)["before"] is None
+
+
+def test_removal_says_what_it_is_not(without_class):
+    done = without_class["ten"]
+    text = removal_text(done)
+    assert ONLY_PREDICTIONS in text
+    assert f"predicted {done.chosen_before} times before, 0 after" in text
+    assert f"a bias shift alone: {percent(done.unseen_bias / done.sizes[2])}" in text
+    for rate in done.rates:
+        shares = f"{percent(rate.before / rate.count)} -> {percent(rate.after / rate.count)}"
+        assert f"{rate.name}: {shares}" in text
+    numbers = json.loads(json.dumps(removal_numbers(done), allow_nan=False))
+    assert numbers["report"]["after"] == done.unseen_after
+    assert [c["after"] for c in numbers["classes"]] == [rate.after for rate in done.rates]
+
+
+def test_an_impossible_removal_says_how_many_remain_and_what_to_do(without_class):
+    done = without_class["stuck"]
+    assert not done.removal.feasible and done.chosen_after == done.removal.remaining > 0
+    text = removal_text(done)
+    assert f"{done.removal.remaining} of {done.removal.predicted} probes" in text
+    assert "Choose the edit one_weight_bias" in text
+    for size in ("with_bias", "bias_only"):
+        assert without_class[size].chosen_after == 0
+        assert "Choose the edit" not in removal_text(without_class[size])
