@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import torch
 from comfy_api.latest import io
 
+from ..detour.classifier import predict
 from ..detour.report.canvas import to_images
-from ..detour.report.contact_sheet import arrange, draw_sheet
+from ..detour.report.contact_sheet import arrange, changed_cells, draw_sheet
+from .classifier_host import ClassifierSocket, HostedClassifier
 from .schema import CATEGORY, build
 
 
@@ -51,6 +56,15 @@ class ContactSheet(io.ComfyNode):
                         "see: no effect on a sweep, which has a column for each strength."
                     ),
                 ),
+                ClassifierSocket.Input(
+                    "classifier",
+                    optional=True,
+                    tooltip=(
+                        "Says which pictures of a sweep became something else. You should see: "
+                        "an outline around those whose label is another one than in the first "
+                        "column; none without a classifier."
+                    ),
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -62,6 +76,14 @@ class ContactSheet(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, images, labels=(), columns=(0,)) -> io.NodeOutput:
+    def execute(cls, images, labels=(), columns=(0,), classifier=()) -> io.NodeOutput:
         sheet = arrange(images, list(labels or ()), columns[0] if columns else 0)
+        if classifier and classifier[0] is not None and len(images) > 1:
+            said = [labels_of(classifier[0], batch) for batch in images]
+            sheet = replace(sheet, outlines=changed_cells(said))
         return io.NodeOutput(to_images(draw_sheet(sheet)))
+
+
+def labels_of(classifier: HostedClassifier, images: torch.Tensor) -> list[str]:
+    """What the classifier says about each picture of a batch."""
+    return [one.label for one in predict(classifier.edited(), classifier.logits(images))]

@@ -10,10 +10,17 @@ import torch
 from comfy.model_base import ModelType
 from comfy_api.latest import io
 
+from ..demo.probe_digits import CLASSES, probe_digits
 from ..demo.tiny import VARIANTS, TinyWeights, load_tiny
 from ..demo.words import VOCABULARY, word_index
+from ..detour.probing import ProbeSet, describe_probes, preview
 from ..detour.schedule import require_choice
+from .classifier_host import ProbesSocket
 from .schema import CATEGORY, build
+from .shown_report import report_outputs, shown
+
+MOST_DIGITS = 9000
+"""Both colours of the 450 digits of each kind that no classifier of the demo has seen."""
 
 
 class PixelLatent(comfy.latent_formats.LatentFormat):
@@ -103,3 +110,92 @@ class DemoModel(io.ComfyNode):
         tiny = load_tiny(variant)
         positive, negative = ([[tiny.words[index : index + 1], {}]] for index in (place, 0))
         return io.NodeOutput(build_model(tiny), positive, negative)
+
+
+class DemoDigits(io.ComfyNode):
+    """Real digits as probes: a class, a colour that has nothing to do with it, and the digit."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return build(
+            io.Schema,
+            node_id="DetourDemoDigits",
+            display_name="Tiny Demo Digits",
+            category=CATEGORY,
+            description=(
+                "Real handwritten digits in red and green, to try classifiers and edits with "
+                "nothing to download; by itself every digit comes once in each colour. Load the "
+                "classifier coloured_digits.safetensors beside it: it looks at the colour."
+            ),
+            inputs=[
+                io.Int.Input(
+                    "count",
+                    default=1500,
+                    min=2,
+                    max=MOST_DIGITS,
+                    step=2,
+                    tooltip=(
+                        "How many pictures, two of each digit. You should see: narrower "
+                        "intervals with more of them."
+                    ),
+                ),
+                io.Int.Input(
+                    # Not "seed": the editor would change it after each run.
+                    "digits_seed",
+                    default=0,
+                    min=0,
+                    max=2**31 - 1,
+                    tooltip=(
+                        "Which digits are drawn, and in which order. You should see: nearly "
+                        "the same figures with another number."
+                    ),
+                ),
+                io.Combo.Input(
+                    "classes",
+                    options=list(CLASSES),
+                    default="low_high",
+                    tooltip=(
+                        "low_high = two classes, 0-4 and 5-9, for coloured_digits; digits = ten "
+                        "classes, for digit_reader. You should see: four groups, or twenty."
+                    ),
+                ),
+                io.Float.Input(
+                    "correlation",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip=(
+                        "Share of the pictures in the colour that goes with their class: red "
+                        "for 0-4, green for 5-9. 0.5 = every digit once in each colour, for "
+                        "audits; 0.9 = a shortcut to learn. You should see: groups of unequal "
+                        "size away from 0.5."
+                    ),
+                ),
+            ],
+            outputs=[
+                ProbesSocket.Output(
+                    "digit_probes",
+                    display_name="PROBES",
+                    tooltip="The digits with class, colour and unit.",
+                ),
+                io.Image.Output("images", display_name="IMAGE", tooltip="The same pictures."),
+                *report_outputs(),
+            ],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            search_aliases=["detour demo", "digits", "example", "probes"],
+        )
+
+    @classmethod
+    def execute(cls, count, digits_seed, classes, correlation=0.5) -> io.NodeOutput:
+        require_choice("classes", classes, CLASSES)
+        drawn = probe_digits(count, digits_seed, classes, correlation)
+        probes = ProbeSet(
+            tuple(drawn.pictures),
+            drawn.attributes,
+            drawn.classes,
+            tuple(str(unit) for unit in drawn.units),
+        )
+        text = describe_probes(probes)
+        images, ui = shown(cls, text, preview(probes))
+        return io.NodeOutput(probes, drawn.pictures, text, images, ui=ui)

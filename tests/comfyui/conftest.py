@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -34,3 +35,33 @@ def lab() -> ModuleType:
 def _as_the_host_runs_nodes() -> Iterator[None]:
     with torch.inference_mode():
         yield
+
+
+@pytest.fixture
+def host_folders(lab: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The host's folders (models, input, output, temp) below a folder of the test, empty but
+    for the classifiers that come with Detour."""
+    lab.load_pack()
+    import folder_paths
+
+    for name in ("models", "input", "output", "temp"):
+        (tmp_path / name).mkdir()
+        if name != "models":
+            monkeypatch.setattr(folder_paths, f"{name}_directory", str(tmp_path / name))
+    paths, endings = folder_paths.folder_names_and_paths["image_classifiers"]
+    changed = ([str(tmp_path / "models"), paths[-1]], endings)
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "image_classifiers", changed)
+    monkeypatch.setattr(folder_paths, "filename_list_cache", {})
+    return tmp_path
+
+
+@pytest.fixture
+def bench(lab: ModuleType, host_folders: Path) -> Any:
+    """What the tests of the edit nodes need: `Bench` of neutralize_lab.py, in own folders."""
+    path = Path(__file__).with_name("neutralize_lab.py")
+    spec = importlib.util.spec_from_file_location("detour_test_neutralize_lab", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module.Bench(lab)

@@ -13,6 +13,8 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "nodes.json"
 UPDATE = "DETOUR_UPDATE_GOLDEN"
 """Set to 1 to write additions at the end of a node's inputs or of the list into the file."""
 ONLY_ON_NEWER_HOSTS = ("curve",)
+FILE_LISTS = ("file",)
+"""Inputs whose options are files: other ones on each machine."""
 FIELDS = ("default", "options", "force_input", "optional")
 
 
@@ -27,7 +29,8 @@ def describe(node_class: Any) -> dict[str, list]:
         for field in FIELDS:
             value = getattr(one, field, None)
             unset = value is None or (value is False and field != "default")
-            if not unset:
+            files = field == "options" and one.id in FILE_LISTS
+            if not unset and not files:
                 record[field] = value
         inputs.append(record)
     outputs = [

@@ -1,0 +1,178 @@
+"""The nodes that keep edits as small files: to save, to share, to apply to the same model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from comfy_api.latest import io
+
+from ..detour.classifier import resolve_inside
+from ..detour.classifier.paths import FORBIDDEN
+from ..detour.spurious import EditStack, combined, load_edits, save_edits
+from .classifier_host import (
+    ClassifierSocket,
+    EditSocket,
+    file_state,
+    model_roots,
+    output_folder,
+)
+from .edit_inputs import classifier_input, degree_input, read_degree
+from .schema import CATEGORY, build
+
+SUFFIX = ".edit.json"
+NO_FILE = "none"
+
+
+class SaveEdit(io.ComfyNode):
+    """An edit in; a file of a few hundred bytes and its path out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return build(
+            io.Schema,
+            node_id="DetourSaveEdit",
+            display_name="Save Edit",
+            category=CATEGORY,
+            description=(
+                "Writes all edits of a classifier to output/detour as a file of a few hundred "
+                "bytes. Send it to a friend: with Apply Edit and the same model it gives bit "
+                "for bit the same logits. No picture and no other weight is in it."
+            ),
+            inputs=[
+                EditSocket.Input(
+                    "edit",
+                    tooltip=(
+                        "The EDIT of Neutralize Shortcut or Remove Class. You should see: the "
+                        "edits before it in the file too."
+                    ),
+                ),
+                io.String.Input(
+                    "filename",
+                    default="edit",
+                    tooltip=(
+                        "A name below output/detour; 'a/b' makes a folder. A number is added, "
+                        "nothing is overwritten. You should see: edit_00001.edit.json."
+                    ),
+                ),
+            ],
+            outputs=[io.String.Output("path", display_name="path", tooltip="Where the file is.")],
+            is_output_node=True,
+            search_aliases=["export edit", "share edit", "edit.json"],
+        )
+
+    @classmethod
+    def execute(cls, edit, filename) -> io.NodeOutput:
+        target = numbered_path(filename)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        save_edits(edit, target)
+        told = f"Saved {target.relative_to(output_folder().resolve()).as_posix()}"
+        return io.NodeOutput(str(target), ui={"detour_report": [told]})
+
+
+class ApplyEdit(io.ComfyNode):
+    """A classifier and a saved edit in; the edited classifier out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return build(
+            io.Schema,
+            node_id="DetourApplyEdit",
+            display_name="Apply Edit",
+            category=CATEGORY,
+            description=(
+                "Puts saved edits on the model that they were made for; another model is "
+                "refused by its hash. They go on top of edits that the classifier has; every "
+                "edit counts from the unedited weights, and the same edit twice is refused."
+            ),
+            inputs=[
+                classifier_input(),
+                io.Combo.Input(
+                    "file",
+                    options=[NO_FILE, *edit_files()],
+                    default=NO_FILE,
+                    tooltip=(
+                        "An edit file from output/detour or models/image_classifiers. You "
+                        "should see: files saved just now after a refresh of the page (R)."
+                    ),
+                ),
+                degree_input(
+                    "Multiplies the degree of every edit in the file: 0 = bit for bit the "
+                    "classifier as it came, 1 = exactly as saved. You should see: the effect "
+                    "fade as this goes to 0."
+                ),
+                EditSocket.Input(
+                    "edit",
+                    optional=True,
+                    tooltip=(
+                        "An edit straight from another node, in place of the file. You should "
+                        "see: 'file' has no effect while this is connected."
+                    ),
+                ),
+            ],
+            outputs=[
+                ClassifierSocket.Output(
+                    "edited", display_name="CLASSIFIER", tooltip="The classifier with the edits."
+                )
+            ],
+            search_aliases=["import edit", "load edit", "edit.json"],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, file=NO_FILE, edit=None, **_others) -> str:
+        """Run again when the file was written again."""
+        return "" if file == NO_FILE or edit is not None else file_state(file, edit_roots())
+
+    @classmethod
+    def validate_inputs(cls, file=NO_FILE) -> bool:
+        """Files may be newer than the host's list of them; `execute` says what is wrong."""
+        return True
+
+    @classmethod
+    def execute(cls, classifier, file, degree, edit=None) -> io.NodeOutput:
+        read_degree(degree)
+        found = read_edit(file) if edit is None else edit
+        own = classifier.unedited
+        stack = combined(classifier.stack, found, own.weight, own.bias, degree)
+        return io.NodeOutput(classifier.with_stack(stack))
+
+
+def edit_roots() -> list[Path]:
+    """The folders in which edit files are looked for."""
+    return [output_folder(), *model_roots()]
+
+
+def edit_files() -> list[str]:
+    """Names of all edit files, relative to their folders."""
+    names = {
+        path.relative_to(root).as_posix()
+        for root in edit_roots()
+        for path in root.rglob(f"*{SUFFIX}")
+        if path.is_file()
+    }
+    return sorted(names)
+
+
+def read_edit(file: str) -> EditStack:
+    """The edits of a file in one of the folders; ValueError with what is wrong."""
+    if file == NO_FILE or not file.strip():
+        raise ValueError("No edit was given: choose a file, or connect an edit.")
+    if not file.endswith(SUFFIX):
+        raise ValueError(f"file is {file!r}; an edit file ends with {SUFFIX}.")
+    return load_edits(resolve_inside(file, edit_roots()))
+
+
+def numbered_path(filename: str) -> Path:
+    """The first path `<filename>_00001.edit.json` below output/detour that is not taken."""
+    name = filename.strip().removesuffix(SUFFIX)
+    if not name or name[-1] in "/\\":
+        raise ValueError(f"filename is {filename!r}: write a name for the edit file.")
+    bad = sorted(set(name) & set(FORBIDDEN))
+    if bad:
+        raise ValueError(f"filename is {filename!r}: leave out {' '.join(bad)}.")
+    number = 1
+    while True:
+        numbered = f"{name}_{number:05}{SUFFIX}"
+        target = resolve_inside(numbered, [output_folder()], must_exist=False)
+        if not target.exists():
+            return target
+        number += 1

@@ -1,0 +1,78 @@
+"""The node that measures a classifier on each group of the probes."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..detour.report.group_bars import draw_group_bars
+from ..detour.report.group_report import group_numbers, group_text
+from ..detour.schedule import require_choice
+from ..detour.spurious import PARTS, compared
+from .classifier_host import ClassifierSocket
+from .edit_inputs import classifier_input, probes_input, split_seed_input
+from .schema import CATEGORY, build
+from .shown_report import as_json, numbers_output, report_outputs, shown
+
+
+class EvaluateGroups(io.ComfyNode):
+    """Classifier and probes in; the accuracy of each group out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return build(
+            io.Schema,
+            node_id="DetourEvaluateGroups",
+            display_name="Evaluate Groups",
+            category=CATEGORY,
+            description=(
+                "How well a classifier does on each group (class with and without the suspect "
+                "feature), with 95 % intervals. A low worst group beside a high mean is the "
+                "mark of a shortcut. An edited classifier is shown beside its unedited self."
+            ),
+            inputs=[
+                classifier_input(),
+                probes_input(),
+                io.Combo.Input(
+                    "part",
+                    options=list(PARTS),
+                    default="all",
+                    tooltip=(
+                        "all = every probe. report = only the quarter that did not choose the "
+                        "edit: use it after Neutralize Shortcut, with its split_seed. You "
+                        "should see: honest, usually lower numbers with 'report'."
+                    ),
+                ),
+                ClassifierSocket.Input(
+                    "before",
+                    optional=True,
+                    tooltip=(
+                        "Another classifier with the same labels, to compare with. You should "
+                        "see: its accuracy as the grey bar of each group."
+                    ),
+                ),
+                split_seed_input(),
+            ],
+            outputs=[
+                *report_outputs(),
+                io.Float.Output(
+                    "worst_group",
+                    display_name="worst_group",
+                    tooltip="Accuracy (0 to 1) of the worst group.",
+                ),
+                numbers_output(),
+            ],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            is_output_node=True,
+            search_aliases=["accuracy", "fairness", "worst group", "bias", "audit"],
+        )
+
+    @classmethod
+    def execute(cls, classifier, probes, part, before=None, split_seed=0) -> io.NodeOutput:
+        require_choice("part", part, PARTS)
+        seen = classifier.probes(probes)
+        other = None if before is None else (before.probes(probes), before.stack)
+        done = compared(seen, classifier.stack, other, part, split_seed)
+        report = group_text(done)
+        chart, told = shown(cls, report, draw_group_bars(done.after, done.before))
+        numbers = as_json(group_numbers(done))
+        return io.NodeOutput(report, chart, done.after.worst, numbers, ui=told)

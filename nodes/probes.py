@@ -1,0 +1,205 @@
+"""The nodes that make probes: labelled pictures from a folder, or from image batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..detour.classifier import resolve_inside
+from ..detour.probing import ProbeSet, batch_probes, describe_probes, preview, read_folder
+from .classifier_host import (
+    ClassifierSocket,
+    HostedClassifier,
+    ProbesSocket,
+    file_state,
+    picture_roots,
+)
+from .clip_backbone import unfitted_clip
+from .schema import CATEGORY, build
+from .shown_report import report_outputs, shown
+
+ALIASES = ["probes", "groups", "dataset", "bias", "shortcut", "spurious", "metadata"]
+HIGHEST_SEED = 0xFFFFFFFFFFFFFFFF
+
+
+class ProbeFolder(io.ComfyNode):
+    """A folder of labelled pictures in; PROBES out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return build(
+            io.Schema,
+            node_id="DetourProbeFolder",
+            display_name="Probes from Folder",
+            category=CATEGORY,
+            description=(
+                "Labelled pictures from a folder: what each shows (class), and whether the "
+                "suspect feature is there (attribute). Either sub-folders class/attribute/, for "
+                "example nurse/woman/1.png, or a metadata.csv with img_filename, y, place (as "
+                "WILDS and DFR write it; also unit and split). The pictures are read when they "
+                "are needed."
+            ),
+            inputs=[
+                io.String.Input(
+                    "folder",
+                    default="probes",
+                    tooltip=(
+                        "A folder below ComfyUI's input or output folder. You should see: how "
+                        "many pictures each group has."
+                    ),
+                ),
+            ],
+            outputs=_outputs(),
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            search_aliases=ALIASES,
+        )
+
+    @classmethod
+    def execute(cls, folder) -> io.NodeOutput:
+        return _shown(cls, read_folder(resolve_inside(folder, picture_roots())))
+
+    @classmethod
+    def fingerprint_inputs(cls, folder) -> str | float:
+        """Run again when something below the folder was written again."""
+        return file_state(folder, picture_roots())
+
+
+class ProbeImages(io.ComfyNode):
+    """An image batch of one group in; PROBES out, chained to those before."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return build(
+            io.Schema,
+            node_id="DetourProbeImages",
+            display_name="Probes from Images",
+            category=CATEGORY,
+            description=(
+                "Makes pictures of one group into probes: what they show (class) and whether "
+                "the suspect feature is there (attribute). Use one of these nodes for each "
+                "group and connect them in a row. With a classifier or CLIP vision model "
+                "connected only features and thumbnails are kept, so that long runs fit in "
+                "memory."
+            ),
+            inputs=[*_image_inputs(), *_chain_inputs()],
+            outputs=_outputs(),
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            search_aliases=ALIASES,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        images,
+        class_name,
+        attribute,
+        unit_start=0,
+        probes=None,
+        classifier=None,
+        clip_vision=None,
+    ) -> io.NodeOutput:
+        made = batch_probes(images, class_name, attribute, unit_start)
+        backbone = chosen_backbone(classifier, clip_vision)
+        if backbone is not None:
+            made = backbone.kept(made)
+        return _shown(cls, made if probes is None else probes.chain(made))
+
+
+def chosen_backbone(classifier, clip_vision) -> HostedClassifier | None:
+    """The one backbone that is connected, if any. Raises ValueError if both are."""
+    if classifier is not None and clip_vision is not None:
+        raise ValueError(
+            "A classifier and a CLIP vision model are connected: one of them makes the features, "
+            "disconnect the other."
+        )
+    return classifier if clip_vision is None else unfitted_clip(clip_vision)
+
+
+def backbone_inputs(why: str) -> list:
+    """The two optional inputs of which one may be a backbone."""
+    return [
+        ClassifierSocket.Input(
+            "classifier", optional=True, tooltip=f"A classifier {why} Connect this or clip_vision."
+        ),
+        io.ClipVision.Input(
+            "clip_vision",
+            optional=True,
+            tooltip=f"A CLIP vision model (as for IP-Adapter) {why} Connect this or classifier.",
+        ),
+    ]
+
+
+def _image_inputs() -> list:
+    return [
+        io.Image.Input(
+            "images",
+            tooltip=(
+                "Pictures of one group, for example from a sampler. You should see: their "
+                "number in the report, and the first ones in the preview."
+            ),
+        ),
+        io.String.Input(
+            "class_name",
+            default="",
+            tooltip=(
+                "What they show, by the classifier's label (or a word of yours, if the "
+                "classifier is fitted on these). Empty = not known; only the method 'paired' "
+                "works then. You should see: a group of this name in the report."
+            ),
+        ),
+        io.String.Input(
+            "attribute",
+            default="with",
+            tooltip=(
+                "Whether the suspect feature is there: two words such as 'with' and 'without', "
+                "'hat' and 'no hat'. You should see: in the report which of them counts as the "
+                "feature."
+            ),
+        ),
+        io.Int.Input(
+            "unit_start",
+            default=0,
+            min=-1,
+            max=HIGHEST_SEED,
+            tooltip=(
+                "The seed or number of the first picture; the others count up. Pictures of one "
+                "number, in any group, stay on one side of every split, and 'paired' compares "
+                "them. -1 = all different. You should see: the number of units in the report."
+            ),
+        ),
+    ]
+
+
+def _chain_inputs() -> list:
+    return [
+        ProbesSocket.Input(
+            "probes",
+            optional=True,
+            tooltip=(
+                "Probes of other groups, to chain. You should see: all groups together in the "
+                "report."
+            ),
+        ),
+        *backbone_inputs(
+            "whose features are kept in place of the pictures. You should see: the same "
+            "results, and less memory in use."
+        ),
+    ]
+
+
+def _outputs() -> list:
+    return [
+        ProbesSocket.Output(
+            "probes_out",
+            display_name="PROBES",
+            tooltip="The probes: connect them to Neutralize Shortcut or to the next group.",
+        ),
+        *report_outputs(),
+    ]
+
+
+def _shown(cls: Any, probes: ProbeSet) -> io.NodeOutput:
+    text = describe_probes(probes)
+    images, ui = shown(cls, text, preview(probes))
+    return io.NodeOutput(probes, text, images, ui=ui)

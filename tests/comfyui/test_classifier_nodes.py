@@ -1,0 +1,275 @@
+"""Classifiers in the real host: its memory management, its cancel, independent branches."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+DIGITS = "coloured_digits.safetensors"
+
+pytestmark = pytest.mark.usefixtures("host_folders")
+
+
+@pytest.fixture
+def classifier(lab):
+    """The small classifier that looks at the colour."""
+    return lab.run_node("DetourLoadClassifier", file=DIGITS)[0]
+
+
+@pytest.fixture
+def digits(lab):
+    """(probes, images) of 200 real digits in both colours."""
+    return lab.run_node("DetourDemoDigits", count=200)[:2]
+
+
+def edit(lab, classifier, amount: float = 5.0):
+    """The classifier with one weight changed, by hand."""
+    spurious = lab.pack("detour.spurious")
+    change = spurious.Change(1, ((7, amount),))
+    made = spurious.edit_of(change, classifier.unedited.weight, classifier.unedited.bias)
+    return classifier.with_stack(classifier.stack.push(made))
+
+
+def test_loaded_under_the_hosts_management(lab, classifier, digits):
+    management = lab.comfy.model_management
+    management.unload_all_models()
+    before = management.loaded_models()
+    logits = classifier.logits(digits[1])
+    assert classifier.patcher not in before
+    assert classifier.patcher in management.loaded_models()
+    assert logits.dtype == torch.float32 and logits.device.type == "cpu"
+    assert torch.equal(logits, classifier.unedited.logits(digits[1]))
+    management.unload_all_models()
+    assert classifier.patcher not in management.loaded_models()
+    assert torch.equal(classifier.logits(digits[1]), logits)
+
+
+def test_the_whole_network_is_loaded_and_room_is_asked_for(lab, classifier, digits, monkeypatch):
+    asked = []
+    load = lab.comfy.model_management.load_models_gpu
+    monkeypatch.setattr(
+        lab.comfy.model_management,
+        "load_models_gpu",
+        lambda models, **more: asked.append(more) or load(models, **more),
+    )
+    classifier.logits(digits[1])
+    ((more,),) = [asked]
+    assert more["force_full_load"] is True
+    assert 16 * 16 * 32 * 4 < more["memory_required"] < 2**30
+
+
+def test_branches_of_a_graph_are_independent(lab, classifier, digits):
+    before = {name: v.clone() for name, v in classifier.unedited.state_dict().items()}
+    plain = classifier.logits(digits[1])
+    edited = edit(lab, classifier)
+    changed = edited.logits(digits[1])
+    assert not torch.equal(changed[:, 1], plain[:, 1])
+    assert torch.equal(changed[:, 0], plain[:, 0])
+    assert edited.patcher is classifier.patcher
+    assert torch.equal(classifier.logits(digits[1]), plain)
+    after = classifier.unedited.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert torch.equal(edited.probes(digits[0]).weight, classifier.unedited.weight)
+
+
+def test_cancel_stops_and_leaves_the_next_run_alone(lab, classifier, digits):
+    management = lab.comfy.model_management
+    wanted = classifier.logits(digits[1])
+    for work in (
+        lambda: classifier.logits(digits[1]),
+        lambda: classifier.probes(digits[0]),
+        lambda: lab.run_node("DetourClassifierFromProbes", probes=digits[0], classifier=classifier),
+    ):
+        management.interrupt_current_processing(True)
+        with pytest.raises(management.InterruptProcessingException):
+            work()
+    assert torch.equal(classifier.logits(digits[1]), wanted)
+
+
+def test_probes_compute_their_features_once(lab, classifier, digits, monkeypatch):
+    first = classifier.probes(digits[0])
+    backbone = classifier.unedited.backbone
+    monkeypatch.setattr(backbone, "forward", lambda _: pytest.fail("computed again"))
+    assert torch.equal(classifier.probes(digits[0]).features, first.features)
+    assert torch.equal(edit(lab, classifier).probes(digits[0]).features, first.features)
+
+
+def test_classify(lab, classifier, digits):
+    images = digits[1][:40]
+    labels, scores, kept, report = lab.run_node(
+        "DetourClassify", classifier=classifier, images=images, top_k=2, keep_label="high"
+    )
+    wanted = classifier.logits(images).argmax(dim=1)
+    assert labels.split("\n") == [classifier.labels[i] for i in wanted.tolist()]
+    assert torch.equal(kept, images[wanted == 1])
+    numbers = json.loads(scores)
+    assert len(numbers) == 40 and len(numbers[0]["top"]) == 2
+    assert sum(one["score"] for one in numbers[0]["top"]) == pytest.approx(1)
+    assert f"{len(kept)} of 40 pictures kept" in report
+    assert f"{len(kept)} high" in report.split("\n")[1]
+
+
+def test_edits_count_when_pictures_are_classified(lab, classifier, digits):
+    everything = edit(lab, classifier, 1e6)
+    labels = lab.run_node("DetourClassify", classifier=everything, images=digits[1])[0]
+    assert labels != lab.run_node("DetourClassify", classifier=classifier, images=digits[1])[0]
+
+
+def test_threshold_keeps_sure_pictures_only_and_none_blocks_what_follows(lab, classifier, digits):
+    from comfy_execution.graph import ExecutionBlocker
+
+    def kept(threshold):
+        inputs = {"classifier": classifier, "images": digits[1], "threshold": threshold}
+        return lab.run_node("DetourClassify", **inputs)[2]
+
+    sure = classifier.unedited.scores(classifier.logits(digits[1])).amax(dim=1) >= 0.99
+    assert 0 < sure.sum() < len(sure)
+    assert torch.equal(kept(0.99), digits[1][sure])
+    assert isinstance(kept(1.0), ExecutionBlocker)
+
+
+def test_tagger(lab, digits):
+    tagger = lab.run_node(
+        "DetourLoadClassifier", file=DIGITS, activation="sigmoid", threshold=0.9, labels="a\nb"
+    )[0]
+    scores = tagger.logits(digits[1]).sigmoid()
+    labels = lab.run_node("DetourClassify", classifier=tagger, images=digits[1])[0].split("\n")
+    for line, score in zip(labels, scores, strict=True):
+        tags = [name for name, one in zip("ab", score, strict=True) if one > 0.9]
+        assert line == (", ".join(tags) or "(none)")
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 4), (2500, 1800, 3), (40, 9, 1)])
+def test_pictures_of_any_shape(lab, classifier, shape):
+    images = torch.rand(1, *shape)
+    assert lab.run_node("DetourClassify", classifier=classifier, images=images)[0] in (
+        "low",
+        "high",
+    )
+
+
+def test_bad_values_are_refused(lab, classifier, digits):
+    def classify(**inputs):
+        return lab.run_node(
+            "DetourClassify", **{"classifier": classifier, "images": digits[1][:3], **inputs}
+        )
+
+    broken = digits[1][:3].clone()
+    broken[1, 0, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match=r"Picture 2 of 3 holds NaN"):
+        classify(images=broken)
+    with pytest.raises(ValueError, match=r"threshold is nan"):
+        classify(threshold=float("nan"))
+    with pytest.raises(ValueError, match=r"no class 'medium' among the 2"):
+        classify(keep_label="medium")
+    with pytest.raises(ValueError, match=r"reach from 0 to 255"):
+        classify(images=torch.full((1, 4, 4, 3), 255.0) * torch.eye(4)[None, ..., None])
+
+
+def test_probes_from_images_chain_and_keep_features(lab, classifier, digits):
+    images = digits[1]
+
+    def group(rows, name, attribute, probes=None, **more):
+        return lab.run_node(
+            "DetourProbeImages",
+            images=images[rows],
+            class_name=name,
+            attribute=attribute,
+            unit_start=7,
+            probes=probes,
+            **more,
+        )[0]
+
+    plain = group(slice(5, 9), "high", "odd", group(slice(0, 4), "low", "even"))
+    keeping = group(
+        slice(5, 9),
+        "high",
+        "odd",
+        group(slice(0, 4), "low", "even", classifier=classifier),
+        classifier=classifier,
+    )
+    assert plain.units == keeping.units == ("7", "8", "9", "10") * 2
+    one, other = classifier.probes(plain), classifier.probes(keeping)
+    assert torch.equal(one.features, other.features)
+    assert one.y.tolist() == other.y.tolist() == [0] * 4 + [1] * 4
+    assert not any(isinstance(source, torch.Tensor) for source in keeping.sources)
+    labels = "low, high, 2, 3, 4, 5, 6, 7, 8, 9"
+    reader = {"file": "digit_reader.safetensors", "labels": labels}
+    another = lab.run_node("DetourLoadClassifier", **reader)[0]
+    with pytest.raises(ValueError, match=r"features of another network"):
+        another.probes(keeping)
+
+
+def test_a_classifier_from_probes(lab, classifier, digits):
+    fitted, report, numbers = lab.run_node(
+        "DetourClassifierFromProbes", probes=digits[0], classifier=classifier
+    )
+    assert fitted.labels == ("low", "high")
+    assert "Held-out accuracy" in report and "95 % interval" in report
+    judged = json.loads(numbers)
+    assert judged["fitted"] + judged["held_out"] == 200
+    assert judged["held_out"] == pytest.approx(50, abs=4)
+    assert fitted.patcher is classifier.patcher
+    assert fitted.stack.edits == ()
+    assert fitted.stack.sha256 != classifier.stack.sha256
+    # Nothing of the old head or its edits goes in.
+    again = lab.run_node(
+        "DetourClassifierFromProbes", probes=digits[0], classifier=edit(lab, classifier)
+    )[0]
+    assert torch.equal(again.unedited.weight, fitted.unedited.weight)
+    with pytest.raises(ValueError, match=r"connect a CLIP vision model, or a classifier"):
+        lab.run_node("DetourClassifierFromProbes", probes=digits[0])
+
+
+def test_demo_digits(lab):
+    probes, images, report, chart = lab.run_node("DetourDemoDigits", count=40, classes="digits")
+    assert images.shape == (40, 16, 16, 3) and chart.ndim == 4
+    assert len(probes.counts()) == 20 and len(set(probes.units)) == 20
+    assert "40 probe pictures in 20 groups" in report
+    assert torch.equal(torch.stack(list(probes.sources)), images)
+    with pytest.raises(ValueError, match=r"classes is 'letters'"):
+        lab.run_node("DetourDemoDigits", classes="letters")
+    with pytest.raises(ValueError, match=r"count is 9002"):
+        lab.run_node("DetourDemoDigits", count=9002)
+
+
+def test_reports_are_shown_on_the_nodes(lab, classifier, digits):
+    for node_id, inputs in {
+        "DetourLoadClassifier": {"file": DIGITS, "labels": ""},
+        "DetourClassify": {"classifier": classifier, "images": digits[1][:2]},
+        "DetourProbeImages": {"images": digits[1], "class_name": "a", "attribute": "b"},
+        "DetourClassifierFromProbes": {"probes": digits[0], "classifier": classifier},
+    }.items():
+        from comfy_api.latest import io
+
+        hidden = {io.Hidden.prompt: None, io.Hidden.extra_pnginfo: None}
+        output = lab.node(node_id).PREPARE_CLASS_CLONE(hidden).execute(**inputs)
+        (text,) = output.ui["detour_report"]
+        assert text in output.result
+
+
+def sheet(lab, images, **inputs):
+    """The contact sheet, called as the host does."""
+    return lab.node("DetourContactSheet").execute(images=images, **inputs).result[0]
+
+
+def test_contact_sheet_outlines_pictures_whose_label_changed(lab, classifier, digits):
+    said = classifier.logits(digits[1]).argmax(dim=1)
+    low, high = (digits[1][said == c][:2] for c in (0, 1))
+    orange = torch.tensor([214, 88, 32]) / 255
+
+    def outlined(picture):
+        return int((picture[0] - orange).abs().amax(dim=-1).lt(1e-3).sum())
+
+    columns = [low, torch.stack([low[0], high[0]])]
+    marked = outlined(sheet(lab, columns, classifier=[classifier]))
+    assert marked > 100
+    twice = outlined(sheet(lab, [low, high], classifier=[classifier]))
+    assert twice == pytest.approx(2 * marked, rel=0.05)
+    assert outlined(sheet(lab, [low, low], classifier=[classifier])) == 0
+    assert torch.equal(sheet(lab, columns), sheet(lab, columns, classifier=[None]))
+    assert outlined(sheet(lab, columns)) == 0
+    single = sheet(lab, [digits[1][:8]], classifier=[classifier])
+    assert torch.equal(single, sheet(lab, [digits[1][:8]]))

@@ -1,0 +1,253 @@
+"""The nodes that edit a classifier, on the real host: exact, independent, nothing written to."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+LOADED = {
+    "file": "coloured_digits.safetensors",
+    "architecture": "auto",
+    "labels": "low, high",
+    "activation": "auto",
+    "threshold": 0.0,
+}
+METHODS = ("worst_group", "evidence", "paired")
+
+
+def test_the_worst_group_rises_and_everything_is_reported(bench, host_folders):
+    classifier = bench.classifier()
+    before = bench.head(classifier)
+    done = bench.neutralize(classifier, edit="auto")
+    edited, stack, report, chart, numbers = done.result
+    found = json.loads(numbers)
+    assert found["after"]["worst_group_accuracy"] > found["before"]["worst_group_accuracy"] + 0.2
+    assert edited.stack is stack
+    assert [r["name"] for r in found["ladder"]["rungs"]][:2] == ["unedited", "bias_only"]
+    assert "high, mark" in report and "did not choose the edit" in report
+    assert chart.ndim == 4 and chart.shape[2] == 960
+    assert done.ui["detour_report"] == [report]
+    (shown,) = done.ui["detour_chart"]
+    assert set(shown) == {"filename", "subfolder", "type"} and shown["type"] == "temp"
+    assert (host_folders / "temp" / shown["subfolder"] / shown["filename"]).is_file()
+    assert bench.head(classifier) == before and not classifier.stack.edits
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_degree_0_is_bit_identical_and_every_method_has_a_ladder(bench, method):
+    classifier = bench.classifier()
+    probes = bench.probes(paired=method == "paired")
+    done = bench.neutralize(classifier, method=method, probes=probes, degree=0.0).result
+    pictures = bench.pictures()[0]
+    assert done[1].edits[-1].cells and done[1].edits[-1].degree == 0
+    assert torch.equal(done[0].logits(pictures), classifier.logits(pictures))
+    assert json.loads(done[4])["ladder"]["rungs"]
+    full = bench.neutralize(classifier, method=method, probes=probes).result
+    assert not torch.equal(full[0].logits(pictures), classifier.logits(pictures))
+
+
+def test_two_branches_are_independent(bench):
+    classifier = bench.classifier()
+    pictures, before = bench.pictures()[0], bench.head(classifier)
+    plain = classifier.logits(pictures)
+    one = bench.neutralize(classifier).result[0]
+    alone = one.logits(pictures)
+    other = bench.neutralize(classifier, method="evidence", degree=0.5).result[0]
+    assert not torch.equal(alone, other.logits(pictures))
+    assert torch.equal(one.logits(pictures), alone)
+    assert torch.equal(classifier.logits(pictures), plain)
+    assert bench.head(classifier) == bench.head(one) == before
+
+
+def test_edits_stack_and_undo_exactly(bench):
+    classifier = bench.classifier(classes=3)
+    probes, pictures = bench.probes(classes=3), bench.pictures(classes=3)[0]
+    first = bench.neutralize(classifier, probes=probes, target_class="digit 2").result[0]
+    second = bench.run("RemoveClass", classifier=first, probes=probes, class_name="0").result[0]
+    assert len(second.stack.edits) == 2
+    back = second.with_stack(second.stack.undo())
+    assert torch.equal(back.logits(pictures), first.logits(pictures))
+    empty = back.with_stack(back.stack.undo())
+    assert torch.equal(empty.logits(pictures), classifier.logits(pictures))
+
+
+def test_degree_of_evidence_multiplies_what_was_found(bench):
+    classifier = bench.classifier()
+    found = bench.neutralize(classifier, method="evidence").result[1].edits[-1]
+    half = bench.neutralize(classifier, method="evidence", degree=0.5).result[1].edits[-1]
+    assert half.cells == found.cells and half.degree == 0.5 * found.degree
+    by_hand = bench.neutralize(classifier, method="evidence", auto_degree=False)
+    assert by_hand.result[1].edits[-1].degree == 1
+
+
+def test_paired_needs_no_classes(bench):
+    classifier = bench.classifier()
+    probes = bench.probes(named=False, paired=True)
+    done = bench.neutralize(
+        classifier, probes=probes, method="paired", edit="one_weight", target_class="high"
+    )
+    numbers = json.loads(done.result[4])
+    assert abs(numbers["gap"]["after"]) < 0.1 * abs(numbers["gap"]["before"])
+    assert numbers["after"] is None
+    assert "'mark' moves the score" in done.result[2]
+    other = bench.neutralize(
+        classifier, probes=probes, method="paired", edit="one_weight", attribute="no mark"
+    )
+    assert "'no mark' moves the score" in other.result[2]
+
+
+@pytest.mark.parametrize("edit", ["one_weight", "one_weight_bias", "bias_only"])
+def test_a_class_is_removed(bench, edit):
+    classifier, probes = bench.classifier(classes=4), bench.probes(classes=4)
+    done = bench.run(
+        "RemoveClass", classifier=classifier, probes=probes, class_name="digit 3", edit=edit
+    )
+    edited, stack, report, _, numbers = done.result
+    found = json.loads(numbers)
+    assert found["choose"]["before"] > found["choose"]["after"]
+    assert "no privacy unlearning" in report
+    assert {cell.row for cell in stack.edits[-1].cells} == {3}
+    pictures = bench.pictures(classes=4)[0]
+    rate = (edited.logits(pictures).argmax(dim=1) == 3).float().mean()
+    assert rate < (classifier.logits(pictures).argmax(dim=1) == 3).float().mean()
+
+
+def test_groups_are_evaluated_beside_the_unedited_head(bench):
+    classifier, probes = bench.classifier(), bench.probes()
+    edited = bench.neutralize(classifier).result[0]
+    report, _, worst, numbers = bench.run(
+        "EvaluateGroups", classifier=edited, probes=probes, part="report"
+    ).result
+    found = json.loads(numbers)
+    assert worst == found["after"]["worst_group_accuracy"]
+    assert "->" in report
+    plain = bench.run("EvaluateGroups", classifier=classifier, probes=probes, part="report")
+    assert plain.result[2] == found["before"]["worst_group_accuracy"] < worst
+    beside = bench.run(
+        "EvaluateGroups", classifier=classifier, probes=probes, part="report", before=edited
+    )
+    assert json.loads(beside.result[3])["before"] == found["after"]
+
+
+BAD = {
+    "degree_nan": ({"degree": float("nan")}, "degree is nan"),
+    "degree_large": ({"degree": 4.5}, "degree is 4.5"),
+    "method": ({"method": "magic"}, "method is 'magic'"),
+    "edit": ({"edit": "two"}, "edit is 'two'"),
+    "max_weights": ({"max_weights": 0}, "max_weights is 0"),
+    "target": ({"target_class": "cat"}, "There is no class 'cat'"),
+    "attribute": ({"attribute": "hat"}, "attribute is 'hat'"),
+    "k_weights": ({"method": "evidence", "edit": "k_weights_bias"}, "knows auto, one_weight"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_sentence(bench, host_folders, case):
+    inputs, message = BAD[case]
+    with pytest.raises(ValueError, match=message) as refusal:
+        bench.neutralize(bench.classifier(), **inputs)
+    assert "\n" not in str(refusal.value) and str(refusal.value).endswith(".")
+    assert not list((host_folders / "temp").iterdir())
+
+
+def test_other_nodes_refuse_in_one_sentence(bench):
+    classifier, probes = bench.classifier(), bench.probes()
+    same = {"classifier": classifier, "probes": probes}
+    with pytest.raises(ValueError, match="class_name is empty"):
+        bench.run("RemoveClass", **same, class_name=" ")
+    with pytest.raises(ValueError, match="edit is 'k_weights_bias'"):
+        bench.run("RemoveClass", **same, edit="k_weights_bias")
+    with pytest.raises(ValueError, match="degree is nan"):
+        bench.run("RemoveClass", **same, degree=float("nan"))
+    with pytest.raises(ValueError, match="part is 'some'"):
+        bench.run("EvaluateGroups", **same, part="some")
+    with pytest.raises(ValueError, match="no bias"):
+        biasless = bench.classifier(bias=False)
+        bench.run(
+            "RemoveClass", classifier=biasless, probes=probes, class_name="high", edit="bias_only"
+        )
+
+
+def test_cancel_leaves_nothing_behind(bench, host_folders, lab):
+    classifier = bench.classifier()
+    before = bench.head(classifier)
+    management = lab.comfy.model_management
+    management.interrupt_current_processing(True)
+    try:
+        with pytest.raises(management.InterruptProcessingException):
+            bench.neutralize(classifier)
+    finally:
+        management.interrupt_current_processing(False)
+    assert bench.head(classifier) == before and not classifier.stack.edits
+    assert not list((host_folders / "temp").iterdir())
+    assert bench.neutralize(classifier).result[1].edits
+
+
+def test_cancel_in_the_middle_of_the_search(bench, lab, monkeypatch):
+    management = lab.comfy.model_management
+    classifier, probes = bench.classifier(), bench.probes()
+    classifier.probes(probes)  # the features are there, what is left is the search
+    seen = []
+    check = management.throw_exception_if_processing_interrupted
+
+    def later() -> None:
+        seen.append(True)
+        if len(seen) == 3:
+            management.interrupt_current_processing(True)
+        check()
+
+    monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", later)
+    with pytest.raises(management.InterruptProcessingException):
+        bench.neutralize(classifier, probes=probes)
+    assert len(seen) == 3 and not classifier.stack.edits
+
+
+def test_a_tag_of_a_tagger_is_edited(bench):
+    classifier = bench.tagger()
+    probes, pictures = bench.probes(), bench.pictures()[0]
+    done = bench.neutralize(classifier, probes=probes, target_class="high").result
+    assert {cell.row for cell in done[1].edits[-1].cells} == {1}
+    assert done[1].edits[-1].class_name == "high" and "no high, " in done[2]
+    numbers = json.loads(done[4])
+    worst = [numbers[when]["worst_group_accuracy"] for when in ("before", "after")]
+    assert worst[1] > worst[0]
+    gone = bench.run("RemoveClass", classifier=classifier, probes=probes, class_name="high")
+    assert "'high'" in gone.result[2]
+    fewer = (gone.result[0].logits(pictures)[:, 1] > 0).sum()
+    assert fewer < (classifier.logits(pictures)[:, 1] > 0).sum()
+
+
+def test_the_hosts_executor_runs_the_whole_loop(bench, host_folders):
+    """Load, probe, neutralise, save, apply, measure: one graph in the host's own executor."""
+    bench.colour_folder(host_folders / "input" / "colours")
+    graph = {
+        "load": {"class_type": "DetourLoadClassifier", "inputs": LOADED},
+        "probe": {"class_type": "DetourProbeFolder", "inputs": {"folder": "colours"}},
+        "edit": {
+            "class_type": "DetourNeutralize",
+            "inputs": {
+                **{"classifier": ["load", 0], "probes": ["probe", 0]},
+                **{"method": "evidence", "edit": "one_weight_bias", "max_weights": 1},
+                **{"target_class": "", "degree": 1.0},
+            },
+        },
+        "save": {"class_type": "DetourSaveEdit", "inputs": {"edit": ["edit", 1], "filename": "x"}},
+        "apply": {
+            "class_type": "DetourApplyEdit",
+            "inputs": {"classifier": ["load", 0], "file": "none", "degree": 1, "edit": ["edit", 1]},
+        },
+        "groups": {
+            "class_type": "DetourEvaluateGroups",
+            "inputs": {"classifier": ["apply", 0], "probes": ["probe", 0], "part": "report"},
+        },
+        "see": {"class_type": "PreviewImage", "inputs": {"images": ["groups", 1]}},
+    }
+    ran = bench.execute(graph, ["save", "see"])
+    assert [name for name, _ in ran["messages"]][-1] == "execution_success", ran["messages"]
+    assert ran["ui"]["edit"]["detour_chart"][0]["type"] == "temp"
+    assert "last layer edited" in ran["ui"]["edit"]["detour_report"][0]
+    assert "Groups" in ran["ui"]["groups"]["detour_report"][0]
+    (file,) = (host_folders / "output" / "detour").glob("*.edit.json")
+    assert ran["ui"]["save"]["detour_report"] == [f"Saved {file.name}"]
