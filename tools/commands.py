@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from .cache import cache_root
 from .checks import ROOT, lint_command, test_command
+from .environment import prepare
 from .failure import Failure, say
 from .host import prepare_all
 from .pip import clean_environment
@@ -22,6 +23,7 @@ from .server import ComfyServer
 PORT = 8188
 PACK = "detour"
 TEMPLATE = "Extensions > detour > Tiny model first steps"
+SUBJECTS = ("spurious",)
 PATH_OPTIONS = ("--json", "--output")
 STOP_SECONDS = 15.0
 USAGE = """usage: python dev.py COMMAND [options]
@@ -30,11 +32,14 @@ USAGE = """usage: python dev.py COMMAND [options]
          see the variety dial work on a tiny model, in a real ComfyUI, on the CPU
   serve  [--port N]
          open a real ComfyUI with this extension in it; stays until Ctrl-C
-  test   [--json FILE] [-k EXPR] [--no-lint] [-- pytest arguments]
-         lint and all tests
+  test   [--json FILE] [-k EXPR] [--no-lint] [--no-browser] [-- pytest arguments]
+         lint and all tests; --no-browser leaves out those that need Chromium
   lint   ruff and pyright
   bench  [--json FILE] [options]   how long things take
+  evidence spurious [--quick] [--json FILE] [--output DIR]
+         what the single-weight edit is worth, against its rivals, on held-out pictures
   train  [options]                 train the tiny model again
+  train-classifiers  [options]     train the demo's image classifiers again
 
 Everything is prepared on first use in a cache folder (DETOUR_CACHE puts it elsewhere).
 COMFYUI_PATH puts another ComfyUI in the place of the one that is fetched."""
@@ -81,11 +86,30 @@ def absolute_paths(arguments: Sequence[str], here: Path) -> list[str]:
 
 def run_module(module: str, arguments: Sequence[str]) -> int:
     """Run a module of this repository in the environment, next to a ComfyUI."""
+    check_module(module)
+    python, host = prepare_all()
+    return _run(python, module, arguments, {"COMFYUI_PATH": str(host)})
+
+
+def evidence_command(arguments: Sequence[str]) -> int:
+    """`dev.py evidence SUBJECT`: run that module of `evidence/`; it needs no ComfyUI."""
+    subject = arguments[0] if arguments else ""
+    if subject not in SUBJECTS:
+        raise Failure(f"Say what the evidence is about: dev.py evidence {' | '.join(SUBJECTS)}.")
+    module = f"evidence.{subject}"
+    check_module(module)
+    return _run(prepare(evidence=True), module, arguments[1:], {})
+
+
+def check_module(module: str) -> None:
+    """A `Failure` for a module that this checkout does not have."""
     if not (ROOT / (module.replace(".", "/") + ".py")).is_file():
         raise Failure(f"This checkout has no {module.replace('.', '/')}.py.")
-    python, host = prepare_all()
-    environment = clean_environment()
-    environment["COMFYUI_PATH"] = str(host)
+
+
+def _run(python: Path, module: str, arguments: Sequence[str], more: dict[str, str]) -> int:
+    """Run a module in the environment with `more` variables; the exit status."""
+    environment = clean_environment() | more
     command = [str(python), "-m", module, *absolute_paths(arguments, Path.cwd())]
     process = subprocess.Popen(command, cwd=ROOT, env=environment)
     try:
@@ -119,7 +143,9 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "bench": _module("tools.bench"),
     "test": test_command,
     "lint": lint_command,
+    "evidence": evidence_command,
     "train": _module("demo.train"),
+    "train-classifiers": _module("demo.train_classifiers"),
 }
 
 
