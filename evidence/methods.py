@@ -1,0 +1,113 @@
+"""Every method under one roof: probes in, the head that it makes of them out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from detour.spurious import (
+    Change,
+    Probes,
+    apply_edits,
+    best_degree,
+    bias_only,
+    degree_curve,
+    edit_of,
+    evidence,
+    new_stack,
+    weight_and_bias,
+    worst_group,
+)
+from detour.spurious.fitting import cross_fit
+from detour.spurious.greedy import Path, fit_path
+
+from .rivals import Head, dfr, dfr_l2, project_out
+
+WEIGHTS = 3
+Method = Callable[[Probes, int], Head]
+
+
+def with_change(probes: Probes, change: Change, degree: float = 1.0) -> Head:
+    """The probes' head after a change, rounded to float32 as an edit file would hold it."""
+    assert probes.weight is not None and probes.bias is not None
+    edit = edit_of(change, probes.weight, probes.bias, degree=degree)
+    stack = new_stack(probes.weight, probes.bias).push(edit)
+    weight, bias = apply_edits(stack, probes.weight, probes.bias)
+    assert bias is not None
+    return weight, bias
+
+
+def erm(probes: Probes, seed: int) -> Head:
+    """The head as it was trained (empirical risk minimisation)."""
+    del seed
+    return with_change(probes, Change(0))
+
+
+def shift(probes: Probes, seed: int) -> Head:
+    """The best bias shift."""
+    del seed
+    return with_change(probes, bias_only(probes).change)
+
+
+def random_weight(probes: Probes, seed: int) -> Head:
+    """A random weight whose feature varies, at its best t: what luck alone buys."""
+    features = torch.as_tensor(probes.features)
+    live = (features.std(0) > 0).nonzero().flatten()
+    draw = torch.Generator().manual_seed(seed)
+    column = int(live[torch.randint(len(live), (1,), generator=draw)])
+    alone = replace(
+        probes, features=features[:, column : column + 1], weight=None, bias=None, logits=probes.z
+    )
+    found = worst_group(alone).change
+    return with_change(probes, replace(found, weights=tuple((column, t) for _, t in found.weights)))
+
+
+def one_weight(probes: Probes, seed: int) -> Head:
+    """The best single weight: `worst_group`."""
+    del seed
+    return with_change(probes, worst_group(probes).change)
+
+
+def one_weight_bias(probes: Probes, seed: int) -> Head:
+    """One weight and the bias: `weight_and_bias`."""
+    del seed
+    return with_change(probes, weight_and_bias(probes).change)
+
+
+def three_weights_bias(probes: Probes, seed: int) -> Head:
+    """Up to three weights and the bias: greedy on all probes, and as many weights as five-fold
+    cross-fitting on them says, the library's own rule for few probes."""
+
+    def fit(rows: Tensor, start: float, stop: float) -> Path:
+        del start, stop
+        return fit_path(probes, rows, None, WEIGHTS)
+
+    everything = torch.arange(len(probes))
+    fitted = cross_fit(probes, fit, everything, everything, seed)
+    return with_change(probes, fitted.path.change(fitted.key("k_weights_bias")))
+
+
+def evidence_bias(probes: Probes, seed: int) -> Head:
+    """The closed form with the bias, at the degree that is best on the probes."""
+    del seed
+    assert probes.weight is not None
+    change = evidence(probes, target=1, with_bias=True)
+    stack = new_stack(probes.weight, probes.bias).push(edit_of(change, probes.weight, probes.bias))
+    return with_change(probes, change, best_degree(degree_curve(probes, stack)))
+
+
+METHODS: dict[str, Method] = {
+    "erm": erm,
+    "bias_only": shift,
+    "random_weight": random_weight,
+    "one_weight": one_weight,
+    "one_weight_bias": one_weight_bias,
+    "three_weights_bias": three_weights_bias,
+    "evidence_bias": evidence_bias,
+    "project_out": project_out,
+    "dfr": dfr,
+    "dfr_l2": dfr_l2,
+}

@@ -1,0 +1,92 @@
+"""More than two classes: ten digits, each with a colour of its own; one edit per class, stacked."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from demo.digits import Digits
+from detour.spurious import Found, Probes, edit_of, new_stack, with_edits
+from detour.spurious.margins import Problem
+from detour.spurious.pair import best_pair
+from detour.spurious.search import best_shift, best_weight, problems_of
+
+from .methods import Method, erm
+from .results import Result, run_methods
+from .rivals import Head, dfr, dfr_l2
+from .tasks import Parts, Task, as_probes, cnn_features, parts, train_cnn
+
+CORRELATION = 0.9
+PALETTE = torch.tensor([colorsys.hsv_to_rgb(digit / 10, 0.8, 0.95) for digit in range(10)])
+ATTRIBUTES = ("another colour", "own colour")
+Search = Callable[[Probes, list[Problem]], Found]
+
+
+def paint(pixels: Tensor, hues: Tensor) -> Tensor:
+    """Grey `[N, H, W]` to RGB `[N, 3, H, W]` in the colours `hues [N]` of the palette."""
+    return pixels[:, None] * PALETTE[hues][:, :, None, None]
+
+
+def hues_for(labels: Tensor, own: Tensor, seed: int) -> Tensor:
+    """The digit's own colour where `own`, else one of the nine others at random."""
+    generator = torch.Generator().manual_seed(seed)
+    others = (labels + torch.randint(1, 10, labels.shape, generator=generator)) % 10
+    return torch.where(own, labels, others)
+
+
+def ten_digit_task(digits: Digits, seed: int) -> Task:
+    """The small CNN on ten digits, 90 % in their own colour; probes have half and half."""
+    part: Parts = parts(digits, seed)
+    labels = digits.labels[part.training]
+    draw = torch.rand(len(labels), generator=torch.Generator().manual_seed(seed))
+    pictures = paint(digits.pixels[part.training], hues_for(labels, draw < CORRELATION, seed))
+    network = train_cnn(pictures, labels, 10, seed)
+
+    def probes(numbers: Tensor) -> Probes:
+        own = torch.arange(len(numbers)) // 10 % 2 == 1
+        shown = paint(digits.pixels[numbers], hues_for(digits.labels[numbers], own, seed + 1))
+        found = cnn_features(network, shown)
+        return as_probes(found, network.head, digits.labels[numbers], own.long(), numbers)
+
+    return Task("ten_digits", CORRELATION, seed, probes(part.probes), probes(part.test))
+
+
+def stacked(search: Search) -> Method:
+    """At most one edit per class: each step edits the row, of those not edited yet, that helps
+    the worst of the twenty groups most; it ends where none helps."""
+
+    def method(probes: Probes, seed: int) -> Head:
+        del seed
+        assert probes.weight is not None
+        stack, done = new_stack(probes.weight, probes.bias), set()
+        while len(done) < len(probes.weight):
+            now = with_edits(probes, stack)
+            open_rows = [p for p in problems_of(now, None, None) if p.row not in done]
+            change = search(now, open_rows).change
+            if not change.numbers:
+                break
+            done.add(change.row)
+            stack = stack.push(edit_of(change, probes.weight, probes.bias))
+        edited = with_edits(probes, stack)
+        assert edited.weight is not None and edited.bias is not None
+        return edited.weight, edited.bias
+
+    return method
+
+
+METHODS: dict[str, Method] = {
+    "erm": erm,
+    "bias_only": stacked(lambda _, problems: best_shift(problems)),
+    "one_weight": stacked(best_weight),
+    "one_weight_bias": stacked(best_pair),
+    "dfr": dfr,
+    "dfr_l2": dfr_l2,
+}
+
+
+def ten_digits(digits: Digits, seed: int) -> list[Result]:
+    """Every method that knows more than two classes, on one seed."""
+    return run_methods(ten_digit_task(digits, seed), METHODS)

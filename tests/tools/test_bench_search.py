@@ -1,0 +1,63 @@
+"""The rows of `dev.py bench` about edits and classifiers, on tiny sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tools import bench_classify, bench_search
+from tools.failure import Failure
+
+
+def test_features_are_written_piece_by_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_search, "BLOCK", 70)
+    bench_search.write_features(tmp_path / "a.npy", 200, 16)
+    table = np.load(tmp_path / "a.npy")
+    assert table.shape == (200, 16) and table.dtype == np.float32
+    right = (table @ bench_search.class_means(16).T).argmax(1) == np.arange(200) % 10
+    assert 0.3 < right.mean() < 1
+
+
+def test_rows_of_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DETOUR_CACHE", str(tmp_path))
+    monkeypatch.setattr(bench_search, "QUICK_FEATURES", 8)
+    monkeypatch.setattr(bench_search, "QUICK_PROBES", (100, 200))
+    seconds = iter([2.0, 5.0, 1.0, 2.0])
+
+    def measured(file: Path, count: int, edit: str) -> dict[str, float]:
+        found = bench_search.search_once(file, count, edit)
+        assert found["seconds"] > 0
+        return {"seconds": next(seconds), "peak_mib": 3000.0 if count == 200 else 10.0}
+
+    monkeypatch.setattr(bench_search, "measure_apart", measured)
+    rows = bench_search.run_search(quick=True)
+    assert [(row["edit"], row["probes"]) for row in rows] == [
+        (edit, count) for edit in bench_search.EDITS for count in (100, 200)
+    ]
+    assert [row["ratio"] for row in rows] == [1.0, 2.5, 1.0, 2.0]
+    assert rows[1]["n_log_n"] == pytest.approx(2.3010, abs=1e-4)
+    assert [row["met"] for row in rows] == [True, False, True, False]
+    assert "MISSED" in capsys.readouterr().out
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_a_search_that_fails_is_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="search of 5 probes failed"):
+        bench_search.measure_apart(tmp_path / "missing.npy", 5, "one_weight")
+
+
+def test_classification_is_a_ratio_of_throughputs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"PICTURES": 2, "SIDE": 32, "QUICK_SECONDS": 0.0}.items():
+        monkeypatch.setattr(bench_classify, name, value)
+    (row,) = bench_classify.run_classify(quick=True)
+    assert row["network"] == "mobilenet_v2" and row["n"] == 1 and row["low"] is None
+    assert row["met"] == (row["median"] >= bench_classify.LEAST)
+    assert "too few pairs" in capsys.readouterr().out

@@ -1,0 +1,154 @@
+"""What the search of an edit costs: how its time grows with the probes, and its memory.
+
+Each size is measured in a Python of its own (`python -m tools.bench_search FILE N EDIT`), so
+that its peak of memory is its own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .cache import cache_root, check_space, make_folder
+from .failure import Failure, say
+from .pip import clean_environment
+
+ROOT = Path(__file__).resolve().parent.parent
+CLASSES = 10
+FEATURES, QUICK_FEATURES = 2048, 256
+PROBES, QUICK_PROBES = (12_500, 25_000, 50_000), (1_000, 2_000, 4_000)
+EDITS = ("one_weight", "one_weight_bias")
+LIMIT_MIB = 2048.0
+"""What a search may take beside the features themselves."""
+BLOCK = 5_000
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+def run_search(quick: bool) -> list[dict[str, Any]]:
+    """A row per edit and number of probes, printed as they come.
+
+    ratio: processor time against that of the fewest probes; n_log_n: what N log N makes of it.
+    peak_mib: the peak of the whole process beside the features, None where it is unknown.
+    """
+    width = QUICK_FEATURES if quick else FEATURES
+    sizes = QUICK_PROBES if quick else PROBES
+    check_space(cache_root(), 4e-9 * width * sizes[-1] + 0.1, "the features of the search")
+    say(f"\nsearch: {width:,} features x {CLASSES} classes, memory-mapped")
+    say(f"  {'edit':16} {'probes':>7} {'time':>7} {'N log N':>8} {'beside the features':>20}")
+    rows = []
+    with tempfile.TemporaryDirectory(dir=make_folder(cache_root() / "tmp")) as folder:
+        file = Path(folder) / "features.npy"
+        write_features(file, sizes[-1], width)
+        for edit in EDITS:
+            first = None
+            for count in sizes:
+                found = measure_apart(file, count, edit)
+                first = first or found["seconds"]
+                rows.append(row_of(edit, count, width, found, found["seconds"] / first, sizes[0]))
+                print_row(rows[-1])
+    return rows
+
+
+def row_of(
+    edit: str, count: int, width: int, found: dict[str, Any], ratio: float, fewest: int
+) -> dict[str, Any]:
+    """One measurement for machines."""
+    peak = found["peak_mib"]
+    return {
+        "edit": edit,
+        "probes": count,
+        "features": width,
+        "classes": CLASSES,
+        "ratio": ratio,
+        "n_log_n": count * math.log(count) / (fewest * math.log(fewest)),
+        "peak_mib": peak,
+        "met": None if peak is None else peak < LIMIT_MIB,
+    }
+
+
+def print_row(row: dict[str, Any]) -> None:
+    """One measurement for people."""
+    peak, verdict = "unknown", ""
+    if row["peak_mib"] is not None:
+        peak = f"{row['peak_mib']:.0f} MiB"
+        verdict = f"  under {LIMIT_MIB:.0f} MiB: {'met' if row['met'] else 'MISSED'}"
+    say(
+        f"  {row['edit']:16} {row['probes']:7,} {row['ratio']:7.2f} {row['n_log_n']:8.2f} "
+        f"{peak:>20}{verdict}"
+    )
+
+
+def write_features(file: Path, count: int, width: int) -> None:
+    """Random features `[count, width]` float32 with a direction for each class."""
+    import numpy as np
+
+    draw = np.random.default_rng(0)
+    means = class_means(width)
+    table = np.lib.format.open_memmap(file, "w+", np.float32, (count, width))
+    for start in range(0, count, BLOCK):
+        stop = min(count, start + BLOCK)
+        noise = draw.standard_normal((stop - start, width), dtype=np.float32)
+        table[start:stop] = noise + means[np.arange(start, stop) % CLASSES]
+    table.flush()
+
+
+def class_means(width: int) -> Any:
+    """The direction of each class `[CLASSES, width]`, also the head that tells them apart."""
+    import numpy as np
+
+    draw = np.random.default_rng(1)
+    return draw.standard_normal((CLASSES, width), dtype=np.float32) * (2 / width**0.5)
+
+
+def measure_apart(file: Path, count: int, edit: str) -> dict[str, Any]:
+    """Processor seconds and peak of one search, in a Python of its own."""
+    command = [sys.executable, "-m", "tools.bench_search", str(file), str(count), edit]
+    result = subprocess.run(
+        command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True
+    )
+    if result.returncode:
+        raise Failure(f"The search of {count} probes failed.", result.stderr[-2000:])
+    return json.loads(result.stdout)
+
+
+def search_once(file: Path, count: int, edit: str) -> dict[str, Any]:
+    """Search the first `count` features of the file: its seconds of processor time, which do not
+    depend on what else the machine does, and the peak in MiB."""
+    import numpy as np
+    import torch
+
+    from detour.spurious import Found, Probes, weight_and_bias, worst_group
+
+    search: Callable[[Probes], Found] = {
+        "one_weight": worst_group,
+        "one_weight_bias": weight_and_bias,
+    }[edit]
+    features = np.load(file, mmap_mode="r")[:count]
+    number = torch.arange(count)
+    weight = torch.from_numpy(class_means(features.shape[1]))
+    probes = Probes(features, number // CLASSES % 2, number % CLASSES, weight, torch.zeros(CLASSES))
+    begin = time.process_time()
+    search(probes)
+    seconds = time.process_time() - begin
+    return {"seconds": seconds, "peak_mib": peak_mib(features.nbytes)}
+
+
+def peak_mib(features: int) -> float | None:
+    """The process's peak of memory without the features' bytes; None where nobody counts it."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT
+    return max(0, peak - features) / 2**20
+
+
+if __name__ == "__main__":
+    print(json.dumps(search_once(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])))
