@@ -3,6 +3,8 @@
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
+import { addStyle, grow, html, nodeById, showOnNode } from "./dom.js";
+import { widgetOf } from "./node_values.js";
 
 const EVENT = "detour.notice";
 const NODES = ["DetourMidBlockBypass", "DetourBypassSweep"];
@@ -33,68 +35,31 @@ const STYLE = `
 
 let prompt = 0; // rises with each prompt: its first notice replaces those of the last one
 
-const element = (tag, textContent = "") =>
-  Object.assign(document.createElement(tag), { textContent });
-
-/** The node with an id of the executor; "12:3" is node 3 in the subgraph node 12. */
-function findNode(id) {
-  let graph = app.rootGraph ?? app.graph;
-  let node = null;
-  for (const part of String(id).split(":")) {
-    node = graph?.getNodeById(part);
-    graph = node?.subgraph;
-  }
-  return NODES.includes(node?.comfyClass) ? node : null;
-}
-
-/** Make room for the notice; a node that is large enough stays as it is. */
-function grow(node) {
-  const height = node.computeSize()[1];
-  if (node.size[1] < height) node.setSize([node.size[0], height]);
-  node.graph?.setDirtyCanvas(true, true);
-}
-
-/** The widget for the notice, made when it is first needed. */
-function noticeWidget(node) {
-  const present = node.widgets?.find((widget) => widget.name === NAME);
-  if (present) return present;
-  const text = element("div");
-  const box = element("div");
-  box.className = "detour-notice";
-  box.setAttribute("role", "status");
-  box.setAttribute("aria-live", "polite");
-  box.append(text);
-  let height = LINE + 2 * (PADDING + MARGIN);
-  const widget = node.addDOMWidget(NAME, "DETOUR_NOTICE", box, {
-    serialize: false, // not in the prompt
-    hideOnZoom: false,
-    margin: MARGIN,
-    getMinHeight: () => height,
-    getMaxHeight: () => height,
-    surfaces: { canvas: "shown", vueNode: "shown", panel: "never" }, // newer frontends
-  });
-  widget.serialize = false; // not in the workflow
+/** The widget for notices, out of sight until there is one. Made with the node: Nodes 2.0 of
+ *  frontend 1.32 does not show widgets that a connected node gets later. */
+function addNotice(node) {
+  const text = html("div");
+  const about = { class: "detour-notice", role: "status", "aria-live": "polite", hidden: "" };
+  const box = html("div", about, text);
+  let height = 0;
+  showOnNode(node, NAME, box, () => ({ min: height, max: height }));
   new ResizeObserver(() => {
     if (!text.offsetHeight) return; // out of sight
     height = Math.min(text.offsetHeight, LINES * LINE) + 2 * (PADDING + MARGIN);
     grow(node);
   }).observe(text);
-  box.addEventListener("wheel", (event) => {
-    if (box.closest(".dom-widget")) app.canvas.processMouseWheel(event); // zoom as elsewhere
-  });
-  grow(node);
-  return widget;
 }
 
 /** Write the text; of one prompt all different texts are kept, the newest below. */
 function write(box, text, missed, of) {
   const list = box.firstChild;
+  box.hidden = false;
   if (list.dataset.prompt !== `${of}`) list.replaceChildren();
   list.dataset.prompt = of;
   if ([...list.children].some((line) => line.dataset.text === text)) return;
-  const line = element("div");
+  const line = html("div");
   line.dataset.text = text;
-  if (missed) line.append(element("b", "No effect"), " ");
+  if (missed) line.append(html("b", {}, "No effect"), " ");
   line.append(text);
   list.append(line);
   box.classList.toggle("missed", list.querySelector("b") !== null);
@@ -104,16 +69,18 @@ function write(box, text, missed, of) {
 app.registerExtension({
   name: "Detour.Notice",
   setup() {
-    document.head.append(element("style", STYLE));
+    addStyle(STYLE);
     api.addEventListener("execution_start", () => prompt++);
     api.addEventListener("status", ({ detail }) => {
       if (detail?.exec_info?.queue_remaining === 0) prompt++; // for prompts of other clients
     });
     api.addEventListener(EVENT, ({ detail }) => {
-      const node = findNode(detail?.node);
-      if (!node) return;
-      const box = noticeWidget(node).element;
+      const box = widgetOf(nodeById(detail?.node), NAME)?.element;
+      if (!box) return;
       setTimeout(write, SPOKEN_AFTER, box, String(detail.text), detail.missed === true, prompt);
     });
+  },
+  nodeCreated(node) {
+    if (NODES.includes(node.comfyClass)) addNotice(node);
   },
 });

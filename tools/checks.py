@@ -14,6 +14,8 @@ from pathlib import Path
 from .cache import write_whole
 from .environment import prepare
 from .failure import Failure, say
+from .frontend import prepare_browser
+from .gradio import prepare_gradio
 from .host import prepare_all
 from .junit import count_outcomes, summary_line
 from .pip import clean_environment
@@ -21,6 +23,8 @@ from .pip import clean_environment
 ROOT = Path(__file__).resolve().parent.parent
 NO_TESTS = 5
 """pytest's exit status when it found nothing to run."""
+BROWSER, WEBUI = "tests/browser", "tests/webui"
+LEFT_OUT = "NOT RUN: the browser tests were left out (--no-browser)."
 
 
 def lint(python: Path) -> bool:
@@ -62,6 +66,7 @@ def test_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the counts there")
     parser.add_argument("-k", metavar="EXPR", help="only tests whose names match, as in pytest")
     parser.add_argument("--no-lint", action="store_true", help="leave ruff and pyright out")
+    parser.add_argument("--no-browser", action="store_true", help="leave the browser tests out")
     parser.epilog = "What follows -- goes to pytest: dev.py test -- tests/core -x"
     return parser.parse_args(own), extra
 
@@ -74,17 +79,26 @@ def pytest_command(python: Path, junit: Path, expression: str | None, extra: lis
     command += ["-o", "junit_family=xunit2"]
     if expression:
         command += ["-k", expression]
-    named = any((ROOT / word.split("::")[0]).exists() for word in extra if word[:1] != "-")
-    return command + extra + ([] if named else ["tests"])
+    return command + extra + ([] if named_tests(extra) else ["tests"])
+
+
+def named_tests(extra: list[str]) -> list[str]:
+    """Those of pytest's arguments that are files or folders of ours."""
+    return [word for word in extra if word[:1] != "-" and (ROOT / word.split("::")[0]).exists()]
 
 
 def test_command(arguments: Sequence[str]) -> int:
     """`dev.py test`: lint, pytest, the counts; the exit status."""
     options, extra = test_options(arguments)
     python, host = prepare_all(dev=True)
+    named = named_tests(extra)
+    if options.no_browser:
+        extra += [f"--ignore={ROOT / BROWSER}"]
+    elif not named or any(BROWSER in word for word in named):
+        prepare_browser(python)
+    panels = prepare_gradio() if not named or any(WEBUI in word for word in named) else {}
     lint_good = options.no_lint or lint(python)
-    environment = clean_environment()
-    environment["COMFYUI_PATH"] = str(host)
+    environment = {**clean_environment(), **panels, "COMFYUI_PATH": str(host)}
     with tempfile.TemporaryDirectory(prefix="detour-test-") as folder:
         junit = Path(folder) / "junit.xml"
         say("Tests: pytest")
@@ -102,6 +116,8 @@ def test_command(arguments: Sequence[str]) -> int:
         say("Lint: failed (see above)")
     for part, outcome in counts["parts"].items():
         say(f"  {part}: {summary_line(outcome)}")
+    if options.no_browser:
+        say(LEFT_OUT)
     say(summary_line(counts))
     return 1 if status or not lint_good else 0
 

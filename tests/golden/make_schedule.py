@@ -64,8 +64,11 @@ def progress_by_sigma(sigmas, sigma):
 
 
 def progress_by_step(run, sigma):
-    """The fractional step divided by the number of steps."""
+    """The fractional step divided by the number of steps; what is next to a step is that step."""
     steps = len(run) - 1
+    for i, step in enumerate(run):
+        if abs(sigma - step) < 1e-5 * step:
+            return i / steps
     if sigma >= run[0]:
         return 0.0
     for i in range(steps):
@@ -104,6 +107,9 @@ def main():
     probes = [0.0, 0.02, 0.029, 0.1, 0.344, 0.695, 1.0, 1.616, 2.5, 4.086, 8.307, 14.6, 20.0]
     run = [14.614641, 7.0, 2.918, 0.932, 0.029, 0.0]
     in_run = [20.0, 14.614641, 10.0, 7.728, 7.0, 4.086, 2.918, 1.0, 0.5, 0.029, 0.01, 0.0]
+    in_run += [
+        step * near for step in run[1:4] for near in (1 - 9e-6, 1 + 9e-6, 1 - 2e-5, 1 + 2e-5)
+    ]
     table = {
         "places": places,
         "schedules": cases,

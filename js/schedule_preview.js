@@ -1,0 +1,161 @@
+// Draws on a Detour node what its schedule does over the denoising, as its widgets change. Nothing
+// of it is saved: the widgets hold everything, and without a browser the nodes work the same.
+
+import { app } from "../../scripts/app.js";
+import { formatPoints } from "./curve_points.js";
+import { addStyle, html, setAttributes, showOnNode } from "./dom.js";
+import { isConnected, runValues, scheduleValues, setWidget } from "./node_values.js";
+import { Plot, STYLE } from "./plot.js";
+import { PointEditor } from "./point_editor.js";
+import { lam, parseStrengths, readSchedule, sigmaAt, stableDiffusionSigmas } from "./schedule.js";
+import { runSigmas, stepMarks } from "./steps.js";
+
+const NODES = ["DetourMidBlockBypass", "DetourBypassSweep", "DetourPlotSchedule"];
+const NAME = "detour_schedule_preview";
+const HEIGHT = 176; // px, margins included
+const TABLE = stableDiffusionSigmas();
+const short = (value) => `${Number(value.toPrecision(3))}`;
+
+const BOX_STYLE = `
+.detour-preview { box-sizing: border-box; display: flex; flex-direction: column; height: 100%;
+  min-height: ${HEIGHT - 20}px; padding: 4px 4px 5px; border-radius: 6px; text-align: left;
+  background: var(--comfy-input-bg, #222); color: var(--input-text, #ddd); }
+.detour-preview p { flex: none; margin: 0 5px; font: 11px/15px Inter, Arial, sans-serif;
+  font-variant-numeric: tabular-nums; overflow-wrap: anywhere; user-select: text; }
+.detour-preview.wrong .detour-plot { opacity: 0.25; }
+.detour-preview.wrong p { border-left: 3px solid #f0a818; padding-left: 6px; }`;
+
+/** What a node's widgets describe, ready to be drawn; a RangeError says why they cannot be. */
+function describe(node) {
+  const { values, unknown } = scheduleValues(node);
+  const strengths = "strengths" in values ? parseStrengths(values.strengths) : [values.strength];
+  const schedules = strengths.map((strength) => readSchedule({ ...values, strength }));
+  const highest = schedules.reduce((best, one) =>
+    Math.abs(one.strength) > Math.abs(best.strength) ? one : best,
+  );
+  const run = runValues(node);
+  const sigmas = run && runSigmas(TABLE, run);
+  const curveUnknown = isConnected(node, "curve");
+  const marks = sigmas && !curveUnknown ? stepMarks(highest, TABLE, sigmas) : [];
+  return { schedules, highest, unknown, curveUnknown, marks, steps: sigmas?.length - 1 };
+}
+
+/** One sentence about the whole schedule. */
+function summary({ highest, unknown, curveUnknown, marks, schedules }) {
+  const { start, end, by, strength } = highest;
+  const where = by === "step" ? "of this run" : "of the noise schedule";
+  if (curveUnknown) return `The connected curve acts from ${short(start)} to ${short(end)} ${where}.`;
+  if (unknown.length) return `A connected node sets ${unknown.join(", ")}; drawn with the value here.`;
+  if (strength === 0) return "Strength 0: exactly the unpatched model.";
+  const active = marks.filter(([, bypass]) => bypass !== 0).length;
+  const steps = marks.length ? ` · ${active} of ${marks.length} steps` : "";
+  const several = schedules.length > 1 ? `${schedules.length} strengths, ` : "";
+  return `${several}${short(start)} to ${short(end)} ${where}${steps}`;
+}
+
+/** The numbers at one progress. */
+function numbersAt({ schedules, steps, curveUnknown }, progress) {
+  const bySteps = schedules[0].by === "step";
+  const sigma = `sigma ${short(sigmaAt(TABLE, progress))} (SD)`;
+  const step = steps ? `step ${short(progress * steps)} of ${steps}` : "";
+  const heights = schedules.map((schedule) => short(lam(schedule, progress)));
+  const strength = curveUnknown ? "" : `strength ${heights.join(", ")}`;
+  const told = [`progress ${progress.toFixed(2)}`, bySteps ? step : sigma, strength];
+  return told.filter(Boolean).join(" · ");
+}
+
+/** The widget of one node. */
+class Preview {
+  constructor(node) {
+    this.node = node;
+    this.plot = new Plot();
+    this.words = html("p");
+    this.box = html("div", { class: "detour-preview" }, this.plot.root, this.words);
+    this.editor = new PointEditor(this.plot, (points) => {
+      setWidget(node, "points", formatPoints(points));
+      this.update();
+    });
+    this.progress = null;
+    this.seen = this.drawn = "";
+    const { probe } = this.plot;
+    const about = { "aria-label": "Progress", "aria-valuemin": 0, "aria-valuemax": 1 };
+    setAttributes(probe, { ...about, "aria-valuenow": 0 });
+    const follow = (event) => this.point(this.plot.place(event)[0]);
+    probe.addEventListener("pointermove", follow);
+    probe.addEventListener("pointerleave", () => this.point(null));
+    probe.addEventListener("focus", () => probe.matches(":focus-visible") && this.point(0));
+    probe.addEventListener("blur", () => this.point(null));
+    probe.addEventListener("keydown", (event) => this.key(event));
+    showOnNode(node, NAME, this.box, () => ({ min: HEIGHT }));
+  }
+
+  /** Draw again if a value, a connection, the run or the size is not what it was. */
+  update() {
+    if (!this.plot.measure()) return;
+    const state = [scheduleValues(this.node), isConnected(this.node, "curve"), runValues(this.node)];
+    const seen = JSON.stringify([state, this.plot.width, this.plot.height]);
+    if (seen === this.seen) return;
+    this.seen = seen;
+    try {
+      this.told = describe(this.node);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.told = null;
+      this.say(error.message);
+      this.plot.root.setAttribute("aria-label", error.message);
+      return;
+    }
+    const editable = this.told.highest.shape === "curve" && !this.told.curveUnknown;
+    const fixed = this.told.unknown.includes("points") || isConnected(this.node, "points");
+    this.plot.draw(this.told);
+    const flat = this.told.highest.strength === 0;
+    this.editor.draw(editable && !fixed && !flat ? this.told.highest : null);
+    this.plot.root.setAttribute("aria-label", `Strength over the denoising: ${summary(this.told)}`);
+    this.point(this.progress);
+  }
+
+  /** Show the numbers at a progress, or the summary. */
+  point(progress) {
+    this.progress = progress === null ? null : Math.min(Math.max(progress, 0), 1);
+    this.plot.point(this.progress);
+    if (!this.told) return;
+    this.say(this.progress === null ? summary(this.told) : numbersAt(this.told, this.progress));
+    const now = this.progress ?? 0;
+    const spoken = { "aria-valuenow": now, "aria-valuetext": numbersAt(this.told, now) };
+    setAttributes(this.plot.probe, spoken);
+  }
+
+  say(text) {
+    this.box.classList.toggle("wrong", !this.told);
+    if (this.words.textContent !== text) this.words.textContent = text;
+  }
+
+  key(event) {
+    const way = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!way) return;
+    this.point((this.progress ?? 0) + way * (event.shiftKey ? 0.1 : 0.01));
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}
+
+/** Follow a node while it can be seen: its values change in many ways, and all show here. */
+function watch(preview) {
+  let frame = 0;
+  const look = () => {
+    preview.update();
+    frame = requestAnimationFrame(look);
+  };
+  new IntersectionObserver((entries) => {
+    cancelAnimationFrame(frame);
+    if (entries.at(-1).isIntersecting) look();
+  }).observe(preview.box);
+}
+
+app.registerExtension({
+  name: "Detour.SchedulePreview",
+  setup: () => addStyle(STYLE + BOX_STYLE),
+  nodeCreated(node) {
+    if (NODES.includes(node.comfyClass)) watch(new Preview(node));
+  },
+});

@@ -1,0 +1,137 @@
+"""The real page in a real Chromium: both frontends, each with Nodes 2.0 off and on.
+
+One server for each frontend and one page for each setting serve all tests, so that the whole
+part takes about a minute.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tools.frontend import HOW_TO_INSTALL, chromium, newest_frontend, newest_version
+from tools.host import chosen_host, host_folder
+from tools.server import ComfyServer
+
+from .desk import Desk
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+SIZE = {"width": 1500, "height": 950}
+SETTINGS = {
+    "Comfy.TutorialCompleted": True,
+    "Comfy.Workflow.ShowMissingModelsWarning": False,
+    "Comfy.VueNodes.AutoScaleLayout": False,
+    "Comfy.Minimap.Visible": False,
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A frontend (the host's own or the newest) and whether Nodes 2.0 is on."""
+
+    frontend: str
+    nodes2: bool
+
+    def __str__(self) -> str:
+        return f"{self.frontend}-{'nodes2' if self.nodes2 else 'canvas'}"
+
+
+EVERY = [Setting(frontend, nodes2) for frontend in ("own", "newest") for nodes2 in (False, True)]
+
+
+def _missing(sentence: str) -> None:
+    """A part that is not there: a failure where `CI` is set, else a skipped test."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(sentence)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium, driven by Playwright."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        _missing("The browser tests need the package playwright: run `python dev.py test`.")
+    program = chromium()
+    if program is None:
+        _missing(HOW_TO_INSTALL)
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def start() -> Iterator:
+    """Give the server of a frontend, started when it is first asked for."""
+    host = chosen_host() or host_folder()
+    if not host.is_dir():
+        pytest.fail("There is no ComfyUI to test in: run `python dev.py test`.")
+    servers: dict[str, ComfyServer] = {}
+    with ExitStack() as stack:
+
+        def of(frontend: str) -> ComfyServer:
+            if frontend not in servers:
+                arguments = []
+                if frontend == "newest":
+                    if not newest_frontend().is_dir():
+                        _missing(
+                            f"The frontend {newest_version()} is not fetched: run dev.py test."
+                        )
+                    arguments = ["--front-end-root", str(newest_frontend())]
+                server = ComfyServer(host, {"detour": ROOT}, arguments=arguments)
+                servers[frontend] = stack.enter_context(server)
+            return servers[frontend]
+
+        yield of
+
+
+@pytest.fixture(scope="session", params=EVERY, ids=str)
+def desk(request, browser, start) -> Iterator[Desk]:
+    """The page with the graph, loaded once for each setting; tests clear the graph."""
+    server = start(request.param.frontend)
+    server.post_json("/settings", SETTINGS | {"Comfy.VueNodes.Enabled": request.param.nodes2})
+    context = browser.new_context(
+        viewport=SIZE, permissions=["clipboard-read", "clipboard-write"], locale="en-US"
+    )
+    desk = Desk(context.new_page(), server, str(request.param), request.param.nodes2)
+    desk.open()
+    yield desk
+    context.close()
+
+
+@pytest.fixture(autouse=True)
+def quiet(desk: Desk) -> Iterator[None]:
+    """An empty graph before each test; no complaint about our files after it."""
+    desk.clear()
+    desk.complaints.clear()
+    yield
+    assert desk.complaints == []
+
+
+PICTURES: pytest.StashKey[Path] = pytest.StashKey()
+
+
+@pytest.fixture(scope="session")
+def pictures(request) -> Path:
+    """The folder for screenshots; DETOUR_SCREENSHOTS puts it elsewhere."""
+    chosen = os.environ.get("DETOUR_SCREENSHOTS", "").strip()
+    folder = Path(chosen) if chosen else Path(tempfile.mkdtemp(prefix="detour-screenshots-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    request.config.stash[PICTURES] = folder
+    return folder
+
+
+def pytest_terminal_summary(terminalreporter, config) -> None:
+    """Say where the screenshots are."""
+    if PICTURES in config.stash:
+        terminalreporter.write_line(f"Screenshots to look at: {config.stash[PICTURES]}")

@@ -1,0 +1,44 @@
+"""Our widgets in every renderer and theme: readable for all (axe-core), and pictures to look at."""
+
+from __future__ import annotations
+
+import pytest
+
+from .test_preview import DIAL, PLOT, SWEEP
+from .test_results import report
+
+RULES = ["cat.aria", "cat.color", "cat.keyboard", "cat.name-role-value", "cat.text-alternatives"]
+CURVE = {"shape": "curve", "end_percent": 0.8, "points": "0:1, 0.3:0.4, 0.6:0.75, 1:0"}
+NODES = [
+    ["dial", DIAL, 0, 0, {}],
+    ["sampler", "KSampler", 340, 0, {}],
+    ["curve", DIAL, 660, 0, CURVE],
+    ["sweep", SWEEP, 1000, 0, {"shape": "ramp_down", "strengths": "-0.4, 0.25, 0.5, 1"}],
+    ["plot", PLOT, 0, 520, {"shape": "cosine", "strength": -0.5, "end_percent": 0.6}],
+    ["wrong", PLOT, 340, 520, {"start_percent": 0.8}],
+    ["result", "DetourContactSheet", 660, 520, {}],
+]
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_every_widget_is_readable(desk, theme, pictures):
+    desk.run("(id) => app.extensionManager.setting.set('Comfy.ColorPalette', id)", theme)
+    ids = desk.build(NODES, [["dial", "MODEL", "sampler", "model"]])
+    report(desk, ids["result"])
+    desk.camera(0.75, (110, 200))
+    desk.settle()
+    desk.page.wait_for_timeout(500)
+    desk.screenshot(pictures / f"{desk.name}-{theme}.png")
+    desk.camera(1.0)
+    for box in (".detour-preview", ".detour-result"):
+        found = axe(desk, box)
+        told = [(one["id"], one["nodes"][0]["html"], one["help"]) for one in found]
+        assert told == []
+
+
+def axe(desk, selector):
+    """What axe-core finds wrong inside the elements."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    options = {"runOnly": {"type": "tag", "values": RULES}, "resultTypes": ["violations"]}
+    return Axe().run(desk.page, context=selector, options=options).response["violations"]

@@ -1,0 +1,113 @@
+"""Results are drawn on the nodes after a run, can be copied, and are there when opened again."""
+
+from __future__ import annotations
+
+import pytest
+
+from .test_preview import DIAL
+
+RESULT, NOTICE = "detour_result", "detour_notice"
+REPORT = "worst-group accuracy  71.2 % -> 84.0 %\ngroup low, red         88.0 %\n"
+
+
+@pytest.fixture
+def run(desk):
+    """Queue the graph and wait for its end."""
+
+    def queue() -> None:
+        desk.run(
+            """() => new Promise((done, fail) => {
+              const { api } = app;
+              api.addEventListener("execution_success", () => done(), { once: true });
+              api.addEventListener("execution_error", (e) => fail(e.detail.exception_message));
+              app.queuePrompt(0);
+            })"""
+        )
+        desk.settle()
+
+    return queue
+
+
+def graph(strength=1.0, **sampler):
+    """The tiny model through a dial into a preview; nodes and links for `build`."""
+    nodes = [
+        ["model", "DetourDemoModel", 0, 0, {}],
+        ["dial", DIAL, 340, 0, {"strength": strength}],
+        ["latent", "EmptyChromaRadianceLatentImage", 0, 300, {"width": 16, "height": 16}],
+        ["vae", "VAELoader", 0, 500, {"vae_name": "pixel_space"}],
+        ["sampler", "KSampler", 720, 0, {"steps": 4, "cfg": 1.0, **sampler}],
+        ["decode", "VAEDecode", 1020, 0, {}],
+        ["show", "PreviewImage", 1020, 120, {}],
+    ]
+    links = [
+        ["model", "MODEL", "dial", "model"],
+        ["dial", "MODEL", "sampler", "model"],
+        ["model", "positive", "sampler", "positive"],
+        ["model", "negative", "sampler", "negative"],
+        ["latent", "LATENT", "sampler", "latent_image"],
+        ["sampler", "LATENT", "decode", "samples"],
+        ["vae", "VAE", "decode", "vae"],
+        ["decode", "IMAGE", "show", "images"],
+    ]
+    return nodes, links
+
+
+def test_a_run_with_the_tiny_model_ends_with_its_notice(desk, run):
+    ids = desk.build(*graph(denoise=0.3))
+    assert "0 of 4 steps" in desk.words(ids["dial"])
+    run()
+    notice = desk.element(ids["dial"], NOTICE)
+    desk.page.wait_for_function("(box) => box.textContent.includes('never reached')", arg=notice)
+    desk.page.locator(".detour-notice").locator("visible=true").wait_for(timeout=5000)
+    assert desk.run("Object.keys(app.nodeOutputs).length") >= 1
+
+
+def report(desk, node, charts=()):
+    """What a node with a result sends, by the host's own event."""
+    desk.run(
+        """([id, text, charts]) => app.api.dispatchCustomEvent("executed", {
+          node: id, display_node: id, prompt_id: "x",
+          output: { detour_report: [text], detour_chart: charts },
+        })""",
+        [node, REPORT, list(charts)],
+    )
+    desk.settle()
+
+
+def test_a_report_is_drawn_copied_and_kept(desk, run):
+    ids = desk.build(*graph())
+    plot = desk.build(
+        [["plot", "DetourPlotSchedule", 1400, 0, {}], ["seen", "PreviewImage", 1400, 700, {}]],
+        [["plot", "plot", "seen", "images"]],
+    )
+    run()
+    chart = desk.run("(id) => app.nodeOutputs[id].images[0]", plot["seen"])
+    report(desk, ids["dial"], [chart])
+    box = desk.element(ids["dial"], RESULT)
+    picture = box.query_selector("img")
+    desk.page.wait_for_function("(img) => !img.hidden && img.naturalWidth === 960", arg=picture)
+    assert box.query_selector("pre").text_content() == REPORT
+    desk.camera(0.7)
+    desk.box(box)
+    desk.page.locator(".detour-result button").locator("visible=true").click(timeout=5000)
+    assert desk.run("navigator.clipboard.readText()") == REPORT
+    saved = desk.saved()
+    dial = next(node for node in saved["nodes"] if node["type"] == DIAL)
+    assert len(dial["widgets_values"]) == 8
+    desk.clear()
+    desk.reload(saved)
+    again = desk.element(ids["dial"], RESULT)
+    assert again.query_selector("pre").text_content() == REPORT
+    dial["properties"][RESULT]["charts"][0]["filename"] = "gone.png"
+    desk.reload(saved)
+    again = desk.element(ids["dial"], RESULT)
+    assert again.query_selector("pre").text_content() == REPORT
+    assert not again.query_selector("img").is_visible()
+
+
+def test_a_report_without_a_chart_is_text(desk):
+    node = desk.build([["a", DIAL, 0, 0, {}]])["a"]
+    report(desk, node)
+    box = desk.element(node, RESULT)
+    assert not box.query_selector("img").is_visible()
+    assert box.query_selector("pre").text_content() == REPORT
