@@ -1,0 +1,160 @@
+"""How AUTOMATIC1111's web UI and its forks differ: the only file that knows, besides
+`pipeline.py` (SD.Next). Everything is told by what an object has, not by the host's name.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..detour.progress import SigmaTable, stable_diffusion_sigmas
+
+log = logging.getLogger("detour")
+
+TOO_OLD = "Detour needs AUTOMATIC1111's web UI 1.10 or newer; in this one it does nothing."
+PIPELINES_NOTE = (
+    "In SD.Next: text and image tabs only; the hires pass always has the same bypass as the first."
+)
+REPLACED = (
+    "A replaced U-Net (TensorRT and the like) is active, so Detour has no effect; set SD Unet "
+    "to None in the settings."
+)
+
+
+def has_sampling_hook(script_class: type) -> bool:
+    """True if the host calls scripts before every sampling (A1111 1.10 and its forks)."""
+    return hasattr(script_class, "process_before_every_sampling")
+
+
+def runs_pipelines(callbacks: Any) -> bool:
+    """True if the host samples with diffusers' pipelines (SD.Next): it alone ends every
+    generation, failed ones too, with a callback."""
+    return hasattr(callbacks, "on_after_process")
+
+
+def tell(p: Any, text: str) -> None:
+    """Say a sentence in the log and under the picture, once in a generation."""
+    told = f"Detour: {text}"
+    if told in getattr(p, "comments", ()):
+        return
+    log.warning(told)
+    if hasattr(p, "comment"):
+        p.comment(told)
+
+
+def find_unet(p: Any) -> nn.Module | None:
+    """The U-Net that `p` samples with at this moment."""
+    model = getattr(p, "sd_model", None)
+    patcher = getattr(getattr(model, "forge_objects", None), "unet", None)
+    inner = getattr(patcher or model, "model", None)
+    return getattr(inner, "diffusion_model", None)
+
+
+def is_replaced(sd_unet: Any) -> bool:
+    """True if A1111 runs something else than the torch U-Net."""
+    return getattr(sd_unet, "current_unet", None) is not None
+
+
+def uncompiled(unet: Any) -> Any:
+    """The module itself where torch.compile has wrapped it."""
+    return getattr(unet, "_orig_mod", unet)
+
+
+def samples_with_refiner(p: Any) -> bool:
+    """True after the switch to the refiner's checkpoint."""
+    refiner = getattr(p, "refiner_checkpoint_info", None)
+    return refiner is not None and p.sd_model.sd_checkpoint_info == refiner
+
+
+def sigma_table(p: Any) -> SigmaTable:
+    """The sigma table of the model that `p` samples with; Stable Diffusion's if it has none."""
+    model = p.sd_model
+    patcher = getattr(getattr(model, "forge_objects", None), "unet", None)
+    inner = getattr(patcher, "model", None)
+    clock = getattr(inner, "predictor", None) or getattr(inner, "model_sampling", None)
+    if getattr(clock, "sigmas", None) is not None:
+        return SigmaTable(tuple(clock.sigmas.flatten().tolist()))
+    kept = getattr(model, "alphas_cumprod", None)
+    if kept is None:
+        return SigmaTable(stable_diffusion_sigmas())
+    alphas = kept.double().clamp(1e-12, 1 - 1e-12)
+    return SigmaTable(tuple(((1 - alphas) / alphas).sqrt().tolist()))
+
+
+def speaks_timesteps(denoiser: Any) -> bool:
+    """True if a denoiser's "sigma" is a timestep: A1111's DDIM, PLMS and UniPC. The Forge
+    family has turned it into a sigma before its callback."""
+    return hasattr(denoiser, "alphas") and not hasattr(denoiser, "classic_ddim_eps_estimation")
+
+
+def timestep_sigma(table: SigmaTable, timestep: float) -> float:
+    """The sigma of a timestep, 0 to the table's last index, also between two of them."""
+    return table.sigma(1.0 - timestep / (len(table.sigmas) - 1))
+
+
+def sigma_of(params: Any, table: SigmaTable) -> float:
+    """The sigma of a denoiser call. All its rows have the same; this waits for the device."""
+    value = float(params.sigma.flatten()[0])
+    return timestep_sigma(table, value) if speaks_timesteps(params.denoiser) else value
+
+
+def run_sigmas(arguments: dict[str, Any], table: SigmaTable) -> tuple[float, ...]:
+    """The falling sigmas of a run, the closing one included, from its sampler's arguments.
+
+    Raises ValueError if the sampler makes its steps up as it goes.
+    """
+    if arguments.get("sigmas") is not None:
+        return tuple(arguments["sigmas"].flatten().tolist())
+    if arguments.get("timesteps") is not None:
+        times = sorted(arguments["timesteps"].flatten().tolist(), reverse=True)
+        return (*(timestep_sigma(table, time) for time in times), 0.0)
+    raise ValueError(
+        "schedule_by = step needs the sampler's list of sigmas, and this sampler does not give "
+        "it; use schedule_by = sigma."
+    )
+
+
+def rows_of(params: Any) -> list[bool]:
+    """For each row of A1111's denoiser call whether it belongs to the prompt: its prompts come
+    first, then the negative prompts."""
+    rows, conds = params.x.shape[0], params.text_cond.shape[0]
+    return [index < conds for index in range(rows)]
+
+
+def conditioned(options: dict[str, Any], rows: int) -> list[bool] | None:
+    """For each row of a U-Net call in the Forge family whether it belongs to the prompt (0) or
+    the negative prompt; None where the host does not say."""
+    chunks: Sequence[int] = options.get("cond_or_uncond") or ()
+    if not chunks or rows % len(chunks):
+        return None
+    return [chunk == 0 for chunk in chunks for _ in range(rows // len(chunks))]
+
+
+def mid_attention_is_read(options: dict[str, Any]) -> bool:
+    """True if a patch such as SAG replaces attention in the mid-block: then it has to run."""
+    replaced = options.get("patches_replace", {}).get("attn1", {})
+    return any(place[0] == "middle" for place in replaced)
+
+
+def keeps_index(layer: nn.Module) -> nn.Module | None:
+    """For a skipped transformer a module that the looping hosts count like it (GLIGEN reads
+    the count); None for other layers."""
+    kinds = [kind for kind in type(layer).__mro__ if kind.__name__ == "SpatialTransformer"]
+    return _stand_in(kinds[0])() if kinds else None
+
+
+@cache
+def _stand_in(kind: type[nn.Module]) -> type[nn.Module]:
+    class KeepsIndex(kind):
+        def __init__(self) -> None:
+            nn.Module.__init__(self)
+
+        def forward(self, x: torch.Tensor, *_args: Any, **_kwargs: Any) -> torch.Tensor:
+            return x
+
+    return KeepsIndex

@@ -1,0 +1,66 @@
+"""The settings in the generation parameters of a picture, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .settings import CHOICES, NAMES, Settings, convert
+
+VERSION_KEY = "Detour version"
+VERSION = 1
+"""Of the way the settings are written here; a higher one may mean something else."""
+
+ALWAYS = ("strength", "shape", "start_percent", "end_percent", "apply_to", "schedule_by")
+"""Written in any case; the others where they are not at their defaults."""
+
+
+def key(name: str) -> str:
+    """The infotext key of a field: `start_percent` is `Detour start percent`."""
+    return "Detour " + name.replace("_", " ")
+
+
+KEYS = (*(key(name) for name in NAMES if name != "enabled"), VERSION_KEY)
+
+
+def write(parameters: dict[str, Any], settings: Settings | None) -> None:
+    """Put the settings into a host's `extra_generation_params`, ours of before taken out:
+    X/Y/Z cells share that dict. None or switched off writes nothing."""
+    for name in KEYS:
+        parameters.pop(name, None)
+    if settings is None or not settings.is_on:
+        return
+    defaults = Settings()
+    for name in NAMES:
+        value = getattr(settings, name)
+        used = name != "points" or settings.shape == "curve"
+        if name != "enabled" and (name in ALWAYS or (used and value != getattr(defaults, name))):
+            parameters[key(name)] = _as_text(value)
+    parameters[VERSION_KEY] = VERSION
+
+
+def _as_text(value: Any) -> Any:
+    return f"{value:.10g}" if isinstance(value, float) else value
+
+
+def reader(name: str) -> Callable[[Mapping[str, Any]], Any]:
+    """For a host's `infotext_fields`: the field's value in parsed parameters.
+
+    None (leave the control as it is) for a picture without Detour, except that `enabled`
+    is then False; a key that is not there, or holds no usable value, is the default.
+    """
+
+    def read(parameters: Mapping[str, Any]) -> Any:
+        has_ours = key("strength") in parameters
+        if name == "enabled":
+            return has_ours
+        if not has_ours:
+            return None
+        default = getattr(Settings(), name)
+        try:
+            value = convert(name, parameters.get(key(name), default))
+        except ValueError:
+            return default
+        return value if value in CHOICES.get(name, (value,)) else default
+
+    return read

@@ -1,0 +1,173 @@
+"""The panel in the txt2img and img2img tabs: the node's inputs and a picture of the schedule.
+
+Written for what Gradio 3.41 and 4.40 have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from modules.ui_components import InputAccordion
+
+from ..detour.presets import Preset, parse_presets
+from ..detour.progress import SigmaTable, stable_diffusion_sigmas
+from ..detour.report.schedule_plot import draw_schedule
+from .options import start_values
+from .settings import CHOICES, NAMES, Settings, read_arguments
+from .words import INTRO, WORDS
+
+PRESETS = Path(__file__).resolve().parents[1] / "js" / "presets.json"
+"""The same file that ComfyUI's node offers its starting points from."""
+
+PRESET_FIELDS = ("strength", "shape", "start_percent", "end_percent", "schedule_by")
+OWN = "as set below"
+DRAWN = (*PRESET_FIELDS, "points")
+"""The fields that the picture of the schedule depends on."""
+
+RANGES = {
+    "strength": (-1.0, 1.0),
+    "start_percent": (0.0, 1.0),
+    "end_percent": (0.0, 1.0),
+    "hires_strength": (-1.0, 1.0),
+}
+
+
+def build_panel(elem_id: Callable[[str], str], opts: Any, note: str) -> dict[str, Any]:
+    """Build the panel; each field's control by the field's name, in the arguments' order.
+
+    elem_id: makes the host's element ids. opts: the host's settings. note: what to say about
+    this host, or nothing. The host calls this several times, so nothing is kept here.
+    """
+    enabled, strength = start_values(opts)
+    controls: dict[str, Any] = {}
+
+    def add(name: str, value: Any = None) -> None:
+        controls[name] = _control(name, elem_id(name), value)
+
+    accordion = InputAccordion(enabled, label="Detour", elem_id=elem_id("enabled"))
+    with accordion as controls["enabled"]:
+        gr.Markdown(f"{note}\n\n{INTRO}".strip())
+        starting_point = _starting_point(elem_id)
+        add("strength", strength)
+        with gr.Row():
+            add("start_percent")
+            add("end_percent")
+        with gr.Row():
+            add("shape")
+            add("schedule_by")
+            add("apply_to")
+        plot, message = _picture(elem_id)
+        with gr.Accordion("More", open=False, elem_id=elem_id("more")):
+            add("points")
+            with gr.Row():
+                add("hires")
+                add("hires_strength")
+                add("refiner")
+            add("skip_compute")
+    ordered = {name: controls[name] for name in NAMES}
+    _keep_picture_fresh(ordered, plot, message)
+    starting_point.input(
+        fn=preset_values,
+        inputs=[starting_point],
+        outputs=[ordered[name] for name in PRESET_FIELDS],
+        show_progress="hidden",
+        queue=False,
+    )
+    return ordered
+
+
+def label(name: str) -> str:
+    """A field's label: `start_percent` is `Start percent`."""
+    return name.replace("_", " ").capitalize()
+
+
+def _control(name: str, elem_id: str, value: Any) -> Any:
+    """The control of a field, at its default unless a value is given."""
+    given: dict[str, Any] = {
+        "label": label(name),
+        "info": WORDS[name],
+        "elem_id": elem_id,
+        "value": getattr(Settings, name) if value is None else value,
+    }
+    if name in RANGES:
+        low, high = RANGES[name]
+        return gr.Slider(minimum=low, maximum=high, step=0.01, **given)
+    if name in CHOICES:
+        return gr.Dropdown(choices=list(CHOICES[name]), **given)
+    if name == "skip_compute":
+        return gr.Checkbox(**given)
+    return gr.Textbox(**given)
+
+
+def read_presets() -> tuple[Preset, ...]:
+    """The starting points that all hosts share."""
+    return parse_presets(PRESETS.read_text(encoding="utf-8"))
+
+
+def _starting_point(elem_id: Callable[[str], str]) -> Any:
+    """The list of presets; a shortcut to other controls, so it is no argument itself."""
+    presets = read_presets()
+    told = " ".join(f"{preset.name}: {preset.description}" for preset in presets)
+    chooser = gr.Dropdown(
+        label="Starting point",
+        info=f"Sets the schedule below. Not yet tried on every checkpoint. {told}",
+        choices=[OWN, *(preset.name for preset in presets)],
+        value=OWN,
+        elem_id=elem_id("starting_point"),
+    )
+    chooser.do_not_save_to_config = True
+    return chooser
+
+
+def preset_values(chosen: str) -> list[Any]:
+    """The values that a chosen starting point puts into `PRESET_FIELDS`."""
+    for preset in read_presets():
+        if preset.name == chosen:
+            return [getattr(preset.schedule, name) for name in PRESET_FIELDS]
+    return [gr.update() for _ in PRESET_FIELDS]
+
+
+def _picture(elem_id: Callable[[str], str]) -> tuple[Any, Any]:
+    """The schedule as a picture, and a line for what is wrong with it."""
+    plot = gr.Image(
+        value=draw_settings(Settings()),
+        label="Schedule",
+        elem_id=elem_id("schedule"),
+        type="pil",
+        interactive=False,
+        show_label=False,
+        height=240,
+    )
+    message = gr.Markdown("", elem_id=elem_id("message"))
+    for component in (plot, message):
+        component.do_not_save_to_config = True
+    return plot, message
+
+
+def _keep_picture_fresh(controls: dict[str, Any], plot: Any, message: Any) -> None:
+    inputs = list(controls.values())
+    for name in DRAWN:
+        controls[name].change(
+            fn=show_settings,
+            inputs=inputs,
+            outputs=[plot, message],
+            show_progress="hidden",
+            queue=False,
+        )
+
+
+def draw_settings(settings: Settings) -> Any:
+    """The schedule of the first pass as a PIL picture, on Stable Diffusion's sigmas."""
+    table = SigmaTable(stable_diffusion_sigmas())
+    return draw_schedule(settings.schedule(is_hires=False), table)
+
+
+def show_settings(*values: Any) -> tuple[Any, str]:
+    """What the panel shows for its controls' values: the picture, or why there is none."""
+    try:
+        return draw_settings(read_arguments(values)), ""
+    except ValueError as error:
+        return gr.update(), str(error)

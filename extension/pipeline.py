@@ -1,0 +1,90 @@
+"""The bypass in SD.Next, which samples with diffusers' pipelines and has no sampler callbacks.
+
+It is opened before each batch and closed after it; after an error or an interrupt the host's
+last callback closes it. The host puts other schedulers and pipelines in place while a batch
+runs, so those are looked up anew each time.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+from ..detour.diffusers import mid_block_bypass
+from ..detour.midblock import REFUSAL
+from . import host
+from .settings import Settings
+
+ONE_SCHEDULE = (
+    "In SD.Next the hires pass always has the same bypass as the first; 'hires' is ignored."
+)
+
+
+class _Current:
+    """Stands for an object that the host may replace: asks for it at each access."""
+
+    def __init__(self, find: Any) -> None:
+        self.__dict__["find"] = find
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["find"](), name)
+
+
+class _Pipe(_Current):
+    """A pipeline as it is now, with the scheduler that it has then."""
+
+    def __init__(self, find: Any) -> None:
+        super().__init__(find)
+        self.__dict__["scheduler"] = _Current(lambda: find().scheduler)
+
+
+class PipelineSession:
+    """The bypass of the batch under way; `close` may be called at any time."""
+
+    def __init__(self, shared: Any) -> None:
+        self.shared = shared
+        self.opened = ExitStack()
+        self.runs: list[Any] = []
+        self.p: Any = None
+
+    def open(self, p: Any, settings: Settings) -> None:
+        """Bypass the base model, the refiner or both until `close`."""
+        self.close()
+        self.p = p
+        if settings.hires != "same":
+            host.tell(p, ONE_SCHEDULE)
+        base = ["sd_model"] if settings.refiner in ("base", "both") else []
+        # The refiner is asked for only where the host is about to use it: asking loads it.
+        refiner = ["sd_refiner"] if settings.refiner != "base" and _uses_refiner(p) else []
+        names = [name for name in base + refiner if hasattr(getattr(self.shared, name), "unet")]
+        if base and not names:
+            host.tell(p, REFUSAL)
+        try:
+            for name in names:
+                self.runs.append(self.opened.enter_context(self._bypass(name, settings)))
+        except ValueError as error:  # the host would only print it and go on
+            self.close()
+            host.tell(p, str(error))
+
+    def _bypass(self, name: str, settings: Settings) -> Any:
+        return mid_block_bypass(
+            _Pipe(lambda: getattr(self.shared, name)),
+            settings.schedule(is_hires=False),
+            apply_to=settings.apply_to,
+            skip_compute=settings.skip_compute,
+        )
+
+    def close(self, *_: Any) -> None:
+        """Leave the models as they were, and say so if no call fell into the window."""
+        self.opened.close()
+        for coverage in self.runs:
+            notice = coverage.missed_window()
+            if notice:
+                host.tell(self.p, notice)
+        self.runs, self.p = [], None
+
+
+def _uses_refiner(p: Any) -> bool:
+    """Whether a generation has a refiner pass."""
+    steps, start = getattr(p, "refiner_steps", 0), getattr(p, "refiner_start", 0)
+    return bool(getattr(p, "enable_hr", False)) and steps > 0 and 0 < start < 1

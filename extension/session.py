@@ -1,0 +1,152 @@
+"""The bypass of one sampler call: opened and closed around it, whatever ends it.
+
+The hosts give no other place that is reached after an error or an interrupt. The U-Net is
+looked up anew at each denoiser call, since a refiner or a host may have put another one in.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..detour.coverage import Coverage
+from ..detour.midblock import REFUSAL
+from ..detour.progress import SigmaTable, StepTable
+from . import host
+from .settings import Settings
+from .unet_calls import UNetCalls
+
+ARMED = "_detour_armed"
+
+
+class Session:
+    """What is known of the sampler call under way."""
+
+    def __init__(self, p: Any, settings: Settings) -> None:
+        self.p = p
+        self.refiner = settings.refiner
+        self.schedule = settings.schedule(bool(getattr(p, "is_hr_pass", False)))
+        self.coverage = Coverage(self.schedule)
+        self.calls = UNetCalls(settings.apply_to, settings.skip_compute)
+        self.sampler_arguments: dict[str, Any] = {}
+        self.table: tuple[object, SigmaTable] | None = None
+        self.steps: StepTable | None = None
+        self.gave_up = False
+
+    def follow(self, params: Any) -> None:
+        """Set the bypass for the denoiser call that `params` announces."""
+        if self.gave_up:
+            return
+        try:
+            progress = self._progress(params)
+            lam = self.schedule.lam(progress) if self._wants_this_model() else 0.0
+            self.coverage.record([progress], [lam])
+            unet = host.find_unet(self.p)
+            if unet is None:
+                raise ValueError(REFUSAL)
+            tells_rows = self.calls.apply_to != "both"
+            self.calls.set(unet, lam, host.rows_of(params) if tells_rows else ())
+        except ValueError as error:  # the host would only print it and go on
+            self.gave_up = True
+            self.calls.detach()
+            host.tell(self.p, str(error))
+
+    def close(self) -> None:
+        """Leave the model as it was, and say so if no call fell into the window."""
+        self.calls.detach()
+        notice = None if self.gave_up else self.coverage.missed_window()
+        if notice:
+            host.tell(self.p, notice)
+        elif self.coverage.calls and not self.gave_up:
+            host.log.info("Detour: %s", self.coverage.summary())
+
+    def _wants_this_model(self) -> bool:
+        wanted = "refiner" if host.samples_with_refiner(self.p) else "base"
+        return self.refiner in (wanted, "both")
+
+    def _progress(self, params: Any) -> float:
+        model = self.p.sd_model
+        if self.table is None or self.table[0] is not model:
+            self.table = (model, host.sigma_table(self.p))
+        table = self.table[1]
+        sigma = host.sigma_of(params, table)
+        if self.schedule.schedule_by == "sigma":
+            return table.progress(sigma)
+        if self.steps is None:
+            self.steps = StepTable(host.run_sigmas(self.sampler_arguments, table))
+        return self.steps.progress(sigma)
+
+
+class Sessions:
+    """The sampler calls under way, the innermost last: another extension may sample within."""
+
+    def __init__(self) -> None:
+        self.active: list[Session] = []
+
+    def arm(self, p: Any, settings: Settings) -> None:
+        """Let the coming sampler call of `p` be bypassed. Forge asks twice in a hires pass."""
+        sampler = p.sampler
+        if getattr(sampler, ARMED, False):
+            return
+        if host.is_replaced(sys.modules.get("modules.sd_unet")):
+            host.tell(p, host.REPLACED)
+            return
+        setattr(sampler, ARMED, True)
+        for name in ("sample", "sample_img2img"):
+            # On the sampler itself, which the host makes anew for each call.
+            setattr(sampler, name, self._wrap(getattr(sampler, name), p, settings))
+
+    def _wrap(self, inner: Callable, p: Any, settings: Settings) -> Callable:
+        @functools.wraps(inner)
+        def sample(*args: Any, **kwargs: Any) -> Any:
+            for outer in self.active:
+                outer.calls.detach()
+            mine = Session(p, settings)
+            self.active.append(mine)
+            try:
+                with _noted(p.sampler, mine.sampler_arguments):
+                    return inner(*args, **kwargs)
+            finally:
+                self.active.remove(mine)
+                mine.close()
+
+        return sample
+
+    def on_denoiser(self, params: Any) -> None:
+        """The host's callback before each denoiser call."""
+        if not self.active:
+            return
+        session = self.active[-1]
+        if getattr(params.denoiser, "p", session.p) is session.p:
+            session.follow(params)
+        else:  # a sampling within ours that has no bypass of its own
+            session.calls.detach()
+
+    def detach_all(self, *_: Any) -> None:
+        """Take everything out of the models; the next denoiser call puts it back."""
+        for session in self.active:
+            session.calls.detach()
+
+
+@contextmanager
+def _noted(sampler: Any, arguments: dict[str, Any]) -> Iterator[None]:
+    """Inside the `with`, note what the sampler's function is called with: the list of sigmas
+    or timesteps is in there, and nowhere else."""
+    func = getattr(sampler, "func", None)
+    if not callable(func):
+        yield
+        return
+
+    @functools.wraps(func)  # the hosts look at its signature
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        arguments.update(kwargs)
+        return func(*args, **kwargs)
+
+    sampler.func = noted
+    try:
+        yield
+    finally:
+        sampler.func = func

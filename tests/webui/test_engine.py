@@ -1,0 +1,180 @@
+"""The bypass as the sessions put it in, on the U-Net classes that the hosts run."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from stand_in import SHIM, modules_in_place, run_shim
+from webui_models import WORDS, diffusers_unet, ldm_unet, looping_unet
+
+MAKERS = [ldm_unet, diffusers_unet, looping_unet]
+
+
+@pytest.fixture(autouse=True)
+def _no_grad():
+    with torch.no_grad():
+        yield
+
+
+@pytest.fixture
+def calls_class():
+    with modules_in_place("a1111"):
+        run_shim(SHIM)
+        from detour_webui.extension.unet_calls import UNetCalls
+
+        yield UNetCalls
+
+
+@pytest.fixture(params=MAKERS)
+def unet(request):
+    return request.param()
+
+
+def call(unet, rows=2, **kwargs):
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(rows, 4, 8, 8, generator=generator)
+    words = torch.randn(rows, 3, WORDS, generator=generator)
+    times = torch.full((rows,), 500)
+    if hasattr(unet, "mid_block"):
+        return unet(x, times, encoder_hidden_states=words, **kwargs).sample
+    return unet(x, times, context=words, **kwargs)
+
+
+def mid_name(unet):
+    return "mid_block" if hasattr(unet, "mid_block") else "middle_block"
+
+
+def first_conv(block):
+    return next(module for module in block.modules() if isinstance(module, torch.nn.Conv2d))
+
+
+def literal(unet, lam, **kwargs):
+    """The definition, written out by hand for hosts that loop and for hosts that call."""
+    if type(unet).__name__ == "LoopingUNet":
+        generator = torch.Generator().manual_seed(1)
+        x = torch.randn(2, 4, 8, 8, generator=generator)
+        words = torch.randn(2, 3, WORDS, generator=generator)
+        h = unet.inlet(x + 1e-3 * torch.full((2, 1, 1, 1), 500))
+        out = h
+        for layer in unet.middle_block:
+            out = layer(out, words) if hasattr(layer, "to_kv") else layer(out)
+        out = torch.lerp(out, h, lam) + kwargs.get("control", 0.0)
+        return unet.outlet(torch.cat([out, h], dim=1))
+    block = getattr(unet, mid_name(unet))
+    forward = block.forward
+    block.forward = lambda h, *args, **more: torch.lerp(forward(h, *args, **more), h, lam)
+    try:
+        return call(unet, **kwargs)
+    finally:
+        del block.forward
+
+
+@pytest.mark.parametrize("lam", [-1.0, 0.25, 0.7, 1.0])
+def test_a_bypassed_call_equals_the_literal_formula(calls_class, unet, lam):
+    expected, plain = literal(unet, lam), call(unet)
+    calls = calls_class("both", True)
+    calls.set(unet, lam, ())
+    assert torch.equal(call(unet), expected)
+    assert not torch.equal(expected, plain)
+    calls.detach()
+    assert torch.equal(call(unet), plain)
+
+
+def test_zero_leaves_nothing_on_the_hot_path(calls_class, unet):
+    plain = call(unet)
+    calls = calls_class("both", True)
+    calls.set(unet, 1.0, ())
+    calls.set(unet, 0.0, ())
+    assert not unet._forward_pre_hooks and not unet._forward_hooks
+    assert torch.equal(call(unet), plain)
+
+
+def test_one_runs_no_module_of_the_mid_block(calls_class, unet):
+    runs = []
+    for module in getattr(unet, mid_name(unet)).modules():
+        module.register_forward_hook(lambda *_: runs.append(1))
+    calls = calls_class("both", True)
+    calls.set(unet, 1.0, ())
+    call(unet)
+    calls.detach()
+    assert runs == []
+    call(unet)
+    assert runs
+
+
+def test_a_looping_host_counts_the_skipped_transformer(calls_class):
+    unet = looping_unet()
+    calls = calls_class("both", True)
+    for lam in (1.0, 0.5, 0.0):
+        calls.set(unet, lam, ())
+        call(unet)
+    assert unet.counted == [1, 1, 1]
+
+
+def test_control_added_in_place_is_never_faded_and_does_not_reach_the_skip(calls_class):
+    unet = looping_unet()
+    calls = calls_class("both", True)
+    for lam in (0.5, 1.0):
+        expected = literal(unet, lam, control=torch.tensor(3.0))
+        calls.set(unet, lam, ())
+        assert torch.equal(call(unet, control=torch.tensor(3.0)), expected)
+        calls.detach()
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_attention_that_a_patch_reads_is_computed(calls_class, skip):
+    unet, runs = looping_unet(), []
+    unet.middle_block[1].register_forward_hook(lambda *_: runs.append(1))
+    options = {"patches_replace": {"attn1": {("middle", 0): object()} if skip else {}}}
+    calls = calls_class("both", skip)
+    calls.set(unet, 1.0, ())
+    found = call(unet, transformer_options=options)
+    calls.detach()
+    assert runs == [1]
+    assert torch.equal(found, literal(unet, 1.0))
+
+
+def test_after_an_error_in_the_call_the_block_is_back(calls_class, unet):
+    plain, block = call(unet), getattr(unet, mid_name(unet))
+    calls = calls_class("both", True)
+    calls.set(unet, 0.5, ())
+
+    def fail(*_):
+        raise RuntimeError("out of memory")
+
+    hook = first_conv(block).register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError):
+        call(unet)
+    hook.remove()
+    assert getattr(unet, mid_name(unet)) is block
+    calls.detach()
+    assert torch.equal(call(unet), plain)
+
+
+def test_a_replaced_forward_of_another_extension_stays(calls_class):
+    unet = ldm_unet()
+    inner, seen = unet.forward, []
+
+    def forward(*args, **kwargs):
+        seen.append(1)
+        return inner(*args, **kwargs)
+
+    unet.forward = forward
+    calls = calls_class("both", True)
+    calls.set(unet, 0.5, ())
+    found = call(unet)
+    calls.detach()
+    assert seen and unet.forward is forward
+    assert torch.equal(found, literal(unet, 0.5))
+
+
+def test_key_names_stay_while_it_is_in(calls_class, unet):
+    keys, found = list(unet.state_dict()), []
+    first_conv(getattr(unet, mid_name(unet))).register_forward_hook(
+        lambda *_: found.append(list(unet.state_dict()))
+    )
+    calls = calls_class("both", True)
+    calls.set(unet, 0.5, ())
+    call(unet)
+    calls.detach()
+    assert found == [keys]

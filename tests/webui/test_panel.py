@@ -1,0 +1,190 @@
+"""The panel in the two Gradio generations of the hosts, driven in a real Chromium."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from stand_in import ARGUMENTS
+
+from tools.frontend import HOW_TO_INSTALL, chromium
+
+APP = Path(__file__).with_name("panel_app.py")
+PICTURES = "DETOUR_PANEL_PICTURES"
+"""A folder in which to leave screenshots, for looking at them."""
+
+
+def missing(sentence: str) -> None:
+    """A part that is not there: a failure where `CI` is set, else a skipped test."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(sentence)
+
+
+@pytest.fixture(scope="module", params=["DETOUR_GRADIO3", "DETOUR_GRADIO4"])
+def panel(request):
+    """The page of one generation: its address and what its controls are."""
+    python = os.environ.get(request.param)
+    if python is None:
+        missing(f"{request.param} names no Python: run these tests by `dev.py test`.")
+    packages = Path(torch.__file__).resolve().parents[1]
+    environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "OMP_NUM_THREADS": "1"}
+    environment.pop("PYTHONPATH", None)
+    process = subprocess.Popen(
+        [python, str(APP), str(packages)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    try:
+        lines = iter(process.stdout.readline, "")
+        line = next((line for line in lines if line.startswith("{")), None)
+        if line is None:
+            pytest.fail(process.communicate()[1])
+        yield json.loads(line)
+    finally:
+        process.stdin.close()
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def page(panel):
+    """A tab of headless Chromium with the panel in it."""
+    program = chromium()
+    if program is None:
+        missing(HOW_TO_INSTALL)
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        missing("Playwright is not installed: run these tests by `dev.py test`.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(program), args=["--no-sandbox", "--disable-gpu"]
+        )
+        tab = browser.new_page(viewport={"width": 1100, "height": 1500})
+        # Nothing beyond this machine: Gradio's page asks for letters elsewhere.
+        tab.route("**/*", lambda route: route.continue_() if is_local(route) else route.abort())
+        tab.goto(panel["url"])
+        tab.wait_for_selector(f"#{element('strength')} input")
+        yield tab
+        browser.close()
+
+
+def is_local(route) -> bool:
+    return route.request.url.startswith(("http://127.0.0.1", "http://localhost", "data:", "blob:"))
+
+
+def element(name: str) -> str:
+    return f"script_txt2img_detour_{name}"
+
+
+def arguments(page) -> dict:
+    """The values that the host would pass on, by name."""
+    page.fill("#arguments textarea", "")
+    page.click("#show")
+    page.wait_for_function("document.querySelector('#arguments textarea').value.startsWith('[')")
+    return dict(zip(ARGUMENTS, json.loads(page.input_value("#arguments textarea")), strict=True))
+
+
+def picture(page) -> str:
+    return page.get_attribute(f"#{element('schedule')} img", "src")
+
+
+def wait_for_another_picture(page, before: str) -> None:
+    page.wait_for_function(
+        "([selector, before]) => document.querySelector(selector)?.src != before",
+        arg=[
+            f"#{element('schedule')} img",
+            page.evaluate("src => new URL(src, location).href", before),
+        ],
+    )
+
+
+def slide(page, name: str, value: str) -> None:
+    box = page.locator(f"#{element(name)} input[type=number]")
+    box.fill(value)
+    box.press("Tab")
+
+
+def keep_screenshot(page, name: str) -> None:
+    if PICTURES in os.environ:
+        page.screenshot(path=Path(os.environ[PICTURES]) / f"{name}.png", full_page=True)
+
+
+def test_controls_have_frozen_ids_and_the_hosts_exact_types(panel):
+    controls = panel["controls"]
+    ids = [control["elem_id"] for control in controls]
+    assert ids[1:] == [element(name) for name in ARGUMENTS[1:]]
+    assert ids[0] == element("enabled") + "-checkbox"
+    kinds = {control["type"] for control in controls}
+    assert kinds == {"Checkbox", "Slider", "Dropdown", "Textbox"}
+    assert len({control["label"] for control in controls}) == len(controls)
+    assert all(control["value"] is not None for control in controls)
+    assert panel["same"]
+
+
+def test_a_slider_reaches_the_arguments_and_redraws_the_picture(panel, page):
+    before = picture(page)
+    slide(page, "strength", "0.4")
+    wait_for_another_picture(page, before)
+    assert arguments(page)["strength"] == 0.4
+    keep_screenshot(page, f"panel-{panel['version']}")
+
+
+def test_a_window_that_cannot_be_is_said_and_the_picture_stays(page):
+    slide(page, "start_percent", "0.9")
+    page.wait_for_selector(f"#{element('message')} >> text=must be smaller than end_percent")
+    slide(page, "start_percent", "0")
+    page.wait_for_function(
+        "s => !document.querySelector(s) || !document.querySelector(s).innerText.trim()",
+        arg=f"#{element('message')}",
+    )
+
+
+def test_a_starting_point_sets_the_schedule(panel, page):
+    before = picture(page)
+    page.click(f"#{element('starting_point')} input")
+    page.locator("ul.options li", has_text="Progressive").click()
+    wait_for_another_picture(page, before)
+    found = arguments(page)
+    assert (found["strength"], found["shape"], found["end_percent"]) == (1, "ramp_down", 0.5)
+    keep_screenshot(page, f"panel-{panel['version']}-progressive")
+
+
+def test_a_pasted_picture_sets_all_controls_and_one_without_detour_switches_off(page):
+    page.fill(
+        "#infotext textarea",
+        "Detour strength=-0.25;Detour shape=bump;Detour start percent=0.1;Detour end percent=0.6;"
+        "Detour schedule by=step;Detour hires=own;Detour hires strength=0.5;"
+        "Detour skip compute=False",
+    )
+    page.click("#paste")
+    slider = f"#{element('strength')} input[type=number]"
+    page.wait_for_function("s => document.querySelector(s).value == -0.25", arg=slider)
+    found = arguments(page)
+    assert found == {
+        "enabled": True,
+        "strength": -0.25,
+        "shape": "bump",
+        "start_percent": 0.1,
+        "end_percent": 0.6,
+        "apply_to": "both",
+        "schedule_by": "step",
+        "skip_compute": False,
+        "points": "0:1, 0.5:0.6, 1:0",
+        "hires": "own",
+        "hires_strength": 0.5,
+        "refiner": "both",
+    }
+    page.fill("#infotext textarea", "Steps=20")
+    page.click("#paste")
+    page.wait_for_function(
+        "s => !document.querySelector(s).checked",
+        arg=f"#{element('enabled')}-checkbox input[type=checkbox]",
+    )
+    assert arguments(page)["strength"] == -0.25

@@ -1,0 +1,188 @@
+"""SD.Next's way: real diffusers pipelines, the bypass opened per batch and closed in the end."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from stand_in import SHIM, modules_in_place, run_shim
+from webui_models import WORDS, diffusers_unet
+
+SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+ON = {"enabled": True, "strength": 0.7, "end_percent": 0.6}
+
+
+class Pipe:
+    """A pipeline's parts and a loop over its scheduler; guidance is on."""
+
+    do_classifier_free_guidance = True
+
+    def __init__(self, unet) -> None:
+        from diffusers import DDIMScheduler
+
+        self.unet, self.scheduler = unet, DDIMScheduler(**SD)
+
+    @torch.no_grad()
+    def __call__(self, steps=8, stop=None, at=None):
+        self.scheduler.set_timesteps(steps)
+        generator = torch.Generator().manual_seed(2)
+        x = torch.randn(1, 4, 8, 8, generator=generator) * self.scheduler.init_noise_sigma
+        words = torch.randn(2, 3, WORDS, generator=generator)
+        for index, time in enumerate(self.scheduler.timesteps):
+            if index == at:
+                stop()
+            both = self.scheduler.scale_model_input(torch.cat([x, x]), time)
+            uncond, cond = self.unet(both, time, encoder_hidden_states=words).sample.chunk(2)
+            x = self.scheduler.step(uncond + 2 * (cond - uncond), time, x).prev_sample
+        return x
+
+
+class Processing:
+    """SD.Next's `p`, as far as Detour asks it."""
+
+    def __init__(self, **given) -> None:
+        self.extra_generation_params, self.comments = {}, {}
+        vars(self).update(given)
+
+    def comment(self, text) -> None:
+        self.comments[text] = 1
+
+
+class World:
+    """SD.Next's order around a batch, its last callback in `finally`."""
+
+    def __init__(self, made) -> None:
+        self.shared = made["modules.shared"]
+        self.callbacks = made["modules.script_callbacks"]
+        self.shared.sd_model = Pipe(diffusers_unet())
+        self.script = run_shim(SHIM).DetourScript()
+
+    def generate(self, values=None, p=None, n_iter=1, before=None, **pipe_options):
+        p = p or Processing()
+        args = () if values is None else (values,)
+        found = []
+        try:
+            self.script.before_process(p, *args)
+            self.script.process(p, *args)
+            for number in range(n_iter):
+                self.script.process_batch(p, *args, batch_number=number, prompts=[])
+                if before:
+                    before()
+                try:
+                    found.append(self.shared.sd_model(**pipe_options))
+                except AssertionError:  # how an interrupt ends the pipeline
+                    found.append(None)
+                self.script.postprocess_batch(p, *args, images=[], batch_number=number)
+        finally:
+            self.callbacks.fire("after_process", p)
+        return found
+
+
+@pytest.fixture
+def world():
+    with modules_in_place("sdnext") as made:
+        yield World(made)
+
+
+def assert_clean(world, plain):
+    unet = world.shared.sd_model.unet
+    assert type(unet.mid_block).__name__ != "BypassedMidBlock"
+    assert not unet._forward_pre_hooks and not unet._forward_hooks
+    assert torch.equal(world.generate()[0], plain)
+
+
+def test_each_batch_is_bypassed_and_then_clean(world):
+    plain = world.generate()[0]
+    first, second = world.generate(ON, n_iter=2)
+    assert torch.equal(first, second) and not torch.equal(first, plain)
+    assert_clean(world, plain)
+
+
+def test_a_scheduler_put_in_place_later_is_followed(world):
+    from diffusers import EulerDiscreteScheduler
+
+    def replace():
+        world.shared.sd_model.scheduler = EulerDiscreteScheduler(**SD)
+
+    p = Processing()
+    found = world.generate(ON, p, before=replace)[0]
+    again = world.generate(ON, Processing())[0]
+    assert torch.equal(found, again)
+    by_step = world.generate({**ON, "schedule_by": "step"}, Processing(), before=replace)[0]
+    assert torch.isfinite(by_step).all() and not p.comments
+
+
+def test_a_pipeline_of_another_kind_put_in_place_later_is_followed(world):
+    plain, changed = world.generate()[0], world.generate({**ON, "apply_to": "cond"})[0]
+    unet = world.shared.sd_model.unet
+
+    def replace():
+        world.shared.sd_model = Pipe(unet)
+
+    assert torch.equal(world.generate({**ON, "apply_to": "cond"}, before=replace)[0], changed)
+    assert_clean(world, plain)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, AssertionError])
+def test_after_an_error_or_an_interrupt_nothing_is_left(world, error):
+    plain = world.generate()[0]
+
+    def stop():
+        raise error("in the middle")
+
+    if error is AssertionError:
+        world.generate(ON, stop=stop, at=2)
+    else:
+        with pytest.raises(error):
+            world.generate(ON, stop=stop, at=2)
+    assert_clean(world, plain)
+
+
+def test_the_refiner_is_only_asked_for_where_it_is_used(world):
+    refiner = Pipe(diffusers_unet())
+    plain, used = world.generate()[0], []
+    own = world.shared.sd_model
+
+    def refine_instead():
+        world.shared.sd_model = refiner
+        used.append(1)
+
+    world.shared.sd_refiner = refiner
+    uses = {"enable_hr": True, "refiner_steps": 5, "refiner_start": 0.8}
+    for given, values, expected in (
+        (uses, {"refiner": "refiner"}, True),
+        (uses, {"refiner": "base"}, False),
+        ({}, {"refiner": "both"}, False),
+    ):
+        p = Processing(**given)
+        found = world.generate({**ON, **values}, p, before=refine_instead)[0]
+        assert torch.equal(found, plain) is not expected
+        world.shared.sd_model = own
+    assert used == [1, 1, 1]
+
+
+def test_models_without_a_mid_block_and_missed_windows_are_told(world):
+    p = Processing()
+    world.generate({**ON, "start_percent": 0.5, "end_percent": 0.501}, p)
+    assert any("was never reached" in text for text in p.comments)
+    world.shared.sd_model.unet.mid_block = None
+    p = Processing()
+    world.script.before_process(p)
+    world.script.process(p, ON)
+    world.script.process_batch(p, ON)
+    assert any("no mid-block" in text for text in p.comments)
+    p = Processing()
+    world.shared.sd_model = object()
+    world.script.process(p, ON)
+    world.script.process_batch(p, ON)
+    assert any("no mid-block" in text for text in p.comments)
+
+
+def test_another_hires_strength_is_said_to_be_ignored(world):
+    p = Processing()
+    world.generate({**ON, "hires": "off"}, p)
+    assert any("'hires' is ignored" in text for text in p.comments)
+
+
+def test_the_panel_says_what_is_different_here(world):
+    assert "SD.Next" in world.script._note()
+    assert "cfg_denoiser" not in {e for e, f in world.callbacks.lists.items() if f}

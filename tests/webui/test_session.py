@@ -1,0 +1,433 @@
+"""Generations in the hosts' order with the real k-diffusion samplers and real U-Nets.
+
+After whatever happened the next plain generation is bit-identical to a fresh one.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+from stand_in import SHIM, modules_in_place, run_shim
+from webui_driver import InterruptedException, Processing, World, cell_of
+from webui_models import A1111Model, ForgeModel, alphas_cumprod, k_diffusion, ldm_unet, looping_unet
+
+from detour.progress import SigmaTable, stable_diffusion_sigmas
+from detour.schedule import Schedule
+
+SAMPLERS = ("euler", "heun", "dpmpp_2m", "euler_ancestral", "ddim")
+ON = {"enabled": True, "strength": 0.7, "start_percent": 0.0, "end_percent": 0.6}
+
+
+@pytest.fixture(autouse=True)
+def _no_grad():
+    with torch.no_grad():
+        yield
+
+
+def a1111():
+    return A1111Model(ldm_unet())
+
+
+def forge():
+    return ForgeModel(looping_unet())
+
+
+@pytest.fixture(params=[a1111, forge])
+def world(request):
+    with modules_in_place("a1111") as made:
+        shim = run_shim(SHIM)
+        world = World(made, request.param())
+        world.script = shim.DetourScript()
+        world.shim = shim
+        yield world
+
+
+def is_stand_in(block):
+    """By name: the extension has its own copy of the library, as in the hosts."""
+    return type(block).__name__ == "BypassedMidBlock"
+
+
+def unet_of(world):
+    model = world.model
+    return model.unet if isinstance(model, ForgeModel) else model.model.diffusion_model
+
+
+def make(world, values=None, **given):
+    """A request with Detour at these values, or without any script."""
+    p = Processing(world, **given)
+    if values is not None:
+        p.scripts, p.args = world.script, (values,)
+    return p
+
+
+def watch_lams(world, monkeypatch):
+    """(sigma, lam) of every model call; lam is 0 where no stand-in is in place."""
+    seen = []
+    unet = unet_of(world)
+    kind = type(unet)
+    inner = kind.forward
+
+    def forward(self, *args, **kwargs):
+        block = self.middle_block
+        lam = block.lam if is_stand_in(block) else 0.0
+        seen.append((world.seen[-1], lam))
+        return inner(self, *args, **kwargs)
+
+    # On the class: the hosts' checks for a replaced instance attribute must not see it.
+    monkeypatch.setattr(kind, "forward", functools.wraps(inner)(forward))
+    return seen
+
+
+def assert_clean(world, expected, **given):
+    """Nothing of Detour is in the model, and a plain generation is bit-identical."""
+    unet = unet_of(world)
+    assert not is_stand_in(unet.middle_block)
+    assert not unet._forward_pre_hooks and not unet._forward_hooks
+    found = world.generate(make(world, **given))
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("sampler_name", SAMPLERS)
+def test_lam_follows_the_schedule_by_sigma(world, monkeypatch, sampler_name):
+    plain = world.generate(make(world, sampler_name=sampler_name))
+    seen = watch_lams(world, monkeypatch)
+    world.seen.clear()
+    changed = world.generate(make(world, {**ON, "shape": "ramp_down"}, sampler_name=sampler_name))
+    table = SigmaTable(stable_diffusion_sigmas())
+    schedule = Schedule(0.7, "ramp_down", 0.0, 0.6)
+    assert len({lam for _, lam in seen}) > 2
+    for sigma, lam in seen:
+        if sampler_name == "ddim" and not isinstance(world.model, ForgeModel):
+            a = alphas_cumprod()[int(sigma)]
+            sigma = float(((1 - a) / a).sqrt())
+        assert lam == pytest.approx(schedule.lam(table.progress(sigma)), abs=1e-4)
+    assert not torch.equal(changed[0], plain[0])
+    assert_clean(world, plain, sampler_name=sampler_name)
+
+
+@pytest.mark.parametrize("sampler_name", SAMPLERS)
+def test_by_step_the_window_counts_steps_of_this_run(world, monkeypatch, sampler_name):
+    seen = watch_lams(world, monkeypatch)
+    values = {**ON, "schedule_by": "step", "end_percent": 0.5, "strength": 1.0}
+    world.generate(make(world, values, sampler_name=sampler_name, steps=8))
+    sigmas = sorted({sigma for sigma, _ in seen}, reverse=True)
+    bypassed = sorted({sigma for sigma, lam in seen if lam == 1.0}, reverse=True)
+    assert bypassed == sigmas[:4] and len(sigmas) == 8
+
+
+def test_strength_zero_or_switched_off_is_the_plain_picture(world):
+    plain = world.generate(make(world))
+    for values in ({**ON, "strength": 0.0}, {**ON, "enabled": False}):
+        p = make(world, values)
+        assert torch.equal(world.generate(p)[0], plain[0])
+        assert p.extra_generation_params == {}
+
+
+@pytest.mark.parametrize("sampler_name", SAMPLERS)
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, InterruptedException])
+def test_after_an_error_or_an_interrupt_nothing_is_left(world, sampler_name, error):
+    plain = world.generate(make(world, sampler_name=sampler_name))
+
+    def stop(_denoiser):
+        raise error("in the middle")
+
+    world.events[3] = [stop]
+    if error is InterruptedException:
+        world.generate(make(world, ON, sampler_name=sampler_name))
+    else:
+        with pytest.raises(error):
+            world.generate(make(world, ON, sampler_name=sampler_name))
+    assert_clean(world, plain, sampler_name=sampler_name)
+
+
+def test_an_error_inside_the_u_net_leaves_nothing(world):
+    plain = world.generate(make(world))
+    for error in (torch.OutOfMemoryError, KeyboardInterrupt):
+
+        def fail(*_, error=error):
+            raise error("in the block")
+
+        hook = unet_of(world).middle_block[0].register_forward_pre_hook(fail)
+        with pytest.raises(error):
+            world.generate(make(world, ON))
+        hook.remove()
+        assert_clean(world, plain)
+
+
+def test_hires_has_a_second_session_at_the_same_sigmas(world, monkeypatch):
+    plain = world.generate(make(world, enable_hr=True))
+    seen = watch_lams(world, monkeypatch)
+    p = make(world, ON, enable_hr=True)
+    world.generate(p)
+    assert not hasattr(p.sampler.sample_img2img.__wrapped__, "__wrapped__"), "armed twice"
+    second = seen[next(i for i in range(1, len(seen)) if seen[i][0] > seen[i - 1][0]) :]
+    assert second[0][0] < seen[0][0]
+    assert {lam for _, lam in seen} == {lam for _, lam in second} == {0.0, 0.7}
+    assert_clean(world, plain, enable_hr=True)
+
+
+@pytest.mark.parametrize(
+    ("hires", "expected"), [("same", {0.0, 0.7}), ("off", {0.0}), ("own", {0.0, -0.5})]
+)
+def test_the_hires_pass_has_its_own_control(world, monkeypatch, hires, expected):
+    seen = watch_lams(world, monkeypatch)
+    p = make(world, {**ON, "hires": hires, "hires_strength": -0.5}, enable_hr=True)
+    world.generate(p)
+    start = next(i for i in range(1, len(seen)) if seen[i][0] > seen[i - 1][0])
+    assert {lam for _, lam in seen[:start]} == {0.0, 0.7}
+    assert {lam for _, lam in seen[start:]} == expected
+
+
+def test_strength_zero_with_own_hires_strength_bypasses_only_the_hires_pass(world, monkeypatch):
+    seen = watch_lams(world, monkeypatch)
+    values = {**ON, "strength": 0.0, "hires": "own", "hires_strength": 0.4}
+    world.generate(make(world, values, enable_hr=True))
+    start = next(i for i in range(1, len(seen)) if seen[i][0] > seen[i - 1][0])
+    assert {lam for _, lam in seen[:start]} == {0.0}
+    assert {lam for _, lam in seen[start:]} == {0.0, 0.4}
+
+
+def test_every_batch_has_its_session(world, monkeypatch):
+    plain = world.generate(make(world, n_iter=3))
+    seen = watch_lams(world, monkeypatch)
+    world.generate(make(world, ON, n_iter=3))
+    part = len(seen) // 3
+    assert seen[:part] == seen[part : 2 * part] == seen[2 * part :]
+    assert {lam for _, lam in seen} == {0.0, 0.7}
+    assert_clean(world, plain, n_iter=3)
+
+
+@pytest.mark.parametrize(
+    ("refiner", "expected"),
+    [("both", (True, True)), ("base", (True, False)), ("refiner", (False, True))],
+)
+@pytest.mark.parametrize("tells", [True, False])
+def test_the_refiner_is_followed(world, monkeypatch, refiner, expected, tells):
+    plain = world.generate(make(world))
+    base = world.model
+    other = type(base)(ldm_unet() if type(base) is A1111Model else looping_unet(), "refiner")
+
+    def switch(denoiser):
+        if tells:
+            world.callbacks.fire("model_loaded", other)
+        world.model = other
+        denoiser.model_wrap = None
+
+    world.events[4] = [switch]
+    seen = watch_lams(world, monkeypatch)
+    values = {**ON, "end_percent": 1.0, "refiner": refiner}
+    world.generate(make(world, values, refiner_checkpoint_info="refiner"))
+    per_model = [seen[i][1] == 0.7 for i in (0, -1)]
+    assert tuple(per_model) == expected
+    assert_clean(world, world.generate(make(world)))
+    world.model = base
+    assert_clean(world, plain)
+
+
+def test_weights_loaded_into_the_same_u_net_are_followed(world, monkeypatch):
+    def switch(_denoiser):
+        world.model.sd_checkpoint_info = "refiner"
+
+    world.events[4] = [switch]
+    seen = watch_lams(world, monkeypatch)
+    values = {**ON, "end_percent": 1.0, "refiner": "base"}
+    world.generate(make(world, values, refiner_checkpoint_info="refiner"))
+    assert seen[0][1] == 0.7 and seen[-1][1] == 0.0
+
+
+@pytest.mark.parametrize("armed", [True, False])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_sampling_within_ours_is_its_own(world, armed, whole):
+    """Another extension samples in the middle: with our script its own bypass, else none.
+    It may run a whole generation, or only the sampling."""
+    plain = world.generate(make(world))
+    inner_values = {**ON, "strength": 0.2} if armed else None
+    alone = world.generate(make(world, inner_values, seed=11))
+    outer_alone = world.generate(make(world, ON))
+    found = []
+
+    def sample_within(denoiser):
+        state = torch.random.get_rng_state()
+        inner = make(world, inner_values, seed=11)
+        outer_p = world.counted_p
+        if whole:
+            found.append(world.generate(inner))
+        else:
+            if armed:
+                world.script.process(inner, *inner.args)
+            found.append([inner.run_pass()])
+        world.counted_p = outer_p
+        torch.random.set_rng_state(state)
+
+    world.events[2] = [sample_within]
+    outer = world.generate(make(world, ON))
+    assert torch.equal(found[0][0], alone[0])
+    assert torch.equal(outer[0], outer_alone[0])
+    assert_clean(world, plain)
+
+
+def test_an_error_in_a_sampling_within_ours_leaves_ours_working(world):
+    outer_alone = world.generate(make(world, ON))
+
+    def fails(_denoiser):
+        raise RuntimeError("inner")
+
+    def sample_within(denoiser):
+        inner, outer_p = make(world, {**ON, "strength": 0.2}, seed=11), world.counted_p
+        world.events[1] = [fails]
+        with pytest.raises(RuntimeError):
+            world.generate(inner)
+        world.counted_p = outer_p
+
+    world.events[2] = [sample_within]
+    assert torch.equal(world.generate(make(world, ON))[0], outer_alone[0])
+
+
+def test_reload_of_the_page_keeps_it_working_once(world, monkeypatch):
+    first = world.generate(make(world, ON))
+    world.callbacks.fire("script_unloaded")
+    world.callbacks.clear_callbacks()
+    world.script = run_shim(SHIM).DetourScript()
+    p = make(world, ON)
+    assert torch.equal(world.generate(p)[0], first[0])
+
+
+@pytest.mark.parametrize("splits", [True, False])
+@pytest.mark.parametrize(("apply_to", "rows"), [("cond", (0.7, 0.0)), ("uncond", (0.0, 0.7))])
+def test_one_half_of_guidance_also_in_split_batches(world, monkeypatch, splits, apply_to, rows):
+    world.splits_batches = splits
+    seen = watch_lams(world, monkeypatch)
+    values = {**ON, "apply_to": apply_to, "end_percent": 1.0}
+    world.generate(make(world, values, batch_size=2))
+    lams = [lam for _, lam in seen]
+    if splits:
+        assert lams[:4] == [rows[0], rows[1]] * 2
+    else:
+        assert set(lams) == {(rows[0], rows[0], rows[1], rows[1])}
+
+
+def test_the_halves_together_are_both(world):
+    both = world.generate(make(world, {**ON, "strength": 1.0}))
+    cond = world.generate(make(world, {**ON, "strength": 1.0, "apply_to": "cond"}))
+    assert not torch.equal(both[0], cond[0])
+
+
+def test_a_u_net_call_of_another_extension_is_refused_by_halves(monkeypatch):
+    with modules_in_place("a1111") as made:
+        shim = run_shim(SHIM)
+        world = World(made, a1111())
+        world.script = shim.DetourScript()
+        run = type(world.model).apply_model
+
+        def twice(self, x, t, cond=None):
+            run(self, x, t, cond)
+            return run(self, x, t, cond)
+
+        monkeypatch.setattr(type(world.model), "apply_model", twice)
+        world.generate(make(world, ON))
+        with pytest.raises(ValueError, match="use apply_to = both"):
+            world.generate(make(world, {**ON, "apply_to": "cond"}))
+
+
+def test_a_model_without_a_mid_block_is_left_alone_with_one_warning(world, caplog):
+    unet = unet_of(world)
+    block = unet.middle_block
+    plain_unet = torch.nn.Identity()
+    plain_unet.forward = lambda x, *args, **kwargs: 0.1 * x
+    if isinstance(world.model, ForgeModel):
+        world.model.unet = plain_unet
+    else:
+        world.model.model.diffusion_model = plain_unet
+    plain = world.generate(make(world))
+    p = make(world, ON, n_iter=3)
+    found = world.generate(p)
+    assert torch.equal(found[0], plain[0])
+    assert [text for text in p.comments if "no mid-block" in text] == list(p.comments)
+    assert len(caplog.records) == len(p.comments) == 1
+    assert block is not None
+
+
+def test_a_run_that_never_reaches_the_window_says_so(world):
+    p = make(world, {**ON, "end_percent": 0.05, "start_percent": 0.0}, enable_hr=True)
+    p.denoise = 0.3
+    world.generate(p)
+    assert any("was never reached; use schedule_by = step" in text for text in p.comments)
+
+
+def test_bad_values_are_told_and_nothing_is_bypassed(world):
+    plain = world.generate(make(world))
+    for values, words in (
+        ({**ON, "start_percent": 0.9}, "start_percent (0.9) must be smaller"),
+        ({**ON, "strenght": 1}, "no argument 'strenght'"),
+        ({**ON, "strength": "much"}, "strength is 'much'"),
+    ):
+        p = make(world, values)
+        assert torch.equal(world.generate(p)[0], plain[0])
+        assert any(words in text for text in p.comments), p.comments
+        assert p.extra_generation_params == {}
+
+
+def test_a_sampler_without_a_list_of_sigmas_is_told_by_step(world, monkeypatch):
+    from webui_driver import Sampler
+
+    plain = world.generate(make(world))
+    own = Sampler.schedule
+
+    def hides(self, steps):
+        inner = self.func
+
+        def own_steps(model, x, extra_args=None, callback=None, disable=None):  # as DPM adaptive
+            return inner(model, x, own(self, steps)["sigmas"], extra_args=extra_args, disable=True)
+
+        self.func = own_steps
+        return {}
+
+    monkeypatch.setattr(Sampler, "schedule", hides)
+    p = make(world, {**ON, "schedule_by": "step"})
+    assert torch.equal(world.generate(p)[0], plain[0])
+    assert any("use schedule_by = sigma" in text for text in p.comments)
+
+
+def test_the_samplers_own_function_is_back_afterwards(world):
+    p = make(world, ON)
+    world.generate(p)
+    assert p.sampler.func is k_diffusion().sampling.sample_euler
+
+
+def test_a_replaced_u_net_is_told(world, monkeypatch):
+    import sys
+    from types import SimpleNamespace
+
+    monkeypatch.setitem(sys.modules, "modules.sd_unet", SimpleNamespace(current_unet=object()))
+    plain = world.generate(make(world))
+    p = make(world, ON)
+    assert torch.equal(world.generate(p)[0], plain[0])
+    assert any("set SD Unet to None" in text for text in p.comments)
+
+
+def test_cells_of_a_plot_do_not_leak_into_each_other(world):
+    p = make(world, {**ON, "enabled": False})
+    plain = world.generate(make(world))
+    first, second = cell_of(p), cell_of(p)
+    first.detour_axes = {"strength": 0.5}
+    changed = world.generate(first)
+    assert first.extra_generation_params["Detour strength"] == "0.5"
+    assert torch.equal(world.generate(second)[0], plain[0])
+    assert "Detour strength" not in second.extra_generation_params
+    assert not torch.equal(changed[0], plain[0])
+
+
+def test_hosts_before_1_10_stay_inert_and_say_so():
+    with modules_in_place("old") as made:
+        world = World(made, a1111())
+        world.script = run_shim(SHIM).DetourScript()
+        plain = world.generate(make(world))
+        p = make(world, ON)
+        world.script.before_process(p, *p.args)
+        world.script.process(p, *p.args)
+        assert any("1.10 or newer" in text for text in p.comments)
+        assert p.extra_generation_params == {}
+        assert "1.10 or newer" in world.script._note()
+        assert_clean(world, plain)

@@ -1,0 +1,256 @@
+"""Arguments, the infotext's round trip, axes and the words: what users and programs write."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+from stand_in import ARGUMENTS, ROOT, SHIM, modules_in_place, run_shim
+
+PARAMETER = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+"""How the A1111 family reads a list of parameters."""
+PARAMETER_SDNEXT = re.compile(r'\s*([\w ]+):\s*("(?:\\"[^,]|\\"|\\|[^\"])+"|[^,]*)(?:,|$)')
+
+
+@pytest.fixture
+def extension():
+    with modules_in_place("a1111") as made:
+        shim = run_shim(SHIM)
+        names = ("settings", "infotext", "axes", "words", "panel")
+        loaded = {name: sys.modules[f"detour_webui.extension.{name}"] for name in names}
+        yield SimpleNamespace(made=made, shim=shim, **loaded)
+
+
+def test_names_and_order_are_frozen(extension):
+    assert list(extension.settings.NAMES)[: len(ARGUMENTS)] == ARGUMENTS
+    assert extension.shim.DetourScript().title() == "Detour"
+    assert extension.infotext.KEYS[0] == "Detour strength"
+
+
+def test_the_fields_are_the_nodes_inputs_with_the_nodes_defaults(extension):
+    golden = json.loads((ROOT / "tests/golden/nodes.json").read_text(encoding="utf-8"))
+    for entry in golden["DetourMidBlockBypass"]["inputs"]:
+        if entry["name"] not in ("model", "curve"):
+            assert getattr(extension.settings.Settings(), entry["name"]) == entry["default"]
+
+
+def node_tooltips() -> dict[str, str]:
+    """The tooltips in the node's own file, read without ComfyUI."""
+    tree = ast.parse((ROOT / "nodes/schedule_inputs.py").read_text(encoding="utf-8"))
+    found = {}
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call):
+            words = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
+            for keyword in call.keywords:
+                if keyword.arg == "tooltip" and words:
+                    found[words[0]] = ast.literal_eval(keyword.value)
+    return found
+
+
+def test_the_words_are_the_nodes_words(extension):
+    tooltips = node_tooltips()
+    shared = [name for name in ARGUMENTS if name in tooltips]
+    assert len(shared) == 8
+    for name in shared:
+        assert extension.words.WORDS[name] == tooltips[name]
+    for name in ARGUMENTS[1:]:
+        assert "You should see:" in extension.words.WORDS[name] or "You " in tooltips.get(name, "")
+
+
+def test_a_short_list_takes_defaults_and_more_arguments_than_we_know_are_ignored(extension):
+    read = extension.settings.read_arguments
+    settings = read([True, 0.5])
+    assert (settings.enabled, settings.strength, settings.shape) == (True, 0.5, "constant")
+    assert read([]) == extension.settings.Settings()
+    assert read([None, None]) == extension.settings.Settings()
+    values = [getattr(settings, name) for name in ARGUMENTS]
+    assert read([*values, "from a newer client"]) == settings
+
+
+def test_a_dict_takes_the_nodes_names_and_is_switched_on(extension):
+    read = extension.settings.read_arguments
+    settings = read([{"strength": 0.5, "end_percent": "0.4"}])
+    assert (settings.enabled, settings.strength, settings.end_percent) == (True, 0.5, 0.4)
+    assert not read([{"enabled": False}]).enabled
+    assert read([{"skip_compute": "false"}]).skip_compute is False
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"strength": 2}, "strength is 2.0; it must be a number from -1 to 1."),
+        ({"strength": None}, "strength is None; write a number."),
+        ({"shape": "round"}, "shape is 'round'; it must be one of: constant"),
+        ({"enabled": "maybe"}, "enabled is 'maybe'; write true or false."),
+        ({"hires": "half"}, "hires is 'half'; it must be one of: same, off, own."),
+        ({"shape": "curve", "points": "a"}, "Cannot read the point 'a'"),
+        ({"hires": "own", "hires_strength": 3}, "strength is 3.0"),
+    ],
+)
+def test_bad_values_get_one_sentence(extension, given, words):
+    with pytest.raises(ValueError) as caught:
+        extension.settings.read_arguments([given])
+    assert words in str(caught.value)
+
+
+def as_hosts_write(parameters: dict) -> str:
+    """The last line of an infotext, with the hosts' quoting."""
+
+    def quote(value):
+        plain = not any(sign in str(value) for sign in ",\n:")
+        return value if plain else json.dumps(value, ensure_ascii=False)
+
+    return ", ".join(f"{key}: {quote(value)}" for key, value in parameters.items())
+
+
+@pytest.mark.parametrize("pattern", [PARAMETER, PARAMETER_SDNEXT])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"strength": -0.25, "shape": "bump", "start_percent": 0.1, "end_percent": 0.35},
+        {"shape": "curve", "points": "0:1, 0.5:0.6, 1:0", "schedule_by": "step"},
+        {"hires": "own", "hires_strength": 0.123456789, "refiner": "base", "skip_compute": False},
+        {"strength": 0.0, "hires": "own", "hires_strength": 0.5, "apply_to": "uncond"},
+    ],
+)
+def test_the_infotext_round_trips(extension, pattern, given):
+    settings = extension.settings.read_arguments([given])
+    parameters = {"Steps": 20}
+    extension.infotext.write(parameters, settings)
+    line = as_hosts_write(parameters)
+    parsed = {
+        key: json.loads(value) if value.startswith('"') else value
+        for key, value in pattern.findall(line)
+    }
+    read = {name: extension.infotext.reader(name)(parsed) for name in ARGUMENTS}
+    assert extension.settings.Settings(**read) == settings
+    assert parsed["Detour version"] == "1"
+    assert all(type(read[n]) is extension.settings.KINDS[n] for n in ARGUMENTS)
+
+
+def test_keys_and_values_fit_the_hosts_parser(extension):
+    settings = extension.settings.read_arguments([{"hires": "own", "shape": "curve"}])
+    parameters = {}
+    extension.infotext.write(parameters, settings)
+    for key, value in parameters.items():
+        assert re.fullmatch(r"\w[\w ]+", key)
+        assert str(value) and not re.fullmatch(r"\d+x\d+", str(value))
+
+
+def test_a_picture_without_detour_switches_it_off_and_leaves_the_rest(extension):
+    read = {name: extension.infotext.reader(name)({"Steps": "20"}) for name in ARGUMENTS}
+    assert read.pop("enabled") is False
+    assert set(read.values()) == {None}
+
+
+def test_unusable_pasted_values_become_defaults(extension):
+    parsed = {"Detour strength": "much", "Detour shape": "spiral"}
+    assert extension.infotext.reader("strength")(parsed) == 1.0
+    assert extension.infotext.reader("shape")(parsed) == "constant"
+
+
+def test_writing_takes_out_what_an_earlier_cell_wrote(extension):
+    parameters = {}
+    write = extension.infotext.write
+    write(parameters, extension.settings.read_arguments([{"hires": "off"}]))
+    write(parameters, extension.settings.read_arguments([{}]))
+    assert "Detour hires" not in parameters
+    write(parameters, None)
+    assert parameters == {}
+
+
+class AxisOption:
+    """The hosts' axis, with the arguments that all of them have."""
+
+    def __init__(self, label, type, apply, confirm=None, cost=0.0, choices=None):
+        self.label, self.type, self.apply, self.choices = label, type, apply, choices
+
+
+def plot_module() -> ModuleType:
+    module = ModuleType("xyz_grid.py")
+    module.AxisOption = AxisOption
+    module.axis_options = [AxisOption("Nothing", str, None)]
+    return module
+
+
+@pytest.mark.parametrize("family", ["a1111", "sdnext"])
+def test_every_field_has_an_axis_once(extension, monkeypatch, family):
+    module = plot_module()
+    if family == "a1111":
+        data = SimpleNamespace(
+            module=module, script_class=SimpleNamespace(__module__="xyz_grid.py")
+        )
+        extension.made["modules.scripts"].scripts_data.append(data)
+    else:
+        monkeypatch.setitem(sys.modules, "scripts.xyz.xyz_grid_classes", module)
+    extension.made["modules.script_callbacks"].fire("before_ui")
+    extension.made["modules.script_callbacks"].fire("before_ui")
+    labels = [axis.label for axis in module.axis_options[1:]]
+    assert labels == ["[Detour] " + name.replace("_", " ") for name in ARGUMENTS[1:]]
+    p = SimpleNamespace()
+    cell = SimpleNamespace(**vars(p))
+    for axis, value in zip(module.axis_options[1:4], ("0.5", "bump", "0.1"), strict=True):
+        axis.apply(cell, axis.type(value), [])
+    assert cell.detour_axes == {"strength": 0.5, "shape": "bump", "start_percent": 0.1}
+    settings = extension.settings.read_arguments([False], cell.detour_axes)
+    assert settings.enabled and settings.shape == "bump"
+    by_label = {axis.label: axis for axis in module.axis_options}
+    assert by_label["[Detour] skip compute"].choices() == ["True", "False"]
+    assert by_label["[Detour] refiner"].choices() == ["base", "refiner", "both"]
+
+
+def test_presets_set_the_schedules_fields(extension):
+    panel = extension.panel
+    chosen = panel.read_presets()[1]
+    assert panel.preset_values(chosen.name) == [
+        getattr(chosen.schedule, name) for name in panel.PRESET_FIELDS
+    ]
+    assert all(value == {"__type__": "update"} for value in panel.preset_values(panel.OWN))
+
+
+def test_the_panel_has_a_control_for_each_argument(extension):
+    script = extension.shim.DetourScript()
+    controls = script.ui(False)
+    assert len(controls) == len(ARGUMENTS)
+    assert [field for field, _ in script.infotext_fields] == controls
+    assert script.paste_field_names == list(extension.infotext.KEYS)
+
+
+def test_settings_of_the_host_set_the_panels_start(extension):
+    extension.made["modules.script_callbacks"].fire("ui_settings")
+    opts = extension.made["modules.shared"].opts
+    assert set(opts.added) == {"detour_enabled_at_start", "detour_strength_at_start"}
+    opts.detour_enabled_at_start, opts.detour_strength_at_start = True, 0.25
+    controls = extension.shim.DetourScript().ui(False)
+    assert controls[1].kwargs["value"] == 0.25
+
+
+def test_only_the_host_files_name_hosts():
+    names = re.compile(r"forge|a1111|automatic1111|sd\.?next|reforge", re.IGNORECASE)
+    for path in sorted((ROOT / "extension").glob("*.py")):
+        code = ast.unparse(without_docstrings(ast.parse(path.read_text(encoding="utf-8"))))
+        if path.name not in ("host.py", "pipeline.py"):
+            assert not names.search(code), path.name
+
+
+def without_docstrings(tree: ast.AST) -> ast.AST:
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [
+                entry
+                for entry in body
+                if not (isinstance(entry, ast.Expr) and isinstance(entry.value, ast.Constant))
+            ] or [ast.Pass()]
+    return tree
+
+
+def test_no_file_of_the_extension_is_long():
+    for path in Path(ROOT / "extension").glob("*.py"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, path.name

@@ -1,0 +1,240 @@
+"""A generation in the order of the hosts: our own words for what `modules.processing`, the
+samplers and the denoiser do around Detour's hooks."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from types import SimpleNamespace
+
+import torch
+from torch import nn
+from webui_models import WORDS, ForgeModel, k_diffusion
+
+
+class InterruptedException(BaseException):
+    """Raised in the denoiser when the user stops; caught in the sampler."""
+
+
+def ddim(model, x, timesteps, extra_args=None, callback=None, disable=None):
+    """A timestep sampler: like A1111's it calls with integer timesteps, the largest first."""
+    alphas = model.inner_model.inner_model.alphas_cumprod
+    before = [timesteps[0] * 0 - 1, *timesteps[:-1]]
+    for index in reversed(range(len(timesteps))):
+        time = timesteps[index].expand(x.shape[0])
+        eps = model(x, time, **(extra_args or {}))
+        a = alphas[timesteps[index]]
+        next_a = alphas[before[index]] if index else torch.tensor(1.0)
+        clean = (x - (1 - a).sqrt() * eps) / a.sqrt()
+        x = next_a.sqrt() * clean + (1 - next_a).sqrt() * eps
+        if callback:
+            callback({"i": len(timesteps) - 1 - index})
+    return x
+
+
+class Timesteps(nn.Module):
+    """What A1111 puts around the model for timestep samplers."""
+
+    def __init__(self, model) -> None:
+        super().__init__()
+        self.inner_model = model
+
+    def forward(self, x, timesteps, **kwargs):
+        return self.inner_model.apply_model(x, timesteps, **kwargs)
+
+
+class Denoiser(nn.Module):
+    """The guidance: a possible switch of the model, the callback, then the U-Net."""
+
+    def __init__(self, world, timesteps: bool) -> None:
+        super().__init__()
+        self.world, self.p, self.step, self.total_steps = world, None, 0, 1
+        self.is_forge = isinstance(world.model, ForgeModel)
+        self.speaks_timesteps = timesteps
+        if timesteps:
+            self.alphas = world.model.alphas_cumprod
+        if self.is_forge:
+            self.classic_ddim_eps_estimation = timesteps
+        self.model_wrap = None
+
+    @property
+    def inner_model(self):
+        if self.model_wrap is None:
+            if self.speaks_timesteps:
+                self.model_wrap = Timesteps(self.world.model)
+            else:
+                denoiser = k_diffusion().external.CompVisDenoiser
+                self.model_wrap = denoiser(self.world.model)
+        return self.model_wrap
+
+    def forward(self, x, sigma, cond, uncond):
+        world = self.world
+        for event in world.events.pop(self.step, []) if world.is_counting(self.p) else []:
+            event(self)
+        told = sigma
+        if self.is_forge and self.speaks_timesteps:  # the family turns it into a sigma first
+            a = self.alphas[sigma.long()]
+            told = ((1 - a) / a).sqrt()
+        rows = x if self.is_forge else torch.cat([x, x])
+        params = SimpleNamespace(
+            x=rows,
+            sigma=told if self.is_forge else torch.cat([told, told]),
+            text_cond=cond,
+            text_uncond=uncond,
+            denoiser=self,
+            sampling_step=self.step,
+        )
+        world.callbacks.fire("cfg_denoiser", params)
+        world.watch(self.p, float(told[0]))
+        parts = []
+        for chunk, words in ((0, cond), (1, uncond)) if world.splits_batches else ():
+            parts.append(self.run(x, sigma, words, [chunk]))
+        if not parts:
+            both = self.run(
+                torch.cat([x, x]), torch.cat([sigma, sigma]), torch.cat([cond, uncond]), [0, 1]
+            )
+            parts = both.chunk(2)
+        self.step += 1
+        return parts[1] + 2.0 * (parts[0] - parts[1])
+
+    def run(self, x, sigma, cond, chunks):
+        if self.is_forge:
+            return self.inner_model(x, sigma, cond=cond, chunks=chunks)
+        return self.inner_model(x, sigma, cond=cond)
+
+
+class Sampler:
+    """A sampler object; the host makes one for each pass of each batch."""
+
+    def __init__(self, world, name: str) -> None:
+        self.world, self.name = world, name
+        self.is_timestep = name == "ddim"
+        self.func = ddim if self.is_timestep else getattr(k_diffusion().sampling, f"sample_{name}")
+        self.model_wrap_cfg = Denoiser(world, self.is_timestep)
+        self.last_latent = None
+
+    def schedule(self, steps: int) -> dict:
+        if self.is_timestep:
+            return {"timesteps": torch.arange(0, 1000, 1000 // steps).clip(0, 999)}
+        sigmas = k_diffusion().sampling.get_sigmas_karras(steps, 0.0292, 14.6146)
+        return {"sigmas": sigmas}
+
+    def launch(self, p, x, given: dict):
+        self.model_wrap_cfg.p = p
+        self.last_latent = x
+        arguments = {k: v for k, v in given.items() if k in inspect.signature(self.func).parameters}
+        extra = {"cond": p.cond, "uncond": p.uncond}
+        try:
+            return self.func(
+                self.model_wrap_cfg,
+                x,
+                extra_args=extra,
+                disable=True,
+                callback=p.callback,
+                **arguments,
+            )
+        except InterruptedException:
+            return self.last_latent
+
+    def sample(self, p, x):
+        scale = 1.0 if self.is_timestep else 14.6146
+        return self.launch(p, x * scale, self.schedule(p.steps))
+
+    def sample_img2img(self, p, x, noise, denoise):
+        given = self.schedule(p.steps)
+        keep = max(2, round(p.steps * denoise))
+        if self.is_timestep:
+            given["timesteps"] = given["timesteps"][:keep]
+            return self.launch(p, x + noise, given)
+        given["sigmas"] = given["sigmas"][-keep - 1 :]
+        return self.launch(p, x + noise * given["sigmas"][0], given)
+
+
+class Processing:
+    """One request: `p`. The model is looked up, not kept."""
+
+    def __init__(self, world, sampler_name="euler", **given) -> None:
+        self.world, self.sampler_name = world, sampler_name
+        self.steps, self.n_iter, self.batch_size, self.seed = 8, 1, 1, 5
+        self.enable_hr, self.is_hr_pass, self.denoise = False, False, 0.75
+        self.refiner_checkpoint_info = None
+        self.extra_generation_params, self.comments = {}, {}
+        self.scripts, self.sampler, self.callback = None, None, None
+        self.args = ()
+        for name, value in given.items():
+            setattr(self, name, value)
+        generator = torch.Generator().manual_seed(9)
+        self.cond = torch.randn(self.batch_size, 3, WORDS, generator=generator)
+        self.uncond = torch.randn(self.batch_size, 3, WORDS, generator=generator)
+
+    @property
+    def sd_model(self):
+        return self.world.model
+
+    def comment(self, text) -> None:
+        self.comments[text] = 1
+
+    def noise(self):
+        torch.manual_seed(self.seed)  # ancestral samplers draw from the global generator
+        return torch.randn(self.batch_size, 4, 8, 8)
+
+    def run_pass(self, latent=None):
+        self.sampler = Sampler(self.world, self.sampler_name)
+        if self.scripts is not None:
+            hooks = 2 if self.is_hr_pass and isinstance(self.sd_model, ForgeModel) else 1
+            for index in range(hooks):
+                if index:
+                    self.sd_model.reset()
+                self.scripts.process_before_every_sampling(self, *self.args, x=None)
+        noise = self.noise()
+        if latent is None:
+            return self.sampler.sample(self, noise)
+        return self.sampler.sample_img2img(self, latent, noise, self.denoise)
+
+
+class World:
+    """One host: its model, callbacks, and what happens at which denoiser call.
+
+    events: step -> functions of the denoiser, run once in the outermost generation.
+    seen: (sigma, the mid-block's stand-in or None) of each denoiser call.
+    """
+
+    def __init__(self, made, model, splits_batches=False) -> None:
+        self.callbacks = made["modules.script_callbacks"]
+        self.model = model
+        self.splits_batches = splits_batches
+        self.events: dict[int, list] = {}
+        self.seen: list[float] = []
+        self.counted_p = None
+
+    def is_counting(self, p) -> bool:
+        return p is self.counted_p
+
+    def watch(self, p, sigma: float) -> None:
+        self.seen.append(sigma)
+
+    def generate(self, p) -> list[torch.Tensor]:
+        """`process_images`: the finished latents. An error leaves it as in the hosts: only the
+        hooks before it were called."""
+        self.counted_p = p
+        if isinstance(self.model, ForgeModel):
+            self.model.reset()
+        if p.scripts is not None:
+            p.scripts.before_process(p, *p.args)
+            p.scripts.process(p, *p.args)
+        latents = []
+        for number in range(p.n_iter):
+            p.seed += number
+            p.is_hr_pass = False
+            latent = p.run_pass()
+            if p.enable_hr:
+                p.is_hr_pass = True
+                latent = p.run_pass(latent)
+                p.is_hr_pass = False
+            latents.append(latent)
+        return latents
+
+
+def cell_of(p):
+    """A cell of an X/Y/Z plot: a shallow copy of `p`."""
+    return copy.copy(p)

@@ -1,0 +1,186 @@
+"""Tiny random U-Nets of the kinds that the hosts run, and the models that hold them."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import types
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
+
+import torch
+from torch import nn
+
+from detour.progress import stable_diffusion_sigmas
+
+WORDS = 8
+"""Width of the prompt's embedding."""
+
+
+def seeded(make):
+    """A module with random weights that are the same at each call, and no zero layers."""
+    torch.manual_seed(0)
+    module = make().eval()
+    generator = torch.Generator().manual_seed(3)
+    for parameter in module.parameters():
+        if not parameter.any():
+            parameter.data = 0.1 * torch.randn(parameter.shape, generator=generator)
+    return module
+
+
+def ldm_unet() -> nn.Module:
+    """The U-Net class of A1111's SD 1 and 2, from the package `stable-diffusion-sdkit`."""
+    from ldm.modules.diffusionmodules.openaimodel import UNetModel
+
+    given = {
+        "image_size": 8,
+        "in_channels": 4,
+        "model_channels": 32,
+        "out_channels": 4,
+        "num_res_blocks": 1,
+        "attention_resolutions": [2],
+        "channel_mult": (1, 2),
+        "num_heads": 2,
+        "use_spatial_transformer": True,
+        "context_dim": WORDS,
+        "legacy": False,
+    }
+    with _list_config():
+        return seeded(lambda: UNetModel(**given))
+
+
+@contextmanager
+def _list_config():
+    """The class asks one other package for a type, only to compare with it."""
+    listconfig = types.ModuleType("omegaconf.listconfig")
+    listconfig.ListConfig = type("ListConfig", (), {})
+    stubs = {"omegaconf": types.ModuleType("omegaconf"), "omegaconf.listconfig": listconfig}
+    with patch.dict(sys.modules, stubs):
+        yield
+
+
+def diffusers_unet() -> nn.Module:
+    """The U-Net class of SD.Next."""
+    from diffusers import UNet2DConditionModel
+
+    return seeded(
+        lambda: UNet2DConditionModel(
+            sample_size=8,
+            block_out_channels=(8, 16),
+            norm_num_groups=4,
+            layers_per_block=1,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            cross_attention_dim=WORDS,
+            attention_head_dim=2,
+        )
+    )
+
+
+class SpatialTransformer(nn.Module):
+    """Named like the hosts' class, since the hosts count layers of that class."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.to_q = nn.Conv2d(channels, channels, 1)
+        self.to_kv = nn.Linear(WORDS, channels)
+
+    def forward(self, x, context=None, transformer_options=None):
+        words = self.to_kv(context).mean(1)[:, :, None, None]
+        return x + torch.tanh(self.to_q(x) * words)
+
+
+class LoopingUNet(nn.Module):
+    """Loops over its mid-block's layers, counts transformers and adds control in place, as
+    reForge, Forge-classic and ComfyUI do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inlet = nn.Conv2d(4, 8, 3, padding=1)
+        self.middle_block = nn.Sequential(
+            nn.Conv2d(8, 8, 3, padding=1), SpatialTransformer(8), nn.Conv2d(8, 8, 3, padding=1)
+        )
+        self.outlet = nn.Conv2d(16, 4, 3, padding=1)
+        self.counted: list[int] = []
+
+    def forward(self, x, timesteps, context=None, control=None, transformer_options=None):
+        counter = {"transformer_index": 0}
+        h = skip = self.inlet(x + 1e-3 * timesteps.view(-1, 1, 1, 1))
+        for layer in self.middle_block:
+            if isinstance(layer, SpatialTransformer):
+                h = layer(h, context)
+                counter["transformer_index"] += 1
+            else:
+                h = layer(h)
+        if control is not None:
+            h += control
+        self.counted.append(counter["transformer_index"])
+        return self.outlet(torch.cat([h, skip], dim=1))
+
+
+def looping_unet() -> nn.Module:
+    return seeded(LoopingUNet)
+
+
+def alphas_cumprod() -> torch.Tensor:
+    sigmas = torch.tensor(stable_diffusion_sigmas(), dtype=torch.float64)
+    return (1 / (1 + sigmas**2)).float()
+
+
+class A1111Model(nn.Module):
+    """The parts of A1111's model that samplers use."""
+
+    parameterization = "eps"
+
+    def __init__(self, unet: nn.Module, name: str = "base") -> None:
+        super().__init__()
+        self.model = nn.Module()
+        self.model.diffusion_model = unet
+        self.register_buffer("alphas_cumprod", alphas_cumprod())
+        self.sd_checkpoint_info = name
+
+    def apply_model(self, x, t, cond=None):
+        return self.model.diffusion_model(x, t, context=cond)
+
+
+class ForgeModel:
+    """The parts of the Forge family's model: the U-Net lies in a patcher that the host may
+    replace, and is told in each call which rows belong to the prompt."""
+
+    parameterization = "eps"
+
+    def __init__(self, unet: nn.Module, name: str = "base") -> None:
+        self.alphas_cumprod = alphas_cumprod()
+        self.unet = unet
+        self.sd_checkpoint_info = name
+        self.reset()
+
+    def reset(self) -> None:
+        sigmas = ((1 - self.alphas_cumprod) / self.alphas_cumprod).sqrt()
+        inner = SimpleNamespace(diffusion_model=self.unet, predictor=SimpleNamespace(sigmas=sigmas))
+        self.forge_objects = SimpleNamespace(unet=SimpleNamespace(model=inner))
+
+    def apply_model(self, x, t, cond=None, chunks=()):
+        options = {"cond_or_uncond": list(chunks)}
+        return self.forge_objects.unet.model.diffusion_model(
+            x, t, context=cond, transformer_options=options
+        )
+
+
+def k_diffusion(folder: Path | None = None):
+    """The real samplers; the package's own start would import what they do not need.
+
+    folder: where they are, if not in the installed package.
+    """
+    if "k_diffusion" not in sys.modules:
+        folder = folder or Path(importlib.util.find_spec("k_diffusion").origin).parent
+        parent = types.ModuleType("k_diffusion")
+        parent.__path__ = [str(folder)]
+        sys.modules["k_diffusion"] = parent
+    parent = sys.modules["k_diffusion"]
+    parent.sampling = importlib.import_module("k_diffusion.sampling")
+    parent.external = importlib.import_module("k_diffusion.external")
+    return parent
