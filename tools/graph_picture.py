@@ -22,6 +22,10 @@ WIRES = {
     "LATENT": (255, 156, 249),
     "IMAGE": (100, 181, 246),
     "CONTROL_NET": (110, 231, 183),
+    "CLIP_VISION": (168, 218, 220),
+    "DETOUR_CLASSIFIER": (244, 114, 182),
+    "DETOUR_PROBES": (190, 205, 90),
+    "DETOUR_EDIT": (255, 140, 40),
 }
 OTHER_WIRE = (150, 168, 150)
 BOX, BOX_EDGE, OURS, FRAME = (58, 62, 70), (96, 102, 112), (44, 110, 88), (34, 38, 46)
@@ -34,6 +38,11 @@ NAMES = {
     "VAEEncode": "VAE Encode",
     "DetourBypassSweep": "Variety Sweep",
     "DetourContactSheet": "Contact Sheet",
+    "DetourClassifierFromProbes": "Fit a classifier",
+    "DetourNeutralize": "Neutralize Shortcut",
+    "DetourSaveEdit": "Save Edit",
+    "DetourProbeFolder": "Probes from Folder",
+    "CLIPVisionLoader": "Load CLIP Vision",
     "ControlNetLoader": "Load ControlNet",
     "ControlNetApplyAdvanced": "Apply ControlNet",
     "FreeU_V2": "FreeU V2",
@@ -84,7 +93,7 @@ def draw_graph(name: str, workflow: Mapping[str, Any]) -> Image.Image:
     for node in nodes:
         _draw_node(pen, view, node)
     pen.text((FINE * EDGE, FINE * 8), name, INK, letters(19 * FINE))
-    line = "The graph. Needs your own checkpoint; no result is shown."
+    line = "The graph. Needs models of your own; no result is shown."
     pen.text((FINE * EDGE, FINE * 32), line, SOFT, letters(12 * FINE))
     return canvas.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
 

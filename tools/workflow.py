@@ -19,7 +19,7 @@ EDITOR_ONLY = ("Reroute", "PrimitiveNode")
 MUTED, BYPASSED = 2, 4
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 SEEDS = ("seed", "noise_seed")
-FILES = ("ckpt_name", "control_net_name", "image", "lora_name")
+FILES = ("ckpt_name", "clip_name", "control_net_name", "file", "image", "lora_name")
 """Combos that list files: what they offer depends on the machine."""
 
 

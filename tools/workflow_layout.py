@@ -22,6 +22,9 @@ WIDTHS = {"CheckpointLoaderSimple": 310, "CLIPTextEncode": 310, "MarkdownNote": 
 WIDTH = 270
 PICTURES = {"PreviewImage": 270, "SaveImage": 270, "LoadImage": 250}
 """Room for the picture that these nodes show."""
+PREVIEWS = ("DetourMidBlockBypass", "DetourBypassSweep", "DetourPlotSchedule")
+PREVIEW_HEIGHT = 180
+"""The schedule that `js/schedule_preview.js` draws on these nodes."""
 LETTERS_WIDTH, LINE = 6.3, 19
 OURS, OURS_DARK, NOTE, NOTE_DARK = "#2f5d50", "#24473e", "#5a4a24", "#453a1e"
 LIST_SHAPE, OPTIONAL_SHAPE = 6, 7
@@ -166,6 +169,7 @@ def _size(box: Box, object_info: Mapping[str, Any]) -> tuple[int, int]:
         height += WIDGET * (1 + len(entry.extra_values))
         height += TEXT_AREA if entry.options.get("multiline") else 0
     height += NOTICE if box.type.startswith("Detour") else 0
+    height += PREVIEW_HEIGHT if box.type in PREVIEWS else 0
     return width, height + PICTURES.get(box.type, 0)
 
 

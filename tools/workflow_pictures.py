@@ -37,7 +37,7 @@ def run_pictures(server: ComfyServer, workflow: Mapping[str, Any]) -> dict[str, 
     prompt = to_prompt(workflow, server.get_json("/object_info"))
     found = {}
     for node, output in server.run(prompt).items():
-        for place in output.get("images", ()):
+        for place in (*output.get("images", ()), *output.get("detour_chart", ())):
             data = server.view(place["filename"], place["subfolder"], place["type"])
             picture = Image.open(io.BytesIO(data)).convert("RGB")
             found[prompt[node]["_meta"]["title"]] = picture
@@ -105,10 +105,49 @@ def sweep(name: str, pictures: Pictures) -> Image.Image:
     return canvas
 
 
+def bars(name: str, pictures: Pictures) -> Image.Image:
+    """The groups before and after an edit, and the pictures that they are of."""
+    probes, line = BARS[name]
+    shown = _to_width(pictures[probes], WIDTH // 2 - 2 * EDGE)
+    chart = pictures["Neutralize Shortcut"]
+    groups = _to_width(chart.crop((0, 0, chart.width, GROUPS_HEIGHT)), WIDTH - 2 * EDGE)
+    canvas = _titled(name, line, HEAD + shown.height + 2 * EDGE + groups.height)
+    canvas.paste(shown, (EDGE, HEAD))
+    lines = [
+        "A shortcut is found,",
+        "named and taken out",
+        "by editing a number or two",
+        "of the last layer.",
+    ]
+    _write_lines(canvas, (WIDTH // 2 + EDGE, HEAD + LINE), lines)
+    canvas.paste(groups, (EDGE, HEAD + shown.height + EDGE))
+    return canvas
+
+
+def removal(name: str, pictures: Pictures) -> Image.Image:
+    """How often each class is predicted before and after."""
+    chart = pictures["Remove Class"]
+    shown = _to_width(chart, round(chart.width * 430 / chart.height))
+    canvas = _titled(name, "One weight is edited; the other classes stay.", HEAD + 430 + EDGE)
+    canvas.paste(shown, ((WIDTH - shown.width) // 2, HEAD))
+    return canvas
+
+
+BARS = {
+    "Tiny classifier shortcut": ("Both colours", "A classifier that looks at the colour, mended."),
+    "Tiny who is who": ("eight, with mark", "A classifier that looks at the white mark, mended."),
+}
+"""The workflows that mend a classifier: the node that shows its pictures, and a line."""
+GROUPS_HEIGHT = 380
+"""The first part of the chart of four groups."""
+
 DRAWN: dict[str, Callable[[str, Pictures], Image.Image]] = {
     "Tiny model first steps": first_steps,
     "Tiny model image to image": image_to_image,
     "Tiny model sweep": sweep,
+    "Tiny classifier shortcut": bars,
+    "Tiny who is who": bars,
+    "Tiny remove a class": removal,
 }
 """The workflows that are run, and who frames what they make."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from .workflow_layout import Box, Group, Spec
 from .workflow_notes import CONTROL, IMAGE_TO_IMAGE, SD15_AB, SD15_SWEEP, SDXL_WINDOW
+from .workflow_specs_classifier import CLASSIFIERS
 from .workflow_specs_tiny import GREEN, GREY, TINY
+from .workflow_specs_who import WHO
 
 SD15, SDXL = "v1-5-pruned-emaonly-fp16.safetensors", "sd_xl_base_1.0.safetensors"
 CONTROL_NET, POSE = "control_v11p_sd15_openpose_fp16.safetensors", "pose.png"
@@ -166,4 +168,4 @@ def freeu_and_control() -> Spec:
 def specs() -> list[Spec]:
     """All example workflows."""
     real = (sd15_ab, sdxl_window, image_to_image, sd15_sweep, freeu_and_control)
-    return [make() for make in (*TINY, *real)]
+    return [make() for make in (*TINY, *real, *CLASSIFIERS, *WHO)]

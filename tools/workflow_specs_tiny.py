@@ -83,19 +83,30 @@ def _model(prompt: str = "") -> list[Box]:
     ]
 
 
-def _latent(batch: int) -> Box:
+def tiny_latent(batch: int) -> Box:
+    """An empty picture for the tiny model, which has no latent space of its own."""
     widgets = {"width": 16, "height": 16, "batch_size": batch}
     return Box("latent", "EmptyChromaRadianceLatentImage", widgets, title="Empty picture 16x16")
 
 
-def _sampler(key: str, model: str, latent: str = "latent", seed: str = "seed", **more) -> Box:
+def tiny_sampler(
+    key: str,
+    model: str,
+    latent: str = "latent",
+    seed_from: str = "seed",
+    words: str = "model",
+    **more,
+) -> Box:
+    """A sampler for the tiny model. `seed_from`: the box that gives the seed; "" = its
+    own widget. `words`: the tiny model that gives the conditionings."""
     links = {
         "model": model,
-        "positive": "model.positive",
-        "negative": "model.negative",
+        "positive": f"{words}.positive",
+        "negative": f"{words}.negative",
         "latent_image": latent,
-        "seed": seed,
     }
+    if seed_from:
+        links["seed"] = seed_from
     widgets = {"seed": SEED, "steps": STEPS, "cfg": 1.0, "denoise": 1.0, **EULER, **more}
     return Box(key, "KSampler", widgets, links)
 
@@ -152,15 +163,15 @@ def first_steps() -> Spec:
     """The same seeds without and with the dial."""
     dial = Box("dial", "DetourMidBlockBypass", links={"model": "model"}, title="Variety Dial")
     plain = _sheet("plain", "Without Detour", COLUMNS, WIDE_PREVIEW)
-    varied = [[_sampler("varied", "dial", cfg=GUIDED)]]
+    varied = [[tiny_sampler("varied", "dial", cfg=GUIDED)]]
     varied += _sheet("varied", "With Detour", COLUMNS, WIDE_PREVIEW)
     return Spec(
         "Tiny model first steps",
         [
             [Group("Read me", [[Box("note", "MarkdownNote", {"text": FIRST_STEPS})]], GREY)],
-            [Group("The tiny model", [[*_model(OPEN_WORD), _latent(PICTURES), _seed()]])],
+            [Group("The tiny model", [[*_model(OPEN_WORD), tiny_latent(PICTURES), _seed()]])],
             [
-                Group("Without Detour", [[], [_sampler("plain", "model", cfg=GUIDED)], *plain]),
+                Group("Without Detour", [[], [tiny_sampler("plain", "model", cfg=GUIDED)], *plain]),
                 Group("With Detour", [[dial], *varied], GREEN),
                 _window(),
             ],
@@ -188,14 +199,14 @@ def sweep() -> Spec:
         {"images": "sheet"},
         size=(520, 660),
     )
-    sampler = _sampler("sampler", "sweep.models", cfg=GUIDED)
+    sampler = tiny_sampler("sampler", "sweep.models", cfg=GUIDED)
     decode = Box("decode", "VAEDecode", links={"samples": "sampler", "vae": "vae"})
     seed = Box("seed", "PrimitiveInt", {"value": SEED}, title="Seed")
     return Spec(
         "Tiny model sweep",
         [
             [Group("Read me", [[Box("note", "MarkdownNote", {"text": SWEEP})]], GREY)],
-            [Group("The tiny model", [[*_model(OPEN_WORD), _latent(6), seed]])],
+            [Group("The tiny model", [[*_model(OPEN_WORD), tiny_latent(6), seed]])],
             [
                 Group(
                     "The same seeds at several strengths",
@@ -213,7 +224,7 @@ def image_to_image() -> Spec:
     groups = [
         Group(
             "The pictures to start from",
-            [[], [_sampler("first", "model")], *_sheet("first", "The start", 8, preview)],
+            [[], [tiny_sampler("first", "model")], *_sheet("first", "The start", 8, preview)],
         )
     ]
     for by, colour in (("sigma", GREY), ("step", GREEN)):
@@ -226,7 +237,7 @@ def image_to_image() -> Spec:
             "Variety Dial",
             (270, 310),
         )
-        sampler = _sampler(by, f"dial {by}", "first", "seed over", denoise=0.6)
+        sampler = tiny_sampler(by, f"dial {by}", "first", "seed over", denoise=0.6)
         groups.append(Group(title, [[dial], [sampler], *_sheet(by, title, 8, preview)], colour))
     note = Box("note", "MarkdownNote", {"text": IMAGE_TO_IMAGE})
     seeds = [
@@ -237,7 +248,7 @@ def image_to_image() -> Spec:
         "Tiny model image to image",
         [
             [Group("Read me", [[note]], GREY)],
-            [Group("The tiny model", [[*_model(), _latent(24), *seeds]])],
+            [Group("The tiny model", [[*_model(), tiny_latent(24), *seeds]])],
             groups,
         ],
     )

