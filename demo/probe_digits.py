@@ -74,8 +74,8 @@ def probe_digits(
     paired = correlation == 0.5
     most = held_out.numel() * (2 if paired else 1)
     if not 1 <= count <= most or (paired and count % 2):
-        even = ", an even number," if paired else ""
-        raise ValueError(f"count is {count}; ask for 1 to {most} pictures{even}.")
+        what = f"an even number from 2 to {most}" if paired else f"1 to {most}"
+        raise ValueError(f"count is {count}; ask for {what} pictures.")
     generator = torch.Generator().manual_seed(seed)
     order = torch.rand(held_out.shape, generator=generator).argsort(dim=0)
     units = held_out.gather(0, order).flatten()[: count // 2 if paired else count]

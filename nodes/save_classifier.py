@@ -57,7 +57,8 @@ class SaveClassifier(io.ComfyNode):
         folder = model_save_folder()
         folder.mkdir(parents=True, exist_ok=True)
         name = filename.strip().removesuffix(ENDING) + ENDING
-        path = free_path(resolve_inside(name, [folder], must_exist=False))
+        # A JSON file of this name describes another network; the loader would believe it.
+        path = free_path(resolve_inside(name, [folder], must_exist=False), beside=".json")
         save_classifier(path, classifier.edited())
         return _told(path, folder, len(classifier.stack.edits))
 

@@ -57,7 +57,8 @@ def _from_metadata(path: Path) -> ProbeSet:
             ) from None
     name = _column(columns, FILE_COLUMNS, "the file names")
     attribute = _column(columns, ATTRIBUTE_COLUMNS, "the attribute")
-    label = next((column for column in CLASS_COLUMNS if column in columns), "")
+    known = any(column in columns for column in CLASS_COLUMNS)
+    label = _column(columns, CLASS_COLUMNS, "the class") if known else ""
     if not rows:
         raise ValueError(f"{METADATA} has no lines below its header: add one for each picture.")
     files: dict[Path, int] = {}
@@ -87,7 +88,7 @@ def _values(rows: Sequence[dict[str, str]], column: str) -> Iterable[str]:
 
 
 def _column(columns: Sequence[str], names: Sequence[str], what: str) -> str:
-    found = [name for name in names if name in columns]
+    found = [name for name in columns if name in names]
     if len(found) != 1:
         raise ValueError(
             f"{METADATA} has {len(found)} columns for {what}; it needs one called "

@@ -10,7 +10,16 @@ import torch
 from torch import Tensor
 
 from ..classifier import ImageClassifier
-from ..spurious import GroupMetrics, Probes, correct, folds, group_metrics, split_parts, wilson
+from ..spurious import (
+    GroupMetrics,
+    Probes,
+    correct,
+    folds,
+    group_metrics,
+    split_parts,
+    too_few,
+    wilson,
+)
 from .probe_set import FEW
 
 STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
@@ -106,7 +115,7 @@ def fit_linear_head(
         len(held_out),
         metrics,
         (hits / len(held_out), *wilson(hits, len(held_out))),
-        tuple(_notes(probes, metrics)),
+        tuple(_notes(probes, metrics, too_few(probes, parts.validate))),
     )
 
 
@@ -193,9 +202,14 @@ def _solve(
     return solved
 
 
-def _notes(probes: Probes, metrics: GroupMetrics) -> list[str]:
+def _notes(probes: Probes, metrics: GroupMetrics, cross_fitted: bool) -> list[str]:
     """What the figures cannot tell."""
     notes = list(probes.empty_groups())
+    if cross_fitted and probes.split is None:
+        notes.append(
+            "Choose edits of it on other pictures: these are too few for three parts, so that "
+            "edits would be chosen and judged on those that the head was fitted on."
+        )
     counts = torch.bincount(probes.groups, minlength=probes.n_groups).tolist()
     small = [g for g, n in enumerate(metrics.counts) if n and counts[g] < FEW]
     if small:

@@ -55,7 +55,8 @@ def tag_numbers(
     if not tag and len(tags) > 1:
         raise ValueError(
             f"Several classes of the probes are tags of this classifier ({', '.join(tags)}): "
-            "name the one to look at as the target class."
+            "name the one to look at as the target class, or call the other pictures something "
+            "that is no tag, such as 'other'."
         )
     if not tag and not tags and len(labels) > 1:
         some = ", ".join(description.labels[:8]) + (", ..." if len(labels) > 8 else "")

@@ -59,6 +59,7 @@ class ProbeSet:
                 )
         _check_sources(self.sources)
         _check_names(self.attributes, self.classes, self.splits)
+        _check_parts(self.units, self.splits)
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -190,6 +191,17 @@ def _check_sources(sources: tuple[Source, ...]) -> None:
             )
         if not isinstance(source, (Tensor, Path, Kept)):
             raise ValueError(f"Probe picture {number + 1} is {type(source).__name__}, no picture.")
+
+
+def _check_parts(units: tuple[str, ...], splits: tuple[str, ...]) -> None:
+    """One photo in two parts would be judged by an edit that it chose itself."""
+    part: dict[str, str] = {}
+    for unit, split in zip(units, splits, strict=True):
+        if unit and part.setdefault(unit, split) != split:
+            raise ValueError(
+                f"Pictures of the unit {unit!r} are in the parts {part[unit]} and {split}: put "
+                "all pictures of one photo or seed into one part (split)."
+            )
 
 
 def _check_names(

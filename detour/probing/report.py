@@ -38,6 +38,8 @@ def describe_head(head: LinearHead, labels: tuple[str, ...]) -> str:
     lines = [
         f"{len(labels)} classes: {', '.join(labels)}",
         f"Fitted on {head.fitted} pictures, judged on {head.held_out} others.",
+        "On those that it was fitted on it looks better: evaluate it on the part 'report', or on "
+        "other pictures.",
         f"Held-out accuracy {share:.1%} (95 % interval {low:.1%} to {high:.1%}); worst group "
         f"{metrics.worst:.1%}, mean over groups {metrics.mean:.1%}",
     ]
@@ -60,7 +62,10 @@ def warnings(probes: ProbeSet) -> list[str]:
             "be compared yet."
         )
     if not probes.class_names:
-        found.append("The pictures have no classes: only the method 'paired' can use them.")
+        found.append(
+            "The pictures have no classes: only the method 'paired' and the removal of a class can "
+            "use them."
+        )
     elif len(probes.class_names) == 1:
         found.append(
             f"All pictures are of the class '{probes.class_names[0]}': add pictures of another "

@@ -46,7 +46,8 @@ def make_thumbnail(source: Source) -> Tensor:
         return source.thumbnail
     picture = read_source(source)
     height, width = picture.shape[:2]
-    rgb = picture[..., :3].float().cpu().expand(height, width, 3)
+    colours = picture[..., :3] if picture.shape[-1] > 2 else picture[..., :1]  # grey, maybe alpha
+    rgb = colours.float().cpu().expand(height, width, 3)
     shrink = min(1.0, THUMBNAIL / max(height, width))
     if shrink < 1:
         size = (max(1, round(height * shrink)), max(1, round(width * shrink)))

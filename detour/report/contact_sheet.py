@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from PIL import Image, ImageDraw
 
-from .canvas import ACCENT, INK, PAPER, font, to_pictures
+from .canvas import ACCENT, INK, PAPER, fitted, font, to_pictures
 
 Colour = tuple[int, int, int]
 SMALLEST, LARGEST = 96, 512
@@ -92,19 +92,20 @@ def draw_sheet(sheet: Sheet) -> Image.Image:
     size = cell_size(sheet.rows[0][0].size)
     letters = font(max(13, min(20, size[0] // 8)))
     across = max(len(row) for row in sheet.rows)
-    left = GAP + max((_width(letters, label) + GAP for label in sheet.row_labels), default=0)
+    row_labels = [fitted(letters, label, LARGEST) for label in sheet.row_labels]
+    left = GAP + max((_width(letters, label) + GAP for label in row_labels), default=0)
     top = GAP + (letters_height(letters) + GAP if any(sheet.column_labels) else 0)
     step = (size[0] + GAP, size[1] + GAP)
     canvas = Image.new("RGB", (left + across * step[0], top + len(sheet.rows) * step[1]), PAPER)
     pen = ImageDraw.Draw(canvas)
     for column, label in enumerate(sheet.column_labels):
-        text = _fit(letters, label, size[0])
+        text = fitted(letters, label, size[0])
         pen.text((left + column * step[0] + size[0] // 2, GAP), text, INK, letters, anchor="ma")
     for row, pictures in enumerate(sheet.rows):
         y = top + row * step[1]
-        if row < len(sheet.row_labels):
+        if row < len(row_labels):
             middle = y + size[1] // 2
-            pen.text((GAP, middle), sheet.row_labels[row], INK, letters, anchor="lm")
+            pen.text((GAP, middle), row_labels[row], INK, letters, anchor="lm")
         for column, picture in enumerate(pictures):
             x = left + column * step[0]
             canvas.paste(_scaled(picture, size), (x, y))
@@ -132,12 +133,6 @@ def letters_height(letters) -> int:
 
 def _width(letters, text: str) -> int:
     return math.ceil(letters.getlength(text))
-
-
-def _fit(letters, text: str, width: int) -> str:
-    while text and _width(letters, text) > width:
-        text = text[:-2] + "…" if len(text) > 2 else ""
-    return text
 
 
 def _scaled(picture: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -99,7 +99,7 @@ def _other(done: Neutralized) -> tuple[str, int, GroupMetrics] | None:
 def _in_sample(done: Neutralized) -> bool:
     """Whether the figures are of the probes chosen on: see `Neutralized`."""
     own = done.edit.method == "worst_group" and done.ladder is not None
-    return own and done.ladder is not None and done.ladder.crossfit and done.edit.degree != 1
+    return own and done.ladder is not None and done.ladder.in_sample and done.edit.degree != 1
 
 
 def _notes(done: Neutralized) -> list[str]:
@@ -109,7 +109,7 @@ def _notes(done: Neutralized) -> list[str]:
         notes += small_groups(done.after)
     if done.ladder is not None and not own:
         notes += [f"Ladder: {note}" for note in done.ladder.notes]
-    if done.ladder is not None and own and done.ladder.crossfit:
+    if done.ladder is not None and own and done.ladder.in_sample:
         notes.append(CURVE_SEEN)
     return notes
 

@@ -20,7 +20,8 @@ def draw_removal(done: Removed) -> Image.Image:
     """
     legend = [("before", BEFORE), ("after", AFTER)]
     if done.unseen_bias is not None:
-        legend.append(("bias shift alone", ACCENT))
+        at = "" if done.edit.degree == 1 else " (degree 1)"
+        legend.append((f"bias shift alone{at}", ACCENT))
     counts = (done.unseen_before, done.unseen_after, done.unseen_bias)
     first = _row(f"predicted '{done.class_name}'", done.sizes[2], counts, "unseen pictures", True)
     told, rates = _shown(done)
@@ -28,7 +29,8 @@ def draw_removal(done: Removed) -> Image.Image:
         _row(f"{rate.name}, recognised", rate.count, (rate.before, rate.after, rate.bias_only))
         for rate in rates
     ]
-    return draw_bars(f"'{done.class_name}' removed", [first, *rows], legend, None, told)
+    title = f"Removal of '{done.class_name}' at degree {done.edit.degree:g}"
+    return draw_bars(title, [first, *rows], legend, None, told)
 
 
 def _shown(done: Removed) -> tuple[str, list[ClassRate]]:

@@ -16,7 +16,7 @@ ONLY_PREDICTIONS = (
 
 def removal_text(done: Removed) -> str:
     """The whole report in plain words."""
-    lines = [f"Class '{done.class_name}' removed at degree {done.edit.degree:g}."]
+    lines = [f"Removal of class '{done.class_name}' at degree {done.edit.degree:g}."]
     lines += [ONLY_PREDICTIONS, "", *edit_lines(done.stack), ""]
     choose, _, report = done.sizes
     lines.append(
@@ -73,4 +73,5 @@ def removal_numbers(done: Removed) -> dict[str, Any]:
 def _rival(done: Removed) -> str:
     if done.unseen_bias is None:
         return ""
-    return f" (a bias shift alone: {percent(done.unseen_bias / done.sizes[2])})"
+    at = "" if done.edit.degree == 1 else ", at degree 1"
+    return f" (a bias shift alone{at}: {percent(done.unseen_bias / done.sizes[2])})"

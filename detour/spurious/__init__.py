@@ -22,7 +22,7 @@ from .ladder import EDITS, Ladder, Rung, build_ladder
 from .metrics import GroupMetrics, collateral, group_metrics, wilson
 from .neutralize import METHODS, Neutralized, neutralize, with_edits
 from .pair import weight_and_bias
-from .parts import Parts, folds, split_parts
+from .parts import Parts, folds, split_parts, too_few
 from .probes import Probes
 from .removal import Removal, remove_class
 from .removed import SIZES, ClassRate, Removed, removed
@@ -81,6 +81,7 @@ __all__ = [
     "split_parts",
     "stack_logits",
     "to_json",
+    "too_few",
     "weight_and_bias",
     "wilson",
     "with_edits",

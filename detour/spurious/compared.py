@@ -64,8 +64,9 @@ def _notes(probes: Probes, stack: EditStack, part: str, seed: int, rows: torch.T
             "If the edit was chosen on these probes, the figures flatter it. Use the part "
             "'report' with the seed that chose it, or other pictures."
         )
-    parts = split_parts(probes, seed)
-    if part == "report" and stack.edits and too_few(probes, parts.validate):
+    given = probes.split is not None  # then the report part is kept apart, however few there are
+    few = not given and too_few(probes, split_parts(probes, seed).validate)
+    if part == "report" and stack.edits and few:
         notes.append(
             "So few probes are all used to choose a worst_group edit (cross-fitting): if they "
             "were, these figures flatter it."

@@ -116,7 +116,7 @@ def edit_of(change: Change, weight: Tensor, bias: Tensor | None, **about: Any) -
     if change.shift:
         if bias is None:
             raise ValueError(
-                "This head has no bias, so it cannot be shifted. Choose the edit 'one weight'."
+                "This head has no bias, so it cannot be shifted. Choose the edit 'one_weight'."
             )
         old = float(bias[change.row])
         cells.append(Cell(change.row, None, old, _float32(old + change.shift)))

@@ -26,7 +26,8 @@ class Fitted:
 
     in_sample: of the edits chosen on `choose`. held_out: the same where three parts are
     used; with cross-fitting, for the probes of `validate`, of edits chosen without them.
-    steps: how many weights the last rung takes.
+    steps: how many weights the last rung takes. unjudged: how many probes of `validate` could
+    only be judged unedited.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Fitted:
     validate: Tensor
     report: Tensor
     crossfit: bool
+    unjudged: int = 0
 
     def key(self, rung: str) -> str:
         """The step of the path that a rung of the ladder stands for."""
@@ -45,7 +47,12 @@ class Fitted:
     @property
     def judged(self) -> dict[str, Tensor]:
         """The predictions to report: held out, unless the report part is apart anyway."""
-        return self.held_out if self.report is self.validate else self.in_sample
+        return self.in_sample if self.apart else self.held_out
+
+    @property
+    def apart(self) -> bool:
+        """Whether the probes reported on have no part in choosing the edit."""
+        return self.report is not self.validate
 
 
 def three_parts(probes: Probes, fit: Fit, parts: Parts) -> Fitted:
@@ -67,16 +74,19 @@ def cross_fit(probes: Probes, fit: Fit, rows: Tensor, report: Tensor, seed: int)
     path = fit(rows, 0.0, share)
     found = _predictions(probes, path)
     held_out = {name: value.clone() for name, value in found.items()}
+    unjudged = 0
     for number, part in enumerate(parts, start=1):
         others = rows[~torch.isin(rows, part)]
         without = {"unedited": found["unedited"]}
         if has_contrast(probes, others):
             without = _predictions(probes, fit(others, number * share, (number + 1) * share))
+        else:
+            unjudged += len(part)
         last = list(without)[-1]
         for name, value in held_out.items():
             value[part] = without.get(name, without[last])[part]
     steps = _steps(probes, held_out, rows)
-    return Fitted(path, found, held_out, steps, rows, rows, report, True)
+    return Fitted(path, found, held_out, steps, rows, rows, report, True, unjudged)
 
 
 def _predictions(probes: Probes, path: Path) -> dict[str, Tensor]:

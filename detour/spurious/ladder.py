@@ -44,7 +44,8 @@ class Ladder:
 
     reason: a sentence why. crossfit: too few probes for three parts. approximate: some
     search did not try everything. notes: sentences for the report. report_rows: the probes
-    reported on.
+    reported on. in_sample: the edit itself was chosen on these too (cross-fitting with no
+    report part of its own); the rungs' figures are out of fold even so.
     """
 
     rungs: tuple[Rung, ...]
@@ -55,6 +56,7 @@ class Ladder:
     sizes: tuple[int, int, int]
     notes: tuple[str, ...]
     report_rows: Tensor
+    in_sample: bool = False
 
     def __getitem__(self, name: str) -> Rung:
         return next(rung for rung in self.rungs if rung.name == name)
@@ -104,6 +106,7 @@ def build_ladder(
         sizes=(len(fitted.choose), len(fitted.validate), len(fitted.report)),
         notes=tuple(_notes(probes, fitted)),
         report_rows=fitted.report,
+        in_sample=not fitted.apart,
     )
 
 
@@ -183,7 +186,13 @@ def _choose(
 
 def _notes(probes: Probes, fitted: Fitted) -> list[str]:
     notes = list(probes.empty_groups())
-    if fitted.crossfit:
+    if fitted.crossfit and fitted.apart:
+        notes.append(
+            "Some group has fewer than 40 probes to validate on: sizes are compared by five-fold "
+            f"cross-fitting on the {len(fitted.choose)} probes that choose; reported on "
+            f"{len(fitted.report)} others."
+        )
+    elif fitted.crossfit:
         notes.append(
             "Some group has fewer than 40 probes to validate on: five-fold cross-fitting, each "
             "probe is judged by an edit that was chosen without it; the edit itself is chosen on "
@@ -193,6 +202,12 @@ def _notes(probes: Probes, fitted: Fitted) -> list[str]:
         notes.append(
             f"Chosen on {len(fitted.choose)} probes, compared on {len(fitted.validate)}, "
             f"reported on {len(fitted.report)} others; no unit is in two parts."
+        )
+    if fitted.unjudged:
+        notes.append(
+            f"{fitted.unjudged} of {len(fitted.validate)} probes are judged unedited: without "
+            "them, and what shares their units, too little is left to choose an edit on. Add "
+            "pictures of other seeds or photos."
         )
     if fitted.path.approximate:
         notes.append(

@@ -80,8 +80,8 @@ def neutralize(
     made = edit_of(change, weight, probes.bias, method=method, class_name=_name(probes, change))
     pushed = stack.push(made)
     if degree is None and method == "evidence":
-        degree = _best_degree(probes, pushed, split_parts(now, seed).validate)
-        notes.append(f"Degree {degree:g} is the best on the validation part.")
+        degree, note = _best_degree(probes, pushed, split_parts(now, seed).validate)
+        notes.append(note)
     pushed = pushed.with_degree(1.0 if degree is None else degree)
     done = Neutralized(pushed, ladder=ladder, notes=tuple(notes))
     if method == "paired":
@@ -113,8 +113,12 @@ def _name(probes: Probes, change: Change) -> str:
     return dict(enumerate(probes.class_names)).get(index, "")
 
 
-def _best_degree(probes: Probes, stack: EditStack, validate: Tensor) -> float:
-    return best_degree(degree_curve(probes, stack, validate)) if len(validate) else 1.0
+def _best_degree(probes: Probes, stack: EditStack, validate: Tensor) -> tuple[float, str]:
+    """The degree of `evidence`, and the sentence that says where it is from."""
+    if len(validate) == 0:
+        return 1.0, "There is no validation part to compare degrees on: degree 1 is the formula's."
+    degree = best_degree(degree_curve(probes, stack, validate))
+    return degree, f"Degree {degree:g} is the best on the validation part."
 
 
 def _check(probes: Probes, method: str) -> Tensor:
@@ -158,9 +162,9 @@ def _measured(probes: Probes, now: Probes, done: Neutralized, rows: Tensor) -> N
     edited = {1} if now.threshold is not None else {cell.row for cell in done.edit.cells}
     changed = collateral(found[0][rows], found[1][rows], edited)
     notes = done.notes
-    if done.ladder is not None and done.ladder.crossfit and done.edit.degree == 1:
+    if done.ladder is not None and done.ladder.in_sample and done.edit.degree == 1:
         after, changed = done.ladder.edit.report, done.ladder.edit.collateral
-    elif done.ladder is not None and done.ladder.crossfit:
+    elif done.ladder is not None and done.ladder.in_sample:
         notes = (*notes, "At a degree other than 1 the figures are those of the probes chosen on.")
     made = replace(done.edit, metrics_before=before.as_dict(), metrics_after=after.as_dict())
     return replace(

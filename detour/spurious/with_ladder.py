@@ -44,7 +44,7 @@ def neutralize_with_ladder(
     done = closed(None if found else degree)
     if found and degree != 1:
         best = done.edit.degree
-        note = f"Degree {best:g} is the best on the validation part; here {degree:g} times that."
+        note = f"{done.notes[-1][:-1]}; here {degree:g} times that."
         done = closed(best * degree)
         done = replace(done, notes=(*done.notes, note))
     if probes.classes is None:

@@ -105,6 +105,13 @@ def test_saved_edits_applied_and_nothing_overwritten(lab, host_folders):
     assert again.stack.edits == () and again.labels == hosted.labels
 
 
+def test_a_json_of_another_network_does_not_describe_what_is_saved(lab, host_folders):
+    (host_folders / "models" / "net.json").write_text(json.dumps({"labels": ["not", "these"]}))
+    hosted = load(lab, DIGITS)[0]
+    (name,) = lab.run_node("DetourSaveClassifier", classifier=hosted, filename="net")
+    assert name == "net_00002.safetensors" and load(lab, name)[0].labels == hosted.labels
+
+
 @pytest.mark.parametrize(
     ("filename", "message"),
     [

@@ -97,7 +97,7 @@ def test_degree_0_is_the_auditor_as_it_is(server, object_info):
 
 def test_a_class_is_removed(server, object_info):
     shown = reports(server, prompt_of("Tiny remove a class", object_info))
-    assert "Class '7' removed" in shown["Remove Class"]
+    assert "Removal of class '7'" in shown["Remove Class"]
     assert "no privacy unlearning" in shown["Remove Class"]
     counts = shown["No sevens any more"].splitlines()[1]
     sevens = re.search(r"(\d+) 7 \(", counts)

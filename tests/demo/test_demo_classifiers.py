@@ -64,7 +64,7 @@ def test_a_correlation_ties_the_colour_to_the_class():
     [
         ((10, 0, "letters"), "letters"),
         ((10, 0, "digits", 1.5), "1.5"),
-        ((9, 0), "even"),
+        ((9, 0), "ask for an even number from 2 to 9000 pictures"),
         ((0, 0), "count is 0"),
         ((4502, 0, "digits", 0.9), "4500"),
     ],

@@ -81,6 +81,16 @@ def test_free_path_takes_the_first_number_that_is_free(tmp_path):
     assert free_path(path).name == "v1.5_00002.safetensors"
     (tmp_path / "v1.5_00002.safetensors").touch()
     assert free_path(path).name == "v1.5_00003.safetensors"
+    (tmp_path / "v1.5_00003.json").touch()
+    assert free_path(path).name == "v1.5_00003.safetensors"
+    assert free_path(path, beside=".json").name == "v1.5_00004.safetensors"
+
+
+def test_a_name_that_no_system_takes_is_refused(tmp_path):
+    for name in ("a" * 256, f"sub/{'a' * 5000}.pth"):
+        with pytest.raises(ValueError, match=r"letters: shorten it") as refusal:
+            resolve_inside(name, [tmp_path])
+        assert len(str(refusal.value)) < 100
 
 
 @pytest.mark.parametrize("name", [".safetensors", "..safetensors", "a:b.safetensors", "a?.x"])

@@ -120,9 +120,13 @@ def part_numbers(parts) -> torch.Tensor:
 
 def test_small_groups_are_told_what_the_interval_can_tell():
     head = fit_linear_head(problem(60))
-    (note,) = head.notes
+    apart, note = head.notes
     assert "fewer than 50 pictures" in note and "lies between" in note
-    assert fit_linear_head(problem(400)).notes == ()
+    assert apart.startswith("Choose edits of it on other pictures")
+    parts = split_parts(problem(60))
+    (note,) = fit_linear_head(replace(problem(60), split=part_numbers(parts))).notes
+    assert "fewer than 50 pictures" in note
+    assert fit_linear_head(problem(800)).notes == ()
 
 
 def test_report_and_numbers():
@@ -130,6 +134,7 @@ def test_report_and_numbers():
     text = describe_head(head, ("cat", "dog"))
     assert f"Fitted on {head.fitted} pictures, judged on {head.held_out} others." in text
     assert "dog, out" in text and "95 % interval" in text
+    assert "it was fitted on it looks better" in text
     numbers = head.as_dict()
     assert numbers["accuracy"]["low"] < numbers["accuracy"]["share"] < numbers["accuracy"]["high"]
     assert len(numbers["cross_validation"]) == len(STRENGTHS)

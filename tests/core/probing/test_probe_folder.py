@@ -73,12 +73,25 @@ def test_sixteen_bit_grey_alpha_and_tiny_pictures(tmp_path, classifier):
     assert features.tolist() == pytest.approx([0.5, 0.5, 0.5, 0.0], abs=0.01)
 
 
+@pytest.mark.parametrize("value", [-1.0, 200.0])
+def test_floats_out_of_range_are_refused_not_cut(tmp_path, classifier, value):
+    path = tmp_path / "red" / "x" / "a.tiff"
+    path.parent.mkdir(parents=True)
+    Image.new("F", (4, 4), value).save(path)
+    with pytest.raises(ValueError, match=r"a\.tiff .*its values leave 0 to 1"):
+        read_folder(tmp_path).probes(classifier, classifier.features)
+    Image.new("F", (4, 4), 0.25).save(path)
+    found = read_folder(tmp_path).probes(classifier, classifier.features)
+    assert found.features.flatten().tolist() == pytest.approx([0.25] * 3)
+
+
 BAD = {
     "empty": ([], "holds neither metadata.csv nor pictures in sub-folders"),
     "no_header": ([""], "0 columns for the file names.*Its columns are: none"),
     "unknown_columns": (["path,label", "a.png,1"], "0 columns for the file names.*path, label"),
     "no_attribute": (["filename,y", "a.png,1"], "0 columns for the attribute.*place or a"),
     "two_attributes": (["filename,y,place,a", "a.png,1,1,1"], "2 columns for the attribute"),
+    "two_classes": (["filename,y,y,a", "a.png,1,0,1"], "2 columns for the class"),
     "no_lines": (["filename,y,a"], "no lines below its header"),
     "few_values": (["filename,y,a", "a.png,1"], "Line 2 .* another number of values"),
     "many_values": (["filename,y,a", "a.png,1,1,1"], "Line 2 .* another number of values"),

@@ -52,7 +52,7 @@ def test_tags(names, description, tag, wanted):
 @pytest.mark.parametrize(
     ("names", "description", "tag", "message"),
     [
-        (["nsfw", "safe"], TAGGER, "", "Several classes.*nsfw, safe.*target class"),
+        (["nsfw", "safe"], TAGGER, "", "Several classes.*nsfw, safe.*target class, or call"),
         (["a", "b"], TAGGER, "", "one of safe, nsfw, hat"),
         (["a", "b"], TAGGER, "hat", "is 'hat'"),
         (["a", "b"], ONE, "", "is 'class 0'"),

@@ -154,6 +154,10 @@ BAD = {
     "some_classes": (dict(classes=("a", "")), "1 of 2 probe pictures have no class"),
     "some_splits": (dict(splits=("choose", "")), "have no part"),
     "unknown_split": (dict(splits=("choose", "train")), "part 'train' is unknown"),
+    "unit_in_two": (
+        dict(units=("p", "p"), splits=("choose", "report")),
+        "unit 'p' are in the parts choose and report",
+    ),
     "batch": (dict(sources=tuple(torch.zeros(2, 1, 4, 4, 3))), r"is \[1, 4, 4, 3\]"),
     "text": (dict(sources=("a.png", "b.png")), "is str, no picture"),
 }
@@ -229,7 +233,7 @@ def test_preview_shows_each_group(four_groups, classifier):
     assert {(204, 178, 26), (204, 0, 26), (26, 178, 204), (26, 0, 204)} <= colours
 
 
-@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_preview_of_odd_pictures(channels):
     images = torch.rand(1, 300, 2, channels)
     assert preview(batch_probes(images, "red", "x", 0)).width > 100

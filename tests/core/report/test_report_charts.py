@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from detour.report import bars
 from detour.report import degree_chart as chart
 from detour.report.bars import AFTER, BEFORE, EDGE, TOP, Axis, Bar, Row, draw_bars, row_height
 from detour.report.canvas import ACCENT, ACCENT_WASH, fitted, font
+from detour.report.contact_sheet import Sheet, draw_sheet
 from detour.report.degree_chart import draw_degree
 from detour.report.edit_report import edit_picture
 from detour.report.gap_chart import draw_gap
@@ -137,3 +139,26 @@ def test_long_names_keep_both_ends():
     assert short.startswith("a class") and short.endswith("glasses")
     assert fitted(letters, "short", 200) == "short"
     assert fitted(letters, "wide", 1) == "…"
+
+
+def test_as_many_letters_as_fit_are_kept():
+    letters, text = font(21), "with and without the suspect feature"
+    for width in range(20, 300, 7):
+        kept = len(fitted(letters, text, width)) - 1
+        longer = text[: kept + 1 - (kept + 1) // 2] + "…" + text[len(text) - (kept + 1) // 2 :]
+        assert letters.getlength(longer) > width
+
+
+def test_endless_names_cost_neither_time_nor_room():
+    name, picture = "x" * 200_000, Image.new("RGB", (8, 8))
+    asked = 0
+
+    class Counting:
+        def getlength(self, text):
+            nonlocal asked
+            asked += 1
+            return 10.0 * len(text)
+
+    assert len(fitted(Counting(), name, 200)) == 20
+    assert asked < 30
+    assert draw_sheet(Sheet([[picture]], [name], [name])).width < 1000

@@ -15,6 +15,7 @@ from detour.spurious import (
     compared,
     effective_cells,
     neutralize_with_ladder,
+    removed,
     to_json,
 )
 
@@ -137,6 +138,29 @@ def test_removal_says_what_it_is_not(without_class):
     numbers = json.loads(json.dumps(removal_numbers(done), allow_nan=False))
     assert numbers["report"]["after"] == done.unseen_after
     assert [c["after"] for c in numbers["classes"]] == [rate.after for rate in done.rates]
+
+
+def test_at_another_degree_the_rival_is_said_to_be_at_1(probes_of, empty_stack):
+    probes = probes_of()
+    text = removal_text(removed(probes, empty_stack(probes), 1, degree=0.0))
+    assert text.startswith("Removal of class 'high' at degree 0.")
+    assert "(a bias shift alone, at degree 1: " in text
+    assert "(a bias shift alone: " in removal_text(removed(probes, empty_stack(probes), 1))
+
+
+def test_few_probes_with_a_report_part_of_their_own_are_not_called_flattering(
+    probes_of, empty_stack
+):
+    probes = probes_of(160, split=[0, 0, 1, 2] * 40)
+    done = neutralize_with_ladder(probes, empty_stack(probes), degree=0.5)
+    assert done.ladder.crossfit
+    text = edit_text(done)
+    assert UNSEEN in text and SEEN not in text and CURVE_SEEN not in text
+    assert "probes chosen on" not in text
+    assert f"on the {done.ladder.sizes[0]} probes that choose; reported on 40 others" in text
+    assert edit_numbers(done)["unseen"]
+    report = group_text(compared(probes, done.stack, part="report"))
+    assert "flatter" not in report
 
 
 def test_an_impossible_removal_says_how_many_remain_and_what_to_do(without_class):

@@ -68,6 +68,12 @@ def test_cross_fitting_keeps_a_given_report_part_apart(headed):
     assert ladder["one_weight"].report == group_metrics(probes, right, split == 2)
 
 
+def test_probes_that_no_other_edit_can_judge_are_counted_in_the_notes(headed):
+    ladder = build_ladder(headed(0, n=100, d=3, units=["one photo"] * 100))
+    assert any("100 of 100 probes are judged unedited" in note for note in ladder.notes)
+    assert not any("unedited:" in note for note in build_ladder(headed(0, n=100, d=3)).notes)
+
+
 def test_no_unit_is_on_both_sides_of_a_fold(headed):
     base = headed(0, n=80, d=3)
     noise = torch.randn(80, 3, generator=torch.Generator().manual_seed(0))

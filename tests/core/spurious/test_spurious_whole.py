@@ -47,6 +47,15 @@ def test_degree_multiplies_what_evidence_found(headed, degree):
     assert plain.edit.degree == degree
 
 
+def test_without_a_validation_part_no_degree_is_called_the_best_there(headed):
+    probes = headed(0, n=400, d=6, split=[0] * 200 + [2] * 200)
+    for degree in (1.0, 0.5):
+        done = neutralize_with_ladder(probes, unedited(probes), "evidence", degree=degree)
+        assert done.edit.degree == degree
+        assert not any("best on the validation part" in note for note in done.notes)
+        assert any("no validation part" in note for note in done.notes)
+
+
 def test_closed_forms_have_the_ladder_of_the_search_beside_them(headed):
     probes = headed(0, n=1000, d=6)
     done = neutralize_with_ladder(probes, unedited(probes), "evidence")
