@@ -23,6 +23,8 @@ from .pip import clean_environment
 ROOT = Path(__file__).resolve().parent.parent
 NO_TESTS = 5
 """pytest's exit status when it found nothing to run."""
+WORKERS = min(4, os.cpu_count() or 1)
+"""Processes that share the whole suite; tests/conftest.py says what stays together."""
 BROWSER, WEBUI = "tests/browser", "tests/webui"
 LEFT_OUT = "NOT RUN: the browser tests were left out (--no-browser)."
 
@@ -77,6 +79,8 @@ def pytest_command(python: Path, junit: Path, expression: str | None, extra: lis
     # Without this the extension's own __init__.py would be collected as a test package.
     command += [f"--confcutdir={ROOT / 'tests'}", f"--rootdir={ROOT}", f"--junitxml={junit}"]
     command += ["-o", "junit_family=xunit2"]
+    if not named_tests(extra):
+        command += [f"--numprocesses={WORKERS}", "--dist=loadgroup"]
     if expression:
         command += ["-k", expression]
     return command + extra + ([] if named_tests(extra) else ["tests"])
@@ -99,6 +103,8 @@ def test_command(arguments: Sequence[str]) -> int:
     panels = prepare_gradio() if not named or any(WEBUI in word for word in named) else {}
     lint_good = options.no_lint or lint(python)
     environment = {**clean_environment(), **panels, "COMFYUI_PATH": str(host)}
+    # The processes share the cores; threads of their own would only stand in the way.
+    environment["OMP_NUM_THREADS"] = "1"
     with tempfile.TemporaryDirectory(prefix="detour-test-") as folder:
         junit = Path(folder) / "junit.xml"
         say("Tests: pytest")

@@ -52,7 +52,7 @@ class Addition:
 DEV = Addition(
     "detour-dev.stamp",
     "the tools for tests and lint",
-    (DEV_REQUIREMENTS,),
+    (DEV_REQUIREMENTS, EVIDENCE_REQUIREMENTS),
     (WEIGHTS_REQUIREMENTS, WEBUI_REQUIREMENTS),
 )
 EVIDENCE = Addition(
