@@ -1,4 +1,5 @@
-"""Detour's page in the hosts' settings: how the panel looks when the page is opened."""
+"""Detour's page in the hosts' settings: how the panel looks when the page is opened, and
+where the tab finds and computes classifiers."""
 
 from __future__ import annotations
 
@@ -11,6 +12,9 @@ from .settings import Settings
 SECTION = ("detour", "Detour")
 ENABLED = "detour_enabled_at_start"
 STRENGTH = "detour_strength_at_start"
+DEVICE = "detour_classifier_device"
+DEVICES = ("auto", "cpu", "gpu")
+CLASSIFIER_FOLDERS = "detour_classifier_folders"
 
 
 def add_options(shared: Any) -> None:
@@ -27,6 +31,21 @@ def add_options(shared: Any) -> None:
     )
     shared.opts.add_option(ENABLED, enabled)
     shared.opts.add_option(STRENGTH, strength)
+    device = shared.OptionInfo(
+        "auto",
+        "Where classifiers compute (auto = the host's device, the CPU with --lowvram or --medvram)",
+        gradio.Dropdown,
+        {"choices": list(DEVICES)},
+        section=SECTION,
+    )
+    folders = shared.OptionInfo(
+        "",
+        "More folders of image classifiers, separated by semicolons",
+        gradio.Textbox,
+        section=SECTION,
+    )
+    shared.opts.add_option(DEVICE, device)
+    shared.opts.add_option(CLASSIFIER_FOLDERS, folders)
 
 
 def start_values(opts: Any) -> tuple[bool, float]:

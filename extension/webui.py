@@ -1,7 +1,12 @@
-"""What `scripts/detour.py` hands over to: the script class, and the callbacks of the host."""
+"""What `scripts/detour.py` hands over to: the script class, and the callbacks of the host.
+
+The tab and the routes are imported when the host asks for them, so that whatever goes wrong
+there leaves the panel alone.
+"""
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from modules import script_callbacks, scripts, shared
@@ -18,6 +23,8 @@ def register() -> None:
     """Register all callbacks, once however often it is called; the host may have cleared them."""
     _only_once(script_callbacks.on_ui_settings, _on_settings)
     _only_once(script_callbacks.on_before_ui, _on_before_ui)
+    _only_once(script_callbacks.on_ui_tabs, _on_ui_tabs)
+    _only_once(script_callbacks.on_app_started, _on_app_started)
     _only_once(script_callbacks.on_script_unloaded, _on_unloaded)
     if host.runs_pipelines(script_callbacks):
         _only_once(script_callbacks.on_after_process, PIPELINES.close)
@@ -39,6 +46,14 @@ def _on_settings() -> None:
 
 def _on_before_ui() -> None:
     add_axes(scripts)
+
+
+def _on_ui_tabs() -> list[tuple[Any, str, str]]:
+    return importlib.import_module(".tab", __package__).build_tab()
+
+
+def _on_app_started(_demo: Any, app: Any) -> None:
+    importlib.import_module(".routes", __package__).add_routes(app, shared.cmd_opts)
 
 
 def _on_unloaded() -> None:

@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from pathlib import Path
 
-from .cache import write_whole
+from .cache import cache_root, make_folder, write_whole
 from .environment import prepare
 from .failure import Failure, say
 from .frontend import prepare_browser
@@ -105,6 +105,8 @@ def test_command(arguments: Sequence[str]) -> int:
     environment = {**clean_environment(), **panels, "COMFYUI_PATH": str(host)}
     # The processes share the cores; threads of their own would only stand in the way.
     environment["OMP_NUM_THREADS"] = "1"
+    pictures = make_folder(cache_root() / "screenshots")
+    environment["DETOUR_SCREENSHOTS"] = str(pictures)
     with tempfile.TemporaryDirectory(prefix="detour-test-") as folder:
         junit = Path(folder) / "junit.xml"
         say("Tests: pytest")
@@ -122,8 +124,7 @@ def test_command(arguments: Sequence[str]) -> int:
         say("Lint: failed (see above)")
     for part, outcome in counts["parts"].items():
         say(f"  {part}: {summary_line(outcome)}")
-    if options.no_browser:
-        say(LEFT_OUT)
+    say(LEFT_OUT if options.no_browser else f"Screenshots to look at: {pictures}")
     say(summary_line(counts))
     return 1 if status or not lint_good else 0
 

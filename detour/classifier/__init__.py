@@ -7,7 +7,7 @@ from .heads import Backbone, split_head
 from .load import load_classifier
 from .model import Cancelled, ImageClassifier, hash_backbone
 from .paths import free_path, resolve_inside
-from .pictures import check_image, read_image
+from .pictures import check_image, decode_image, read_image
 from .predict import Prediction, describe_predictions, predict, present
 from .preprocess import Preprocessing
 from .save import save_classifier
@@ -23,6 +23,7 @@ __all__ = [
     "Preprocessing",
     "SmallCNN",
     "check_image",
+    "decode_image",
     "describe_predictions",
     "free_path",
     "hash_backbone",

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
 FORBIDDEN = '<>:"|?*'
+LONGEST = 255
+"""Letters in the name of a file or folder: no file system takes more."""
 
 
 def resolve_inside(name: str, roots: Sequence[Path | str], must_exist: bool = True) -> Path:
@@ -46,6 +48,9 @@ def _safe_parts(name: str) -> list[str]:
             "used. Put the file there and write its name."
         )
     parts = [part for part in windows.parts if part != "."]
+    longest = max(map(len, parts), default=0)
+    if longest > LONGEST:
+        raise ValueError(f"The file name has a part of {longest} letters: shorten it.")
     if ".." in parts:
         raise ValueError(
             f"{name!r} leads out of the allowed folders with '..': write a name below them."
@@ -63,9 +68,11 @@ def _stay_inside(folder: Path, parts: list[str], name: str) -> Path:
     return path
 
 
-def free_path(path: Path) -> Path:
+def free_path(path: Path, beside: str = "") -> Path:
     """The path itself if nothing is there, else the first free `name_00002.ending` beside it.
 
+    beside: the ending of a file that would be taken for a companion of the new one, so that a
+    name which has one is not free.
     Raises ValueError for a name that is hidden (or nothing but an ending), and for one that
     some systems cannot write.
     """
@@ -75,7 +82,7 @@ def free_path(path: Path) -> Path:
             f"leave out {' '.join(FORBIDDEN)}."
         )
     number, free = 1, path
-    while free.exists():
+    while free.exists() or (beside and free.with_suffix(beside).exists()):
         number += 1
         free = path.with_name(f"{path.stem}_{number:05}{path.suffix}")
     return free

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageFont
 
+from .bitmap_letters import BitmapLetters
+
 PAPER = (255, 255, 255)
 INK = (32, 36, 44)
 SOFT_INK = (110, 118, 130)
@@ -18,11 +20,11 @@ COOL = (36, 104, 196)
 
 
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own letters at `size` pixels; Pillow before 10.1 has them in one size only."""
+    """Pillow's own letters at `size` pixels; before 10.1 its small ones, enlarged."""
     try:
         return ImageFont.load_default(size)
     except TypeError:
-        return ImageFont.load_default()
+        return BitmapLetters(size, ImageFont.load_default())
 
 
 def fitted(letters: ImageFont.FreeTypeFont | ImageFont.ImageFont, text: str, width: float) -> str:
@@ -30,11 +32,16 @@ def fitted(letters: ImageFont.FreeTypeFont | ImageFont.ImageFont, text: str, wid
     names which differ at the end only stay apart."""
     if letters.getlength(text) <= width:
         return text
-    for kept in range(len(text) - 1, 0, -1):
-        short = text[: kept - kept // 2] + "…" + text[len(text) - kept // 2 :]
+    shown, cut = "…", len(text)
+    kept = 0
+    while cut - kept > 1:  # as many letters as fit, by halving: a name may be of any length
+        middle = (kept + cut) // 2
+        short = text[: middle - middle // 2] + "…" + text[len(text) - middle // 2 :]
         if letters.getlength(short) <= width:
-            return short
-    return "…"
+            shown, kept = short, middle
+        else:
+            cut = middle
+    return shown
 
 
 def to_pictures(images: torch.Tensor) -> list[Image.Image]:

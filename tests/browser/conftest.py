@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +47,7 @@ class Setting:
 
 
 EVERY = [Setting(frontend, nodes2) for frontend in ("own", "newest") for nodes2 in (False, True)]
+ONE_EACH = [Setting("own", False), Setting("newest", True)]
 
 
 def _missing(sentence: str) -> None:
@@ -54,9 +55,13 @@ def _missing(sentence: str) -> None:
     (pytest.fail if os.environ.get("CI") else pytest.skip)(sentence)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser():
-    """Headless Chromium, driven by Playwright."""
+    """Headless Chromium, driven by Playwright.
+
+    For this folder only: while Playwright is open, nothing else in this process can start an
+    event loop.
+    """
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -70,7 +75,7 @@ def browser():
         running.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def start() -> Iterator:
     """Give the server of a frontend, started when it is first asked for."""
     host = chosen_host() or host_folder()
@@ -95,7 +100,7 @@ def start() -> Iterator:
         yield of
 
 
-@pytest.fixture(scope="session", params=EVERY, ids=str)
+@pytest.fixture(scope="package", params=EVERY, ids=str)
 def desk(request, browser, start) -> Iterator[Desk]:
     """The page with the graph, loaded once for each setting; tests clear the graph."""
     server = start(request.param.frontend)
@@ -116,6 +121,43 @@ def quiet(desk: Desk) -> Iterator[None]:
     desk.complaints.clear()
     yield
     assert desk.complaints == []
+
+
+@pytest.fixture
+def run(desk: Desk) -> Callable[[], None]:
+    """Queue the graph and wait for its end."""
+
+    def queue() -> None:
+        desk.run(
+            """() => new Promise((done, fail) => {
+              const { api } = app;
+              api.addEventListener("execution_success", () => done(), { once: true });
+              api.addEventListener("execution_error", (e) => fail(e.detail.exception_message));
+              app.queuePrompt(0);
+            })"""
+        )
+        desk.settle()
+
+    return queue
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The mark of tests that need no second renderer: see `pytest_collection_modifyitems`."""
+    line = "each_frontend: once in each frontend, the renderer makes no difference"
+    config.addinivalue_line("markers", line)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave marked tests out but in `ONE_EACH`, so that the whole part stays quick."""
+    out = [
+        item
+        for item in items
+        if item.get_closest_marker("each_frontend")
+        and item.callspec.params.get("desk") not in ONE_EACH
+    ]
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in out]
 
 
 PICTURES: pytest.StashKey[Path] = pytest.StashKey()

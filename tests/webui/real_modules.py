@@ -71,6 +71,8 @@ def main() -> None:
         callbacks = script_callbacks.callback_map["callbacks_cfg_denoiser"]
         of_ours = [c for c in callbacks if c.callback.__qualname__ == "Sessions.on_denoiser"]
         found[f"load {load}"] = [len(ours), len(of_ours)]
+    tabs = script_callbacks.ui_tabs_callback()  # builds the tab with the host's own modules
+    found["tabs"] = [[title, elem_id] for _, title, elem_id in tabs if title == "Detour"]
     script_callbacks.before_ui_callback()
     found["axes"] = sum(
         axis.label.startswith("[Detour]")

@@ -7,6 +7,7 @@ Facts about the hosts are in the docstrings; nothing here is taken from them. It
 from __future__ import annotations
 
 import sys
+import tempfile
 import types
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,6 +96,20 @@ class Options:
         setattr(self, name, info.default)
 
 
+class Devices(types.ModuleType):
+    """`modules.devices`: the CPU, and what was asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__("modules.devices")
+        self.collected = 0
+
+    def get_optimal_device(self) -> str:
+        return "cpu"
+
+    def torch_gc(self) -> None:
+        self.collected += 1
+
+
 class OptionInfo:
     """`modules.shared.OptionInfo`."""
 
@@ -130,6 +145,10 @@ def make_modules(kind: str) -> dict[str, types.ModuleType]:
     scripts.scripts_data = []
     shared = types.ModuleType("modules.shared")
     shared.opts, shared.OptionInfo = Options(), OptionInfo
+    shared.cmd_opts = types.SimpleNamespace()
+    paths = types.ModuleType("modules.paths")
+    paths.script_path = paths.data_path = tempfile.gettempdir()
+    paths.models_path = str(Path(paths.data_path) / "models")
     components = types.ModuleType("modules.ui_components")
     components.InputAccordion = Anything
     gradio = types.ModuleType("gradio")
@@ -138,17 +157,18 @@ def make_modules(kind: str) -> dict[str, types.ModuleType]:
     gradio.Image = type("Image", (Anything,), {})
     gradio.update = lambda **kwargs: {"__type__": "update", **kwargs}
     callbacks = Callbacks(events)
-    for name, module in (("scripts", scripts), ("shared", shared), ("ui_components", components)):
-        setattr(package, name, module)
-    package.script_callbacks = callbacks
-    return {
-        "modules": package,
-        "modules.scripts": scripts,
-        "modules.shared": shared,
-        "modules.script_callbacks": callbacks,
-        "modules.ui_components": components,
-        "gradio": gradio,
+    parts = {
+        "scripts": scripts,
+        "shared": shared,
+        "script_callbacks": callbacks,
+        "ui_components": components,
+        "paths": paths,
+        "devices": Devices(),
     }
+    for name, module in parts.items():
+        setattr(package, name, module)
+    named = {f"modules.{name}": module for name, module in parts.items()}
+    return {"modules": package, **named, "gradio": gradio}
 
 
 @contextmanager

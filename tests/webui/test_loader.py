@@ -26,6 +26,8 @@ def test_the_shim_loads_twice_and_leaks_no_module(monkeypatch, permanently):
             "script_unloaded": 1,
             "cfg_denoiser": 1,
             "model_loaded": 1,
+            "ui_tabs": 1,
+            "app_started": 1,
         }
         callbacks.clear_callbacks()  # what "Reload UI" does
         second = run_shim(SHIM)

@@ -3,80 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
-import torch
+from gradio_app import GENERATIONS, keep_screenshot, opened, served
 from stand_in import ARGUMENTS
 
-from tools.frontend import HOW_TO_INSTALL, chromium
-
 APP = Path(__file__).with_name("panel_app.py")
-PICTURES = "DETOUR_PANEL_PICTURES"
-"""A folder in which to leave screenshots, for looking at them."""
 
 
-def missing(sentence: str) -> None:
-    """A part that is not there: a failure where `CI` is set, else a skipped test."""
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(sentence)
-
-
-@pytest.fixture(scope="module", params=["DETOUR_GRADIO3", "DETOUR_GRADIO4"])
+@pytest.fixture(scope="module", params=GENERATIONS)
 def panel(request):
     """The page of one generation: its address and what its controls are."""
-    python = os.environ.get(request.param)
-    if python is None:
-        missing(f"{request.param} names no Python: run these tests by `dev.py test`.")
-    packages = Path(torch.__file__).resolve().parents[1]
-    environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "OMP_NUM_THREADS": "1"}
-    environment.pop("PYTHONPATH", None)
-    process = subprocess.Popen(
-        [python, str(APP), str(packages)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-    try:
-        lines = iter(process.stdout.readline, "")
-        line = next((line for line in lines if line.startswith("{")), None)
-        if line is None:
-            pytest.fail(process.communicate()[1])
-        yield json.loads(line)
-    finally:
-        process.stdin.close()
-        process.terminate()
-        process.wait(timeout=20)
+    with served(request.param, APP) as told:
+        yield told
 
 
 @pytest.fixture(scope="module")
 def page(panel):
     """A tab of headless Chromium with the panel in it."""
-    program = chromium()
-    if program is None:
-        missing(HOW_TO_INSTALL)
-    try:
-        from playwright.sync_api import sync_playwright
-    except ModuleNotFoundError:
-        missing("Playwright is not installed: run these tests by `dev.py test`.")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=str(program), args=["--no-sandbox", "--disable-gpu"]
-        )
-        tab = browser.new_page(viewport={"width": 1100, "height": 1500})
-        # Nothing beyond this machine: Gradio's page asks for letters elsewhere.
-        tab.route("**/*", lambda route: route.continue_() if is_local(route) else route.abort())
-        tab.goto(panel["url"])
-        tab.wait_for_selector(f"#{element('strength')} input")
+    with opened(panel["url"], f"#{element('strength')} input", width=1100) as tab:
         yield tab
-        browser.close()
-
-
-def is_local(route) -> bool:
-    return route.request.url.startswith(("http://127.0.0.1", "http://localhost", "data:", "blob:"))
 
 
 def element(name: str) -> str:
@@ -109,11 +56,6 @@ def slide(page, name: str, value: str) -> None:
     box = page.locator(f"#{element(name)} input[type=number]")
     box.fill(value)
     box.press("Tab")
-
-
-def keep_screenshot(page, name: str) -> None:
-    if PICTURES in os.environ:
-        page.screenshot(path=Path(os.environ[PICTURES]) / f"{name}.png", full_page=True)
 
 
 def test_controls_have_frozen_ids_and_the_hosts_exact_types(panel):

@@ -41,7 +41,7 @@ def test_the_hosts_own_u_net_is_bypassed_and_restored():
     assert all(found.values()), found
 
 
-def test_the_hosts_own_loader_builds_the_panel_once(tmp_path):
+def test_the_hosts_own_loader_builds_panel_and_tab_once(tmp_path):
     generation = "4" if (Path(HOST) / "backend").is_dir() else "3"
     python = os.environ.get(f"DETOUR_GRADIO{generation}")
     if python is None:
@@ -54,6 +54,7 @@ def test_the_hosts_own_loader_builds_the_panel_once(tmp_path):
     assert found["api name"] == "detour"
     assert len(found["arguments"]) == len(ARGUMENTS)
     assert found["ids"][1] == "script_txt2img_detour_strength"
+    assert found["tabs"] == [["Detour", "detour_tab"]]
     assert found["leaked"] == []
     assert found["infotext"] is True or "cannot be imported" in found["infotext"]
     assert found["axes"] in (len(ARGUMENTS) - 1, 0)

@@ -225,7 +225,12 @@ def test_the_panel_has_a_control_for_each_argument(extension):
 def test_settings_of_the_host_set_the_panels_start(extension):
     extension.made["modules.script_callbacks"].fire("ui_settings")
     opts = extension.made["modules.shared"].opts
-    assert set(opts.added) == {"detour_enabled_at_start", "detour_strength_at_start"}
+    assert set(opts.added) == {
+        "detour_enabled_at_start",
+        "detour_strength_at_start",
+        "detour_classifier_device",
+        "detour_classifier_folders",
+    }
     opts.detour_enabled_at_start, opts.detour_strength_at_start = True, 0.25
     controls = extension.shim.DetourScript().ui(False)
     assert controls[1].kwargs["value"] == 0.25

@@ -1,0 +1,87 @@
+"""On which device a classifier computes in a web UI, when, and the room that it gets there."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from modules import devices, shared
+from torch import nn
+
+from .options import DEVICE
+
+USED_AS = ("detour", "all")
+"""What `--use-cpu` may name to keep classifiers on the CPU."""
+MANAGERS = ("backend.memory_management", "ldm_patched.modules.model_management")
+"""Of Forge; of reForge and Forge-classic. Looked up, never imported: other extensions have
+modules of these names too."""
+PAUSE = 0.1
+"""Seconds between two looks at whether a generation has ended."""
+
+
+def pick_device() -> torch.device:
+    """The device by the setting; `auto` is the CPU where the user saves graphics memory."""
+    choice = getattr(shared.opts, DEVICE, "auto")
+    if choice == "cpu" or (choice == "auto" and _spares_memory(shared.cmd_opts)):
+        return torch.device("cpu")
+    return torch.device(devices.get_optimal_device())
+
+
+def _spares_memory(options: Any) -> bool:
+    on_cpu = getattr(options, "use_cpu", None) or []
+    small = getattr(options, "lowvram", False) or getattr(options, "medvram", False)
+    return bool(small) or any(name in on_cpu for name in USED_AS)
+
+
+@contextmanager
+def on_device(network: nn.Module, room: int, wait: Callable[[], None]) -> Iterator[None]:
+    """Inside the `with`, the network is on its device and no generation runs beside it there.
+
+    room: bytes to free beyond the weights. wait: called again and again while a generation
+    runs; what it raises ends the waiting. Afterwards the network is on the CPU, in any case.
+    """
+    device = pick_device()
+    with torch.autocast(device.type, enabled=False):
+        if device.type == "cpu":
+            yield
+            return
+        with _alone(wait):
+            _make_room(room + _size(network), device)
+            try:
+                network.to(device)
+                yield
+            finally:
+                network.to("cpu")
+                devices.torch_gc()
+
+
+@contextmanager
+def _alone(wait: Callable[[], None]) -> Iterator[None]:
+    """The host's lock around generations, if it has one."""
+    lock = getattr(sys.modules.get("modules.call_queue"), "queue_lock", None)
+    if lock is None:
+        yield
+        return
+    while not lock.acquire(False):
+        wait()
+        time.sleep(PAUSE)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _make_room(count: int, device: torch.device) -> None:
+    for name in MANAGERS:
+        free = getattr(sys.modules.get(name), "free_memory", None)
+        if free is not None:
+            free(count, device)
+            return
+
+
+def _size(network: nn.Module) -> int:
+    return sum(value.numel() * value.element_size() for value in network.state_dict().values())

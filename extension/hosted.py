@@ -1,0 +1,107 @@
+"""A loaded classifier in a web UI: its network once, its edits beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import Tensor
+
+from ..detour.classifier import ImageClassifier, load_classifier, resolve_inside
+from ..detour.probing import ProbeSet
+from ..detour.probing.sources import compute_features
+from ..detour.spurious import EditStack, Probes, apply_edits, combined, load_edits, new_stack
+from .devices import on_device
+from .folders import EDIT_ENDING, edit_roots, model_roots
+from .tab_session import Work
+
+CHUNK = 32
+FLOATS_PER_PIXEL = 64
+"""Room that the host is asked for: for each pixel that the network sees, in each picture of a
+chunk, what the largest layers of the usual networks keep at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class HostedClassifier:
+    """A classifier as it was loaded, and the edits on its head. Nothing here is written to.
+
+    name: its file. stack: the edits. backbone: the hash of its network.
+    """
+
+    name: str
+    unedited: ImageClassifier
+    stack: EditStack
+    backbone: str
+
+    def edited(self) -> ImageClassifier:
+        """The classifier with its edits; the same one where there are none."""
+        if not self.stack.edits:
+            return self.unedited
+        head = apply_edits(self.stack, self.unedited.weight, self.unedited.bias)
+        return self.unedited.with_head(*head)
+
+    def with_stack(self, stack: EditStack) -> HostedClassifier:
+        """The same classifier with other edits."""
+        return replace(self, stack=stack)
+
+    def with_file(self, file: str, degree: float) -> HostedClassifier:
+        """With the edits of a file in one of the edit folders on top, times `degree`.
+
+        Raises ValueError for edits of another model, and for what is no edit file.
+        """
+        if not file.endswith(EDIT_ENDING):
+            raise ValueError(f"The edit file is {file!r}; an edit file ends with {EDIT_ENDING}.")
+        found = load_edits(resolve_inside(file, edit_roots()))
+        own = self.unedited
+        return self.with_stack(combined(self.stack, found, own.weight, own.bias, degree))
+
+    def logits(self, pictures: Sequence[Path | Tensor], work: Work) -> Tensor:
+        """Logits `[N, C]`, with the edits, of picture files or pictures `[H, W, 3]` in 0..1."""
+        with self._ready(work):
+            bar = work.counted("Classifying")
+            return self.edited().head(compute_features(pictures, self._features, bar))
+
+    def probes(self, probe_set: ProbeSet, work: Work, tag: str = "") -> Probes:
+        """The probes as the unedited head sees them; features are computed once.
+
+        tag: of a sigmoid classifier, the one to look at, where the classes leave it open.
+        """
+        with self._ready(work):
+            return probe_set.probes(
+                self.unedited,
+                self._features,
+                backbone=self.backbone,
+                tag=tag,
+                progress=work.counted("Looking at the probes"),
+            )
+
+    def _features(self, images: Tensor) -> Tensor:
+        return self.unedited.features(images.cpu(), chunk=CHUNK)
+
+    @contextmanager
+    def _ready(self, work: Work) -> Iterator[None]:
+        height, width = self.unedited.preprocessing.input_size
+        room = CHUNK * height * width * FLOATS_PER_PIXEL * 4
+        with on_device(self.unedited.backbone, room, work.check):
+            yield
+
+
+def load_hosted(
+    file: str,
+    architecture: str = "",
+    labels: tuple[str, ...] = (),
+    activation: str = "",
+    threshold: float | None = None,
+) -> HostedClassifier:
+    """A classifier by its name in the model folders; see `load_classifier`."""
+    made = load_classifier(
+        resolve_inside(file, model_roots()),
+        architecture=architecture,
+        labels=labels,
+        activation=activation,
+        threshold=threshold,
+    )
+    stack = new_stack(made.weight, made.bias, made.description.architecture)
+    return HostedClassifier(file, made, stack, made.backbone_hash())

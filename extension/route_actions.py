@@ -1,0 +1,50 @@
+"""What the routes do. Loading this file loads what classifiers need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..detour.classifier import decode_image, predict, save_classifier
+from ..detour.spurious import effective_cells
+from .folders import model_save_folder
+from .hosted import HostedClassifier, load_hosted
+from .tab_inputs import new_classifier_file
+from .tab_session import Work
+
+
+def classified(work: Work, asked: Any, images: list[bytes]) -> dict[str, Any]:
+    """The predictions for pictures in the bytes of their files."""
+    classifier = _asked_for(asked)
+    pictures = [decode_image(data, f"images[{n}]")[0] for n, data in enumerate(images)]
+    logits = classifier.logits(pictures, work)
+    found = predict(classifier.edited(), logits, asked.top_k, asked.threshold)
+    return {
+        "classifier": asked.classifier,
+        "labels": list(classifier.unedited.labels),
+        "predictions": [one.as_dict() for one in found],
+    }
+
+
+def edited(asked: Any) -> dict[str, Any]:
+    """Each number that the edit changes, and the name of the saved classifier if one is."""
+    classifier = _asked_for(asked)
+    made = classifier.edited()
+    own = classifier.unedited
+    changed = [
+        {"row": row, "column": column, "from": _at(own, row, column), "to": value}
+        for (row, column), value in effective_cells(classifier.stack).items()
+    ]
+    saved = ""
+    if asked.save_as:
+        path = new_classifier_file(asked.save_as)
+        saved = save_classifier(path, made).relative_to(model_save_folder().resolve()).as_posix()
+    return {"classifier": asked.classifier, "changed": changed, "saved_as": saved}
+
+
+def _asked_for(asked: Any) -> HostedClassifier:
+    classifier = load_hosted(asked.classifier)
+    return classifier.with_file(asked.edit, asked.degree) if asked.edit else classifier
+
+
+def _at(classifier: Any, row: int, column: int | None) -> float:
+    return float(classifier.bias[row] if column is None else classifier.weight[row, column])

@@ -1,0 +1,253 @@
+"""What the tab's buttons do with edits: find one, set its degree, measure, save, apply, undo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..detour.classifier import save_classifier as write_classifier
+from ..detour.report.bars import stacked
+from ..detour.report.degree_chart import draw_degree
+from ..detour.report.edit_report import edit_picture, edit_text
+from ..detour.report.group_bars import draw_group_bars
+from ..detour.report.group_report import group_text
+from ..detour.report.removal_chart import draw_removal
+from ..detour.report.removal_report import removal_text
+from ..detour.report.words import edit_lines
+from ..detour.schedule import require_choice
+from ..detour.spurious import (
+    EDITS,
+    METHODS,
+    PARTS,
+    SIZES,
+    Compared,
+    CurvePoint,
+    EditStack,
+    Neutralized,
+    Probes,
+    compared,
+    neutralize_with_ladder,
+    save_edits,
+)
+from ..detour.spurious import removed as remove_from
+from .folders import edit_save_folder, model_save_folder
+from .hosted import HostedClassifier
+from .tab_inputs import (
+    LARGEST_SEED,
+    MOST_WEIGHTS,
+    need_classifier,
+    need_probes,
+    new_classifier_file,
+    new_edit_file,
+    read_attribute,
+    read_class,
+    read_degree,
+    read_whole,
+)
+from .tab_session import Action, Held, Shown, Work
+
+NO_EDIT = "There is no edit yet: find one under 4 or 5, or apply an edit file under 7."
+
+
+@dataclass(frozen=True, eq=False)
+class LastEdit:
+    """The edit that the degree slider moves.
+
+    probes: as the unedited head sees them. before: the edits below it. curve: accuracies
+    against the degree, empty without classes. unit: the degree that 1 on the slider stands
+    for (`evidence` finds its own); None if it is not known.
+    """
+
+    probes: Probes
+    before: EditStack
+    curve: tuple[CurvePoint, ...]
+    unit: float | None
+    seed: int
+
+
+def neutralize(
+    held: Held,
+    work: Work,
+    method: str,
+    edit: str,
+    target: str | None,
+    degree: float,
+    max_weights: float,
+    attribute: str | None,
+    seed: float,
+    auto_degree: bool,
+) -> tuple[Held, Shown]:
+    """Find an edit that takes the suspect feature out, on top of the edits there are."""
+    classifier, probe_set = need_classifier(held), need_probes(held)
+    require_choice("method", method, METHODS)
+    require_choice("edit", edit, ("auto", *EDITS))
+    wanted = read_degree(degree)
+    most = read_whole("max_weights", max_weights, 1, MOST_WEIGHTS)
+    split = read_whole("The split seed", seed, 0, LARGEST_SEED)
+    present = read_attribute(probe_set, attribute)
+    row = read_class(classifier, target)
+    seen = classifier.probes(probe_set, work, tag=target or "")
+    done = neutralize_with_ladder(
+        seen,
+        classifier.stack,
+        method,
+        edit,
+        row,
+        most,
+        wanted,
+        present,
+        split,
+        bool(auto_degree),
+        work.shared("Searching"),
+    )
+    last = LastEdit(seen, classifier.stack, done.curve, _unit(done, wanted), split)
+    feature = dict(enumerate(probe_set.attribute_names)).get(present, "the feature")
+    told = f"{edit_lines(done.stack)[0]} {_count(done.stack)}"
+    shown = Shown(told, edit_text(done, feature), edit_picture(done, feature))
+    return replace(held, classifier=classifier.with_stack(done.stack), last=last), shown
+
+
+def _unit(done: Neutralized, degree: float) -> float | None:
+    if done.edit.method != "evidence":
+        return 1.0
+    return done.edit.degree / degree if degree != 0 else None
+
+
+def _count(stack: EditStack) -> str:
+    count = len(stack.edits)
+    return f"The classifier has {count} edit{'' if count == 1 else 's'} now."
+
+
+def set_degree(held: Held, work: Work, degree: float) -> tuple[Held, Shown]:
+    """The last edit at another degree, measured anew; nothing is searched."""
+    classifier, wanted = need_classifier(held), read_degree(degree)
+    if not classifier.stack.edits:
+        raise ValueError(NO_EDIT)
+    last: LastEdit | None = held.last
+    if last is None:
+        raise ValueError(
+            "The degree of an edit can be set here as long as it is the last one and its probes "
+            "are the ones read last: find it anew, or apply its file at another degree."
+        )
+    if last.unit is None:
+        raise ValueError(
+            "'evidence' was asked for degree 0, so its own degree is not known: undo the edit, "
+            "and find it at degree 1."
+        )
+    stack = classifier.stack.with_degree(wanted * last.unit)
+    told = f"The last edit is at degree {stack.edits[-1].degree:g} now."
+    report, chart = "\n".join(edit_lines(stack)), None
+    if last.probes.classes is not None:
+        done = compared(last.probes, stack, (last.probes, last.before), "report", last.seed)
+        stack = _with_metrics(stack, done)
+        report += f"\n\n{group_text(done)}"
+        pictures = [draw_group_bars(done.after, done.before)]
+        if len(last.curve) > 1:
+            pictures.append(draw_degree(last.curve, stack.edits[-1].degree))
+        chart = stacked(pictures)
+    return replace(held, classifier=classifier.with_stack(stack)), Shown(told, report, chart)
+
+
+def slide_degree(held: Held, work: Work, degree: float) -> tuple[Held, Shown]:
+    """`set_degree` where there is an edit to move; else the slider waits for the next one."""
+    if held.last is None or held.last.unit is None:
+        return held, Shown("The degree counts from the next edit on.")
+    return set_degree(held, work, degree)
+
+
+def _with_metrics(stack: EditStack, done: Compared) -> EditStack:
+    """The last edit with what was measured at its present degree, for its file."""
+    before = {} if done.before is None else done.before.as_dict()
+    made = replace(stack.edits[-1], metrics_before=before, metrics_after=done.after.as_dict())
+    return stack.undo().push(made)
+
+
+def remove(
+    held: Held, work: Work, class_name: str | None, degree: float, edit: str, seed: float
+) -> tuple[Held, Shown]:
+    """Edit the classifier so that it no longer predicts a class."""
+    classifier, probe_set = need_classifier(held), need_probes(held)
+    require_choice("edit", edit, SIZES)
+    wanted, split = read_degree(degree), read_whole("The split seed", seed, 0, LARGEST_SEED)
+    index = read_class(classifier, class_name)
+    if index is None:
+        raise ValueError("No class to remove was chosen: choose one, or write its number.")
+    seen = classifier.probes(probe_set, work, tag=class_name or "")
+    bar = work.shared("Searching")
+    done = remove_from(seen, classifier.stack, index, edit, wanted, split, bar)
+    last = LastEdit(seen, classifier.stack, (), 1.0, split)
+    told = f"{edit_lines(done.stack)[0]} {_count(done.stack)}"
+    shown = Shown(told, removal_text(done), draw_removal(done))
+    return replace(held, classifier=classifier.with_stack(done.stack), last=last), shown
+
+
+def evaluate(held: Held, work: Work, part: str, seed: float) -> tuple[Held, Shown]:
+    """Accuracy of each group, beside that of the unedited classifier."""
+    classifier, probe_set = need_classifier(held), need_probes(held)
+    require_choice("part", part, PARTS)
+    split = read_whole("The split seed", seed, 0, LARGEST_SEED)
+    done = compared(classifier.probes(probe_set, work), classifier.stack, None, part, split)
+    told = f"Worst-group accuracy: {done.after.worst:.1%}."
+    return held, Shown(told, group_text(done), draw_group_bars(done.after, done.before))
+
+
+def undo(held: Held, work: Work) -> tuple[Held, Shown]:
+    """Take the last edit off: exactly what was before."""
+    classifier = need_classifier(held)
+    stack = classifier.stack.undo()
+    shown = Shown(f"The last edit was taken off. {_count(stack)}", _listed(stack))
+    return replace(held, classifier=classifier.with_stack(stack), last=None), shown
+
+
+def _listed(stack: EditStack) -> str:
+    """All edits, the newest first."""
+    lines: list[str] = []
+    while stack.edits:
+        lines += edit_lines(stack)
+        stack = stack.undo()
+    return "\n".join(lines)
+
+
+def save_edit(held: Held, work: Work, name: str) -> tuple[Held, Shown]:
+    """All edits as a file of a few hundred bytes, for the same model."""
+    classifier = need_classifier(held)
+    if not classifier.stack.edits:
+        raise ValueError(NO_EDIT)
+    path = new_edit_file(name)
+    save_edits(classifier.stack, path)
+    return held, Shown(f"Saved {_below(path, edit_save_folder())} in detour/edits.")
+
+
+def apply_edit(held: Held, work: Work, file: str | None, degree: float) -> tuple[Held, Shown]:
+    """The edits of a file on top of those there are."""
+    classifier = need_classifier(held)
+    if not file:
+        raise ValueError("No edit file was chosen: choose one, or save an edit first.")
+    edited = classifier.with_file(file, read_degree(degree))
+    shown = Shown(f"Applied {file}. {_count(edited.stack)}", _listed(edited.stack))
+    return replace(held, classifier=edited, last=None), shown
+
+
+def save_classifier(held: Held, work: Work, name: str) -> tuple[Held, Shown]:
+    """The classifier with its edits as one safetensors file."""
+    classifier: HostedClassifier = need_classifier(held)
+    path = new_classifier_file(name)
+    write_classifier(path, classifier.edited())
+    return held, Shown(f"Saved {_below(path, model_save_folder())} in models/image_classifiers.")
+
+
+def _below(path: Any, folder: Any) -> str:
+    return path.relative_to(folder.resolve()).as_posix()
+
+
+ACTIONS: dict[str, Action] = {
+    "neutralize": neutralize,
+    "set_degree": set_degree,
+    "slide_degree": slide_degree,
+    "remove": remove,
+    "evaluate": evaluate,
+    "undo": undo,
+    "save_edit": save_edit,
+    "apply_edit": apply_edit,
+    "save_classifier": save_classifier,
+}

@@ -1,0 +1,62 @@
+"""Pictures where Pillow (before 10.1) has letters in one small size only."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from detour.progress import SigmaTable, stable_diffusion_sigmas
+from detour.report.bitmap_letters import BitmapLetters
+from detour.report.canvas import fitted, font
+from detour.report.schedule_plot import RIGHT, SIZE, draw_schedule
+from detour.schedule import Schedule
+
+
+@pytest.fixture
+def old_pillow(monkeypatch):
+    """Pillow's letters as they were: no size can be asked for."""
+    small = ImageFont.load_default_imagefont()
+    monkeypatch.setattr(ImageFont, "load_default", lambda: small)
+    return small
+
+
+def ink(letters, text, anchor):
+    """Columns and rows of the first and last drawn pixel, seen from the anchored point."""
+    canvas = Image.new("L", (400, 100))
+    ImageDraw.Draw(canvas).text((200, 50), text, 255, letters, anchor=anchor)
+    left, top, right, bottom = canvas.getbbox()
+    return left - 200, top - 50, right - 200, bottom - 50
+
+
+def test_letters_grow_with_the_size_that_is_asked_for(old_pillow):
+    assert isinstance(font(22), BitmapLetters)
+    small, large = ink(font(11), "finished", "la"), ink(font(33), "finished", "la")
+    assert large[3] - large[1] > 2.4 * (small[3] - small[1])
+    assert font(33).getlength("finished") == 3 * old_pillow.getlength("finished")
+
+
+def test_anchors_are_kept(old_pillow):
+    letters = font(22)
+    left, right, middle = (ink(letters, "hhhh", f"{side}a") for side in "lrm")
+    assert left[0] >= 0 and right[2] <= 0
+    assert middle[0] == pytest.approx(-middle[2], abs=3)
+    top, centre, bottom = (ink(letters, "hhhh", f"l{side}") for side in "amd")
+    assert top[1] >= 0 and bottom[3] <= 0 and centre[1] < 0 < centre[3]
+
+
+def test_names_in_other_letters_are_drawn(old_pillow):
+    assert ink(font(20), "日本…é", "la")[2] > 0
+    assert fitted(font(20), "with and without", 80).count("…") == 1
+
+
+def test_the_schedule_keeps_its_margin_and_its_words(old_pillow):
+    table = SigmaTable(stable_diffusion_sigmas())
+    picture = np.asarray(draw_schedule(Schedule(), table).convert("L"))
+    foot = picture[SIZE[1] - 34 : SIZE[1] - 6]
+    drawn = np.flatnonzero((foot < 128).any(axis=0))
+    assert drawn.max() < SIZE[0] - RIGHT + 2
+    rows = np.flatnonzero((foot[:, SIZE[0] - RIGHT - 150 :] < 128).any(axis=1))
+    assert rows.max() - rows.min() >= 11  # "finished picture", with f and p
+
+
+def test_newer_pillow_draws_its_own_letters():
+    assert type(font(16)) is ImageFont.FreeTypeFont

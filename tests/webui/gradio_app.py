@@ -1,0 +1,89 @@
+"""For tests: a page of ours in an environment with a real Gradio, and a Chromium to drive it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tools.frontend import HOW_TO_INSTALL, chromium
+
+GENERATIONS = ("DETOUR_GRADIO3", "DETOUR_GRADIO4")
+"""Environment variables with the Pythons of the two Gradio generations."""
+PICTURES = "DETOUR_PANEL_PICTURES"
+"""A folder in which to leave screenshots, for looking at them."""
+
+
+def missing(sentence: str) -> None:
+    """A part that is not there: a failure where `CI` is set, else a skipped test."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(sentence)
+
+
+@contextmanager
+def served(generation: str, app: Path, *arguments: str) -> Iterator[dict[str, Any]]:
+    """Inside the `with`, `app` is served; gives the line of JSON that it prints."""
+    python = os.environ.get(generation)
+    if python is None:
+        missing(f"{generation} names no Python: run these tests by `dev.py test`.")
+    packages = Path(torch.__file__).resolve().parents[1]
+    environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "OMP_NUM_THREADS": "1"}
+    environment.pop("PYTHONPATH", None)
+    process = subprocess.Popen(
+        [str(python), str(app), str(packages), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    try:
+        lines = iter(process.stdout.readline, "")
+        line = next((line for line in lines if line.startswith("{")), None)
+        if line is None:
+            pytest.fail(process.communicate()[1])
+        yield json.loads(line)
+    finally:
+        process.stdin.close()
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@contextmanager
+def opened(url: str, selector: str, width: int = 1300) -> Iterator[Any]:
+    """A tab of headless Chromium in which the element `selector` of a page has appeared."""
+    program = chromium()
+    if program is None:
+        missing(HOW_TO_INSTALL)
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        missing("Playwright is not installed: run these tests by `dev.py test`.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(program), args=["--no-sandbox", "--disable-gpu"]
+        )
+        tab = browser.new_page(viewport={"width": width, "height": 1500})
+        tab.route("**/*", only_local)
+        tab.goto(url)
+        tab.wait_for_selector(selector)
+        yield tab
+        browser.close()
+
+
+def only_local(route: Any) -> None:
+    """Nothing beyond this machine: Gradio's page asks for letters elsewhere."""
+    local = ("http://127.0.0.1", "http://localhost", "data:", "blob:")
+    (route.continue_ if route.request.url.startswith(local) else route.abort)()
+
+
+def keep_screenshot(page: Any, name: str) -> None:
+    """Leave a screenshot where `DETOUR_PANEL_PICTURES` says."""
+    if PICTURES in os.environ:
+        page.screenshot(path=Path(os.environ[PICTURES]) / f"{name}.png", full_page=True)

@@ -1,0 +1,53 @@
+"""Probe folders of the demo's coloured digits, and files that are no good, for the tab's tests."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from demo.probe_digits import probe_digits
+
+CLASSIFIER = "coloured_digits.safetensors"
+
+
+def write_probes(folder: Path, count: int, attributes: tuple[str, ...] = ("red", "green")) -> None:
+    """`count` digits as class/attribute/number.png; of the named colours only."""
+    probes = probe_digits(count, 0)
+    pictures = (probes.pictures * 255).round().to(torch.uint8).numpy()
+    for picture, name, attribute, unit in zip(
+        pictures, probes.classes, probes.attributes, probes.units, strict=True
+    ):
+        if attribute in attributes:
+            place = folder / name / attribute
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(place / f"{unit}.png")
+
+
+def write_data(data: Path, count: int = 800) -> None:
+    """A web UI's data folder: probes, pictures of an output folder, and files to refuse."""
+    write_probes(data / "detour" / "probes" / "digits", count)
+    write_probes(data / "detour" / "probes" / "only_red", 80, ("red",))
+    shutil.copytree(data / "detour" / "probes" / "only_red", data / "outputs" / "damaged")
+    sorted((data / "outputs" / "damaged" / "low").rglob("*.png"))[0].write_bytes(
+        b"\x89PNG\r\n\x1a\nno more"
+    )
+    day = data / "outputs" / "2026-01-31"
+    day.mkdir(parents=True)
+    for picture in sorted((data / "detour" / "probes" / "digits").rglob("*.png"))[:6]:
+        shutil.copy(picture, day)
+    models = data / "models" / "image_classifiers"
+    models.mkdir(parents=True)
+    write_hostile(models / "hostile.pt", data / "it_ran")
+
+
+def write_hostile(path: Path, trace: Path) -> None:
+    """A PyTorch file that makes a file `trace` if its pickled program is run."""
+
+    class Hostile:
+        def __reduce__(self):
+            return Path.touch, (trace,)
+
+    torch.save({"head.weight": Hostile()}, path)
