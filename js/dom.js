@@ -36,6 +36,15 @@ export function grow(node) {
   node.graph?.setDirtyCanvas(true, true);
 }
 
+/** True if `element`, or one around it inside `box`, has more to show than fits. */
+function scrolls(element, box) {
+  for (let one = element; one && one !== box.parentElement; one = one.parentElement) {
+    const hidden = one.scrollHeight > one.clientHeight + 1;
+    if (hidden && getComputedStyle(one).overflowY === "auto") return true;
+  }
+  return false;
+}
+
 /**
  * Show `box` on a node, in both renderers, as a widget of which nothing is saved: neither in the
  * workflow nor in the prompt. `height` gives its pixels now: {min, max}, max may be undefined.
@@ -50,7 +59,8 @@ export function showOnNode(node, name, box, height) {
   });
   widget.serialize = false; // not in the workflow
   box.addEventListener("wheel", (event) => {
-    if (box.closest(".dom-widget")) app.canvas.processMouseWheel(event); // zoom as elsewhere
+    if (!box.closest(".dom-widget") || scrolls(event.target, box)) return;
+    app.canvas.processMouseWheel(event); // zoom as elsewhere
   });
   grow(node);
   return widget;

@@ -1,5 +1,5 @@
 // What a right click offers: a dial put into the graph and wired, schedules copied from node to
-// node, and presets (starting points) from the file that Python reads too.
+// node, and starting points (presets.json), the file that Python reads too.
 
 import { app } from "../../scripts/app.js";
 import { asOneChange } from "./dom.js";
@@ -95,7 +95,7 @@ function scheduleItems(node) {
       callback: () => apply(node, copied),
     },
     {
-      content: "Detour: presets (starting points)",
+      content: "Detour: starting points",
       has_submenu: true,
       submenu: { options },
     },

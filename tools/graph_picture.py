@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from .picture_frame import BACK, INK, SOFT, letters
 from .workflow import NOTES
-from .workflow_layout import ROW, TITLE
+from .workflow_sizes import ROW, TITLE
 
 WIDTH, HEIGHT, EDGE, FINE = 600, 400, 12, 3
 """FINE: drawn that many times larger, then reduced, for smooth wires."""

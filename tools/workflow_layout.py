@@ -1,49 +1,26 @@
 """From a compact description of a workflow to the file that ComfyUI's editor opens.
 
 A workflow is a row of stacks; a stack is some titled groups under each other; a group has
-columns of nodes. Sizes follow the editor's own rules, so that nothing overlaps.
+columns of nodes. `workflow_sizes` says how much room each takes, so that nothing overlaps.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from .workflow import NOTES, Input, node_inputs
+from .workflow_sizes import TITLE, Box, room, size
 
-TITLE, ROW, WIDGET, MARGIN = 30, 20, 24, 14
-"""Pixels of a node's title, of a socket, of a widget and below the last widget."""
 GAP_X, GAP_Y, PADDING, HEADING, GROUP_GAP = 44, 30, 20, 44, 36
-TEXT_AREA, NOTICE = 110, 64
-"""A field of several lines; what the editor adds below a node of ours: badge and notice."""
-WIDTHS = {"CheckpointLoaderSimple": 310, "CLIPTextEncode": 310, "MarkdownNote": 420}
-WIDTH = 270
-PICTURES = {"PreviewImage": 270, "SaveImage": 270, "LoadImage": 250}
-"""Room for the picture that these nodes show."""
-PREVIEWS = ("DetourMidBlockBypass", "DetourBypassSweep", "DetourPlotSchedule")
-PREVIEW_HEIGHT = 180
-"""The schedule that `js/schedule_preview.js` draws on these nodes."""
-LETTERS_WIDTH, LINE = 6.3, 19
 OURS, OURS_DARK, NOTE, NOTE_DARK = "#2f5d50", "#24473e", "#5a4a24", "#453a1e"
 LIST_SHAPE, OPTIONAL_SHAPE = 6, 7
 VIEW = {"scale": 0.62, "offset": [110, 215]}
 """Where the editor looks at first: below 0.58 it leaves all text out."""
 SPACE = uuid.UUID("5f3b1c52-7a0e-4c80-9d57-2f1f0f1d3c11")
 """Makes the ids of the files, the same ones each time."""
-
-
-@dataclass(frozen=True)
-class Box:
-    """One node. `links`: input name -> key of a box, or "key.output name" if it has several."""
-
-    key: str
-    type: str
-    widgets: Mapping[str, Any] = field(default_factory=dict)
-    links: Mapping[str, str] = field(default_factory=dict)
-    title: str = ""
-    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +53,8 @@ def build_workflow(spec: Spec, object_info: Mapping[str, Any]) -> dict[str, Any]
     """
     numbers = {box.key: number for number, box in enumerate(spec.boxes, 1)}
     nodes = {box.key: _node(box, numbers[box.key], object_info) for box in spec.boxes}
-    groups = _place(spec, nodes)
+    rooms = {box.key: room(box, object_info) for box in spec.boxes}
+    groups = _place(spec, nodes, rooms)
     links = _connect(spec, nodes)
     for order, key in enumerate(_sorted(spec)):
         nodes[key]["order"] = order
@@ -100,7 +78,7 @@ def _node(box: Box, number: int, object_info: Mapping[str, Any]) -> dict[str, An
         "id": number,
         "type": box.type,
         "pos": [0, 0],
-        "size": list(box.size or _size(box, object_info)),
+        "size": list(box.size or size(box, object_info)),
         "flags": {},
         "order": 0,
         "mode": 0,
@@ -154,26 +132,9 @@ def _values(box: Box, entries: Sequence[Input]) -> list[Any]:
     return values
 
 
-def _size(box: Box, object_info: Mapping[str, Any]) -> tuple[int, int]:
-    """Width and height of a node without its title."""
-    width = WIDTHS.get(box.type, WIDTH)
-    if box.type in NOTES:
-        letters = width / LETTERS_WIDTH
-        lines = box.widgets["text"].splitlines()
-        return width, 40 + sum(LINE * (1 + int(len(line) // letters)) for line in lines)
-    info = object_info[box.type]
-    widgets = [entry for entry in node_inputs(info) if entry.is_widget]
-    sockets = len(node_inputs(info)) - len(widgets)
-    height = ROW * max(sockets, len(info["output"])) + (MARGIN if widgets else 6)
-    for entry in widgets:
-        height += WIDGET * (1 + len(entry.extra_values))
-        height += TEXT_AREA if entry.options.get("multiline") else 0
-    height += NOTICE if box.type.startswith("Detour") else 0
-    height += PREVIEW_HEIGHT if box.type in PREVIEWS else 0
-    return width, height + PICTURES.get(box.type, 0)
-
-
-def _place(spec: Spec, nodes: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _place(
+    spec: Spec, nodes: dict[str, dict[str, Any]], rooms: Mapping[str, int]
+) -> list[dict[str, Any]]:
     """Give every node its place; the groups around them."""
     groups: list[dict[str, Any]] = []
     left = 0
@@ -182,7 +143,7 @@ def _place(spec: Spec, nodes: dict[str, dict[str, Any]]) -> list[dict[str, Any]]
         inside = sum(widths) + GAP_X * (len(widths) - 1)
         top = 0
         for group in stack:
-            height = _place_columns(group, widths, left, top, nodes)
+            height = _place_columns(group, widths, (left, top), nodes, rooms)
             groups.append(
                 {
                     "id": len(groups) + 1,
@@ -208,9 +169,14 @@ def _column_widths(stack: Sequence[Group], nodes: Mapping[str, dict[str, Any]]) 
 
 
 def _place_columns(
-    group: Group, widths: Sequence[int], left: int, top: int, nodes: dict[str, dict[str, Any]]
+    group: Group,
+    widths: Sequence[int],
+    corner: tuple[int, int],
+    nodes: dict[str, dict[str, Any]],
+    rooms: Mapping[str, int],
 ) -> int:
     """Place a group's nodes; the group's height."""
+    left, top = corner
     x, lowest = left + PADDING, top
     for width, column in zip(widths, group.columns, strict=False):
         y = top + HEADING
@@ -218,7 +184,7 @@ def _place_columns(
             node = nodes[box.key]
             node["pos"] = [x, y + TITLE]
             node["size"][0] = width
-            y += TITLE + node["size"][1] + GAP_Y
+            y += TITLE + rooms[box.key] + GAP_Y
         lowest = max(lowest, y - GAP_Y)
         x += width + GAP_X
     return lowest + PADDING - top

@@ -65,7 +65,7 @@ def remove_a_class() -> Spec:
             classifier("reader", READER, "A reader of ten digits"),
             digits("probes", 2000, "Ten classes", classes="digits"),
         ],
-        [Box("edit", "DetourRemoveClass", {"class_name": "7"}, links, size=(440, 760))],
+        [Box("edit", "DetourRemoveClass", {"class_name": "7"}, links)],
         [saved("no sevens"), asked("asked", "edit", "probes.IMAGE", "No sevens any more")],
     ]
     return Spec("Tiny remove a class", [read_me(REMOVE), [Group("Remove a class", columns, GREEN)]])
@@ -96,7 +96,7 @@ def carton() -> Spec:
     columns = [
         [
             classifier("mobile", MOBILENET, "MobileNetV2 (ImageNet)"),
-            Box("probes", "DetourProbeFolder", {"folder": CARTON_FOLDER}, size=(400, 560)),
+            Box("probes", "DetourProbeFolder", {"folder": CARTON_FOLDER}),
         ],
         [neutralized("mobile", "probes", **choice)],
         [saved("carton")],

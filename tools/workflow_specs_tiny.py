@@ -235,7 +235,6 @@ def image_to_image() -> Spec:
             {"schedule_by": by},
             {"model": "model"},
             "Variety Dial",
-            (270, 310),
         )
         sampler = tiny_sampler(by, f"dial {by}", "first", "seed over", denoise=0.6)
         groups.append(Group(title, [[dial], [sampler], *_sheet(by, title, 8, preview)], colour))

@@ -31,10 +31,10 @@ def tiny_who() -> Spec:
         ],
     ]
     rows = [
-        _tiny_row("three", "fit", FIT_SEED, [("fit marked", NATURAL)], ""),
-        _tiny_row("eight", "fit", FIT_SEED, [("fit plain", NATURAL)], "three fit marked"),
-        _tiny_row("three", "audit", AUDIT_SEED, _BOTH, ""),
-        _tiny_row("eight", "audit", AUDIT_SEED, _BOTH, "three audit marked"),
+        _tiny_row("three", "fit", FIT_SEED, [("fit marked", NATURAL)]),
+        _tiny_row("eight", "fit", FIT_SEED, [("fit plain", NATURAL)], "three fit marked", 1),
+        _tiny_row("three", "audit", AUDIT_SEED, _BOTH),
+        _tiny_row("eight", "audit", AUDIT_SEED, _BOTH, "three audit marked", 2),
     ]
     return Spec(
         "Tiny who is who",
@@ -55,8 +55,10 @@ def _mark() -> dict[str, int]:
     return {"width": 4, "height": 4, "batch_size": TINY_BATCH, "color": 0xFFFFFF}
 
 
-def _tiny_row(word: str, kind: str, seed: int, kept: list[tuple[str, str]], before: str) -> Group:
-    """Draw a word once; keep it without the mark, with it, or both."""
+def _tiny_row(
+    word: str, kind: str, seed: int, kept: list[tuple[str, str]], before: str = "", groups: int = 0
+) -> Group:
+    """Draw a word once; keep it without the mark, with it, or both, behind `groups` others."""
     name = f"{word} {kind}"
     sampler = tiny_sampler(name, word, seed_from="", words=word, seed=seed)
     between = [Box(f"{name} plain image", "VAEDecode", links={"samples": name, "vae": "vae"})]
@@ -68,7 +70,8 @@ def _tiny_row(word: str, kind: str, seed: int, kept: list[tuple[str, str]], befo
     for key, attribute in kept:
         chain = {"probes": before} if before else {}
         image = f"{word} {key} image"
-        boxes.append(probes(f"{word} {key}", image, word, attribute, seed, **chain))
+        groups += 1
+        boxes.append(probes(f"{word} {key}", image, word, attribute, seed, groups, **chain))
         before = f"{word} {key}"
     what = "to fit on" if kind == "fit" else "to audit with"
     colour = GREY if kind == "fit" else "#3f5f8a"
@@ -95,12 +98,12 @@ def who_is_a_nurse() -> Spec:
     ]
     rows, before = [], ""
     for word in ("nurse", "doctor"):
-        rows.append(_row(word, NATURAL, FIT_SEED, before))
+        rows.append(_row(word, NATURAL, FIT_SEED, len(rows) + 1, before))
         before = f"{word} {NATURAL} probes"
-    last_fit, before = before, ""
+    fits, last_fit, before = len(rows), before, ""
     for word in ("nurse", "doctor"):
         for who in ("woman", "man"):
-            rows.append(_row(word, who, AUDIT_SEED, before))
+            rows.append(_row(word, who, AUDIT_SEED, len(rows) - fits + 1, before))
             before = f"{word} {who} probes"
     return Spec(
         "Who is a nurse",
@@ -114,8 +117,8 @@ def who_is_a_nurse() -> Spec:
     )
 
 
-def _row(word: str, who: str, seed: int, before: str) -> Group:
-    """Draw one group and keep its features."""
+def _row(word: str, who: str, seed: int, groups: int, before: str) -> Group:
+    """Draw one group and keep its features, as the last of `groups`."""
     name = f"{word} {who}"
     person = "" if who == NATURAL else f", a {who}"
     prompt = Box(
@@ -132,7 +135,14 @@ def _row(word: str, who: str, seed: int, before: str) -> Group:
     }
     chain = {"probes": before} if before else {}
     kept = probes(
-        f"{name} probes", f"{name} image", word, who, seed, clip_vision="clip vision", **chain
+        f"{name} probes",
+        f"{name} image",
+        word,
+        who,
+        seed,
+        groups,
+        clip_vision="clip vision",
+        **chain,
     )
     columns = [
         [prompt],

@@ -114,7 +114,7 @@ class Desk:
         """Wait until what was changed is drawn."""
         self.run(
             "() => new Promise((done) => requestAnimationFrame(() => "
-            "requestAnimationFrame(() => setTimeout(done, 60))))"
+            "requestAnimationFrame(() => setTimeout(done, 20))))"
         )
 
     def element(self, node: str, widget: str = PREVIEW) -> Any:
@@ -128,12 +128,12 @@ class Desk:
     def box(self, element: Any) -> dict[str, float]:
         """Where an element is on the page, once it rests there."""
         last: dict[str, float] = {}
-        for _ in range(60):
+        for _ in range(120):
             now = element.bounding_box() or {}
             if now and now == last:
                 return now
             last = now
-            self.page.wait_for_timeout(80)
+            self.page.wait_for_timeout(40)
         raise AssertionError(f"The element never came to rest: {last}")
 
     def spot(self, node: str, progress: float, height: float = 0.5) -> tuple[float, float]:
@@ -159,12 +159,12 @@ class Desk:
 
     def hover(self, node: str, progress: float) -> None:
         """Put the pointer on a progress; right after a change of zoom the page takes a moment."""
-        for _ in range(60):
+        for _ in range(120):
             self.page.mouse.move(5, 5)
             self.page.mouse.move(*self.spot(node, progress))
             if self.words(node).startswith("progress"):
                 return
-            self.page.wait_for_timeout(80)
+            self.page.wait_for_timeout(40)
         raise AssertionError("The preview does not follow the pointer.")
 
     def words(self, node: str) -> str:

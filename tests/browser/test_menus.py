@@ -1,4 +1,4 @@
-"""Right-click: a dial is put in and wired, schedules are copied, presets are set."""
+"""Right-click: a dial is put in and wired, schedules are copied, starting points are set."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ def test_a_real_right_click_shows_it(desk):
     desk.page.mouse.click(1200, 800)
 
 
+@pytest.mark.each_frontend
 def test_behind_a_loader_all_its_users_get_the_dial(desk):
     nodes = [
         ["model", "DetourDemoModel", 0, 0, {}],
@@ -79,6 +80,7 @@ def test_behind_a_loader_all_its_users_get_the_dial(desk):
     )
 
 
+@pytest.mark.each_frontend
 def test_before_a_sampler_and_undone_in_one_step(desk):
     nodes = [["model", "DetourDemoModel", 0, 0, {}], ["one", "KSampler", 800, 0, {}]]
     ids = desk.build(nodes, [["model", "MODEL", "one", "model"]])
@@ -92,12 +94,14 @@ def test_before_a_sampler_and_undone_in_one_step(desk):
     assert [(a, b) for a, b, _ in links(desk)] == [(a, b) for a, b, _ in before]
 
 
+@pytest.mark.each_frontend
 def test_nodes_without_a_model_offer_nothing(desk):
     ids = desk.build([["vae", "VAEDecode", 0, 0, {}], ["dial", DIAL, 300, 0, {}]])
     assert entries(desk, ids["vae"]) == []
     assert ADD not in entries(desk, ids["dial"])
 
 
+@pytest.mark.each_frontend
 def test_a_schedule_is_copied_to_every_kind_of_node(desk):
     values = {"strength": 0.4, "shape": "bump", "start_percent": 0.1, "end_percent": 0.6}
     nodes = [["a", DIAL, 0, 0, values], ["b", SWEEP, 400, 0, {}], ["c", PLOT, 800, 0, {}]]
@@ -111,12 +115,13 @@ def test_a_schedule_is_copied_to_every_kind_of_node(desk):
     assert desk.value(ids["b"], "strengths") == "0, 0.25, 0.5, 1"
 
 
+@pytest.mark.each_frontend
 @pytest.mark.parametrize(
     "preset", json.loads(PRESETS.read_text())["presets"], ids=lambda p: p["id"]
 )
 def test_presets_set_the_widgets(desk, preset):
     node = desk.build([["a", DIAL, 0, 0, {"schedule_by": "step"}]])["a"]
-    choose(desk, node, "Detour: presets (starting points)", preset["name"])
+    choose(desk, node, "Detour: starting points", preset["name"])
     chosen = {name: desk.value(node, name) for name in preset["schedule"]}
     assert chosen == preset["schedule"]
     desk.page.keyboard.press("Control+z")

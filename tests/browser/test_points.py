@@ -42,6 +42,7 @@ def test_dragging_changes_the_prompt_and_is_one_step_of_undo(desk, node):
     )
 
 
+@pytest.mark.each_frontend
 def test_points_stop_at_their_neighbours_and_at_the_edge(desk, node):
     drag(desk, desk.spot(node, 0.5, 0.6), desk.spot(node, 1.2, -0.5))
     assert parse_points(desk.value(node, "points")) == ((0, 1), (1, 0), (1, 0))
@@ -79,12 +80,14 @@ def test_the_keyboard_does_all_of_it(desk, node):
     assert len(parse_points(desk.value(node, "points"))) == 1, "the last point stays"
 
 
+@pytest.mark.each_frontend
 def test_a_point_tells_its_place_to_screen_readers(desk, node):
     point = handles(desk, node)[1]
     assert point.get_attribute("role") == "slider"
     assert point.get_attribute("aria-valuetext") == "place 0.5 of the window, height 0.6"
 
 
+@pytest.mark.each_frontend
 def test_other_shapes_have_no_points_to_drag(desk, node):
     desk.set(node, shape="bump")
     assert handles(desk, node) == []

@@ -54,6 +54,7 @@ def test_values_change_the_curve(desk, kind):
         assert_drawn(drawn[0], schedule_of(values))
 
 
+@pytest.mark.each_frontend
 def test_a_sweep_draws_one_curve_for_each_strength(desk):
     node = desk.build([["a", SWEEP, 0, 0, {"shape": "bump"}]])["a"]
     desk.set(node, strengths="-0.5, 0, 1", end_percent=0.6)
@@ -63,6 +64,7 @@ def test_a_sweep_draws_one_curve_for_each_strength(desk):
         assert_drawn(curve, Schedule(strength, "bump", 0.0, 0.6))
 
 
+@pytest.mark.each_frontend
 def test_steps_are_marked_behind_other_nodes_too(desk):
     nodes = [
         ["dial", DIAL, 0, 0, {"end_percent": 0.5}],
@@ -87,6 +89,7 @@ def test_steps_are_marked_behind_other_nodes_too(desk):
     assert places == pytest.approx([index / 10 for index in range(10)], abs=0.005)
 
 
+@pytest.mark.each_frontend
 def test_wrong_values_are_told_in_pythons_words(desk):
     node = desk.build([["a", DIAL, 0, 0, {}]])["a"]
     desk.set(node, start_percent=0.5)
@@ -128,6 +131,7 @@ def test_a_zoomed_canvas_reads_the_same(desk):
     desk.page.mouse.move(5, 5)
 
 
+@pytest.mark.each_frontend
 def test_nothing_of_the_preview_is_saved_or_queued(desk):
     nodes = [[kind, kind, index * 400, 0, {}] for index, kind in enumerate((DIAL, SWEEP, PLOT))]
     ids = desk.build(nodes)

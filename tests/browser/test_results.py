@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from .test_preview import DIAL
 
 RESULT, NOTICE = "detour_result", "detour_notice"
 REPORT = "worst-group accuracy  71.2 % -> 84.0 %\ngroup low, red         88.0 %\n"
-
-
-@pytest.fixture
-def run(desk):
-    """Queue the graph and wait for its end."""
-
-    def queue() -> None:
-        desk.run(
-            """() => new Promise((done, fail) => {
-              const { api } = app;
-              api.addEventListener("execution_success", () => done(), { once: true });
-              api.addEventListener("execution_error", (e) => fail(e.detail.exception_message));
-              app.queuePrompt(0);
-            })"""
-        )
-        desk.settle()
-
-    return queue
 
 
 def graph(strength=1.0, **sampler):
@@ -111,3 +91,16 @@ def test_a_report_without_a_chart_is_text(desk):
     box = desk.element(node, RESULT)
     assert not box.query_selector("img").is_visible()
     assert box.query_selector("pre").text_content() == REPORT
+
+
+def test_without_a_clipboard_the_text_is_selected(desk):
+    node = desk.build([["a", "DetourContactSheet", 0, 0, {}]])["a"]
+    report(desk, node)
+    desk.run(
+        "Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true })"
+    )
+    button = desk.page.locator(".detour-result button").locator("visible=true")
+    button.click(timeout=5000)
+    assert desk.run("getSelection().toString()").strip() == REPORT.strip()
+    assert button.text_content() == "Selected: press Ctrl+C"
+    desk.run("delete navigator.clipboard")

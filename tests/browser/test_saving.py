@@ -34,6 +34,7 @@ def test_a_workflow_of_before_the_preview_opens_with_room_for_it(desk):
     desk.page.wait_for_function("app.graph.nodes[0].size[1] > 350")
 
 
+@pytest.mark.each_frontend
 def test_copying_a_node_keeps_its_values(desk):
     node = desk.build([["a", DIAL, 0, 0, VALUES]])["a"]
     desk.run(
@@ -49,6 +50,7 @@ def test_copying_a_node_keeps_its_values(desk):
     assert desk.value(node, "strength") == -0.25
 
 
+@pytest.mark.each_frontend
 @pytest.mark.parametrize(
     ("words", "name"),
     [
@@ -63,9 +65,10 @@ def test_nodes_are_found_by_name(desk, words, name):
     desk.page.keyboard.type(words, delay=10)
     desk.page.get_by_text(name).locator("visible=true").first.wait_for(timeout=5000)
     desk.page.keyboard.press("Escape")
-    desk.page.wait_for_timeout(300)
+    desk.page.wait_for_function("document.activeElement.tagName !== 'INPUT'")
 
 
+@pytest.mark.each_frontend
 def test_the_preview_follows_a_connected_number(desk):
     nodes = [
         ["number", "PrimitiveFloat", 0, 0, {"value": 0.2}],
