@@ -50,6 +50,9 @@ NAMES = {
     "SaveImage": "Save Image",
 }
 
+NAME_SIZES = (9, 7.5, 6)
+"""Letters of a node's name, the first that fits; a node too small for them goes without."""
+
 Place = tuple[float, float]
 
 
@@ -138,10 +141,15 @@ def _draw_node(pen: ImageDraw.ImageDraw, view: View, node: Mapping[str, Any]) ->
         name = node.get("title") or name
     if node["type"] in SHOWS:
         name += "\n(your pictures)"
-    font = letters(9 * FINE)
-    text = _wrapped(name, font, right - left - 4 * FINE)
     middle = ((left + right) / 2, (top + bottom) / 2)
-    pen.multiline_text(middle, text, INK, font, anchor="mm", align="center", spacing=FINE)
+    for size in NAME_SIZES:
+        font = letters(size * FINE)
+        text = _wrapped(name, font, right - left - 4 * FINE)
+        looks = {"font": font, "anchor": "mm", "align": "center", "spacing": FINE}
+        box = pen.multiline_textbbox(middle, text, **looks)
+        if box[0] >= left and box[1] >= top and box[2] <= right and box[3] <= bottom:
+            pen.multiline_text(middle, text, INK, **looks)
+            return
 
 
 def _wrapped(text: str, font: Any, width: float) -> str:

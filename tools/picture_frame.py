@@ -17,7 +17,7 @@ LARGEST = 60 * 1024
 QUALITIES = (88, 82, 76, 70, 62)
 
 
-def letters(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def letters(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Pillow's own letters at a size in pixels."""
     return ImageFont.load_default(size)
 
