@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,11 +36,12 @@ def served(generation: str, app: Path, *arguments: str) -> Iterator[dict[str, An
     packages = Path(torch.__file__).resolve().parents[1]
     environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "OMP_NUM_THREADS": "1"}
     environment.pop("PYTHONPATH", None)
+    said = tempfile.TemporaryFile(mode="w+")  # a pipe that nobody reads would fill up
     process = subprocess.Popen(
         [str(python), str(app), str(packages), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=said,
         text=True,
         env=environment,
     )
@@ -47,12 +49,15 @@ def served(generation: str, app: Path, *arguments: str) -> Iterator[dict[str, An
         lines = iter(process.stdout.readline, "")
         line = next((line for line in lines if line.startswith("{")), None)
         if line is None:
-            pytest.fail(process.communicate()[1])
+            process.wait(timeout=20)
+            said.seek(0)
+            pytest.fail(said.read())
         yield json.loads(line)
     finally:
         process.stdin.close()
         process.terminate()
         process.wait(timeout=20)
+        said.close()
 
 
 @contextmanager

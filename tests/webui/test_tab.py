@@ -36,8 +36,14 @@ def page(tab):
 
 
 def press(page, name: str, told: str) -> str:
-    """Press a button, wait until `told` stands in the message; the whole message."""
-    page.click(f"#detour_tab_{name}")
+    """Press a button, wait until `told` stands in the message; the whole message.
+
+    Pressed where it is when the press arrives: sections that unfold and pictures that come in
+    late move it on a busy machine, and a click at its old place would be lost.
+    """
+    button = page.locator(f"#detour_tab_{name}")
+    button.wait_for(state="visible")
+    button.evaluate("button => button.click()")
     return wait_for(page, told)
 
 
