@@ -7,8 +7,14 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-TOGETHER = ("browser", "comfyui_http")
-"""Folders whose tests share one running server; elsewhere each file goes by itself."""
+TOGETHER = {
+    "browser": "browser",
+    "comfyui_http": "comfyui_http",
+    "webui/test_panel.py": "gradio",
+    "webui/test_tab.py": "gradio",
+}
+"""Folders whose tests share one running server, and files whose servers get into each other's
+way (Gradio 3 loses events while another one starts); elsewhere each file goes by itself."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -18,5 +24,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     for item in items:
         place = item.path.relative_to(HERE)
-        group = place.parts[0] if place.parts[0] in TOGETHER else place.as_posix()
+        group = TOGETHER.get(place.parts[0]) or TOGETHER.get(place.as_posix(), place.as_posix())
         item.add_marker(pytest.mark.xdist_group(group))
