@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NO_TESTS = 5
 """pytest's exit status when it found nothing to run."""
 WORKERS = min(4, os.cpu_count() or 1)
-"""Processes that share the whole suite; tests/conftest.py says what stays together."""
+"""Processes that share the whole suite, file by file."""
 BROWSER, WEBUI = "tests/browser", "tests/webui"
 LEFT_OUT = "NOT RUN: the browser tests were left out (--no-browser)."
 
@@ -80,7 +80,7 @@ def pytest_command(python: Path, junit: Path, expression: str | None, extra: lis
     command += [f"--confcutdir={ROOT / 'tests'}", f"--rootdir={ROOT}", f"--junitxml={junit}"]
     command += ["-o", "junit_family=xunit2"]
     if not named_tests(extra):
-        command += [f"--numprocesses={WORKERS}", "--dist=loadgroup"]
+        command += [f"--numprocesses={WORKERS}", "--dist=loadfile"]
     if expression:
         command += ["-k", expression]
     return command + extra + ([] if named_tests(extra) else ["tests"])
