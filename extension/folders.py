@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from modules import paths, shared
@@ -14,8 +13,6 @@ OWN_FOLDER = "detour"
 """Below the host's data folder: `probes` to put pictures in, `edits` where edits are saved."""
 OWN_CLASSIFIERS = Path(__file__).resolve().parents[1] / "demo" / "classifiers"
 """The small classifiers that come with Detour, listed beside the user's own."""
-CLASSIFIER_ENDINGS = (".safetensors", ".sft", ".pt", ".pth", ".bin")
-EDIT_ENDING = ".edit.json"
 OUTPUT_OPTIONS = (
     "outdir_samples",
     "outdir_txt2img_samples",
@@ -64,34 +61,3 @@ def edit_save_folder() -> Path:
 def edit_roots() -> list[Path]:
     """The folders in which edit files are looked for."""
     return [edit_save_folder(), *model_roots()]
-
-
-def classifier_names() -> list[str]:
-    """The classifiers there are: files, and folders of the transformers library by their name."""
-    names: dict[str, None] = {}
-    for root in model_roots():
-        for path in _files(root, CLASSIFIER_ENDINGS):
-            is_folder = path.parent != root and (path.parent / "config.json").is_file()
-            found = path.parent if is_folder else path
-            names[found.relative_to(root).as_posix()] = None
-    return list(names)
-
-
-def edit_names() -> list[str]:
-    """The edit files there are, relative to their folders."""
-    names = {
-        path.relative_to(root).as_posix()
-        for root in edit_roots()
-        for path in _files(root, (EDIT_ENDING,))
-    }
-    return sorted(names)
-
-
-def _files(root: Path, endings: Sequence[str]) -> list[Path]:
-    if not root.is_dir():
-        return []
-    return sorted(
-        path
-        for path in root.rglob("*")
-        if path.name.lower().endswith(tuple(endings)) and path.is_file()
-    )

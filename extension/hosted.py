@@ -9,18 +9,23 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..detour.classifier import ImageClassifier, load_classifier, resolve_inside
+from ..detour.classifier import ImageClassifier, load_classifier
+from ..detour.paths import resolve_inside
 from ..detour.probing import ProbeSet
 from ..detour.probing.sources import compute_features
-from ..detour.spurious import EditStack, Probes, apply_edits, combined, load_edits, new_stack
+from ..detour.spurious import (
+    EditStack,
+    Probes,
+    combined,
+    edited_classifier,
+    named_edits,
+    unedited_stack,
+)
 from .devices import on_device
-from .folders import EDIT_ENDING, edit_roots, model_roots
+from .folders import edit_roots, model_roots
 from .tab_session import Work
 
 CHUNK = 32
-FLOATS_PER_PIXEL = 64
-"""Room that the host is asked for: for each pixel that the network sees, in each picture of a
-chunk, what the largest layers of the usual networks keep at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +42,7 @@ class HostedClassifier:
 
     def edited(self) -> ImageClassifier:
         """The classifier with its edits; the same one where there are none."""
-        if not self.stack.edits:
-            return self.unedited
-        head = apply_edits(self.stack, self.unedited.weight, self.unedited.bias)
-        return self.unedited.with_head(*head)
+        return edited_classifier(self.unedited, self.stack)
 
     def with_stack(self, stack: EditStack) -> HostedClassifier:
         """The same classifier with other edits."""
@@ -51,10 +53,7 @@ class HostedClassifier:
 
         Raises ValueError for edits of another model, and for what is no edit file.
         """
-        if not file.endswith(EDIT_ENDING):
-            raise ValueError(f"The edit file is {file!r}; an edit file ends with {EDIT_ENDING}.")
-        found = load_edits(resolve_inside(file, edit_roots()))
-        own = self.unedited
+        found, own = named_edits(file, edit_roots()), self.unedited
         return self.with_stack(combined(self.stack, found, own.weight, own.bias, degree))
 
     def logits(self, pictures: Sequence[Path | Tensor], work: Work) -> Tensor:
@@ -82,8 +81,7 @@ class HostedClassifier:
 
     @contextmanager
     def _ready(self, work: Work) -> Iterator[None]:
-        height, width = self.unedited.preprocessing.input_size
-        room = CHUNK * height * width * FLOATS_PER_PIXEL * 4
+        room = self.unedited.working_bytes(CHUNK)
         with on_device(self.unedited.backbone, room, work.check):
             yield
 
@@ -103,5 +101,4 @@ def load_hosted(
         activation=activation,
         threshold=threshold,
     )
-    stack = new_stack(made.weight, made.bias, made.description.architecture)
-    return HostedClassifier(file, made, stack, made.backbone_hash())
+    return HostedClassifier(file, made, unedited_stack(made), made.backbone_hash())

@@ -17,8 +17,9 @@ from fastapi import Depends, FastAPI, HTTPException
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from pydantic import BaseModel, Field
 
+from ..detour.file_names import classifier_names, edit_names
 from .credentials import credentials
-from .folders import classifier_names, edit_names
+from .folders import edit_roots, model_roots
 from .tab_session import Work, sentence
 
 PREFIX = "/detour/v1"
@@ -79,7 +80,7 @@ def _guard(known: dict[str, str]) -> Callable[..., None]:
 
 def list_classifiers() -> dict[str, list[str]]:
     """The classifiers and the edit files that can be named in the other routes."""
-    return {"classifiers": classifier_names(), "edits": edit_names()}
+    return {"classifiers": classifier_names(model_roots()), "edits": edit_names(edit_roots())}
 
 
 def classify(asked: Classify) -> dict[str, Any]:

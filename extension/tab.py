@@ -11,8 +11,10 @@ from typing import Any
 
 import gradio as gr
 
+from ..detour.file_names import classifier_names, edit_names
 from ..detour.spurious import EDITS, METHODS, PARTS, SIZES
-from .folders import classifier_names, edit_names
+from ..detour.user_input import MOST_WEIGHTS, STRONGEST_DEGREE
+from .folders import edit_roots, model_roots
 from .tab_session import Action, Shown, TabSession
 from .tab_words import INTRO, PLACES, WORDS
 
@@ -20,7 +22,6 @@ TITLE, TAB = "Detour", "detour_tab"
 """Frozen: saved defaults and links are made from them."""
 OWN_DEFAULT = "coloured_digits.safetensors"
 ACTIVATIONS = ("auto", "softmax", "sigmoid")
-STRONGEST = 4.0
 
 
 def build_tab() -> list[tuple[Any, str, str]]:
@@ -64,7 +65,7 @@ class _Tab:
         self.connect()
 
     def classifier_part(self) -> None:
-        names = classifier_names()
+        names = classifier_names(model_roots())
         value = OWN_DEFAULT if OWN_DEFAULT in names else next(iter(names), None)
         self.file = _choice("file", "Classifier", names, value)
         with gr.Row():
@@ -95,13 +96,13 @@ class _Tab:
             self.method = _choice("method", "Method", METHODS, METHODS[0])
             self.edit = _choice("edit", "Edit", ("auto", *EDITS), "auto")
         self.target = _choice("target", "Target class", ("",), "", typed=True)
-        self.degree = _slider("degree", "Degree", 1, -STRONGEST, STRONGEST, 0.05)
+        self.degree = _slider("degree", "Degree", 1, -STRONGEST_DEGREE, STRONGEST_DEGREE, 0.05)
         with gr.Row():
             self.neutralize = _button("neutralize", "Neutralize", "primary")
             self.set_degree = _button("set_degree", "Set degree")
             self.undo = _button("undo", "Undo last edit")
         with gr.Accordion("More", open=False):
-            self.max_weights = _slider("max_weights", "Most weights", 3, 1, 16, 1)
+            self.max_weights = _slider("max_weights", "Most weights", 3, 1, MOST_WEIGHTS, 1)
             self.attribute = _choice("attribute", "Suspect feature", ("",), "", typed=True)
             self.auto_degree = gr.Checkbox(
                 True, label="Best degree", info=WORDS["auto_degree"], elem_id=_id("auto_degree")
@@ -122,9 +123,9 @@ class _Tab:
     def files_part(self) -> None:
         self.edit_name = _text("edit_name", "Name of the edit file", "edit")
         self.save_edit = _button("save_edit", "Save edit")
-        self.edit_file = _choice("edit_file", "Edit file", edit_names(), None)
+        self.edit_file = _choice("edit_file", "Edit file", edit_names(edit_roots()), None)
         self.apply_degree = _slider(
-            "apply_degree", "Degree of the file", 1, -STRONGEST, STRONGEST, 0.05
+            "apply_degree", "Degree of the file", 1, -STRONGEST_DEGREE, STRONGEST_DEGREE, 0.05
         )
         self.apply_edit = _button("apply_edit", "Apply edit")
         self.classifier_name = _text("classifier_name", "Name of the classifier", "edited")
@@ -234,7 +235,9 @@ def _results(shown: Shown) -> list[Any]:
 def _list_of(name: str, shown: Shown) -> Any:
     """What there is to choose in a list now: files as they are, names where they are new."""
     if name in ("file", "edit_file"):
-        return gr.update(choices=classifier_names() if name == "file" else edit_names())
+        return gr.update(
+            choices=classifier_names(model_roots()) if name == "file" else edit_names(edit_roots())
+        )
     names = shown.attributes if name == "attribute" else shown.labels
     return gr.update() if names is None else gr.update(choices=["", *names], value="")
 

@@ -15,18 +15,20 @@ from PIL import Image
 
 from ..detour.classifier import (
     check_image,
+    describe_classifier,
     describe_predictions,
     parse_labels,
     predict,
-    resolve_inside,
 )
+from ..detour.paths import resolve_inside
 from ..detour.probing import describe_probes, preview, read_folder
 from ..detour.probing.folder import ENDINGS
 from ..detour.probing.sources import make_thumbnail
+from ..detour.user_input import read_number, read_whole
 from . import tab_edits
 from .folders import picture_roots
 from .hosted import HostedClassifier, load_hosted
-from .tab_inputs import need_classifier, read_number, read_whole
+from .tab_inputs import need_classifier
 from .tab_session import Action, Held, Shown, Work
 
 AUTO = "auto"
@@ -58,22 +60,9 @@ def load(
         "" if activation == AUTO else activation,
         None if limit == 0 else limit,
     )
-    names = hosted.unedited.labels[:MOST_LABELS]
-    told = f"Loaded {file}: {len(hosted.unedited.labels)} classes."
-    return Held(hosted, held.probes), Shown(told, describe_classifier(hosted), labels=names)
-
-
-def describe_classifier(hosted: HostedClassifier) -> str:
-    """What was loaded, and assumptions."""
-    classifier, about = hosted.unedited, hosted.unedited.description
-    some = ", ".join(classifier.labels[:8]) + (", ..." if len(classifier.labels) > 8 else "")
-    limit = f", threshold {about.threshold:g}" if about.activation == "sigmoid" else ""
-    lines = [
-        f"{hosted.name}: {about.architecture}",
-        f"{len(classifier.labels)} classes: {some}",
-        f"{classifier.feature_count} features, {about.activation}{limit}",
-    ]
-    return "\n".join([*lines, *classifier.notes])
+    labels, report = hosted.unedited.labels, describe_classifier(hosted.unedited, file)
+    told = f"Loaded {file}: {len(labels)} classes."
+    return Held(hosted, held.probes), Shown(told, report, labels=labels[:MOST_LABELS])
 
 
 def classify(

@@ -30,19 +30,21 @@ from ..detour.spurious import (
     save_edits,
 )
 from ..detour.spurious import removed as remove_from
-from .folders import edit_save_folder, model_save_folder
-from .hosted import HostedClassifier
-from .tab_inputs import (
+from ..detour.user_input import (
     LARGEST_SEED,
     MOST_WEIGHTS,
-    need_classifier,
-    need_probes,
-    new_classifier_file,
-    new_edit_file,
     read_attribute,
     read_class,
     read_degree,
     read_whole,
+)
+from .folders import edit_save_folder, model_save_folder
+from .hosted import HostedClassifier
+from .tab_inputs import (
+    need_classifier,
+    need_probes,
+    new_classifier_file,
+    new_edit_file,
 )
 from .tab_session import Action, Held, Shown, Work
 
@@ -84,8 +86,8 @@ def neutralize(
     wanted = read_degree(degree)
     most = read_whole("max_weights", max_weights, 1, MOST_WEIGHTS)
     split = read_whole("The split seed", seed, 0, LARGEST_SEED)
-    present = read_attribute(probe_set, attribute)
-    row = read_class(classifier, target)
+    present = read_attribute(probe_set.attribute_names, attribute)
+    row = read_class(classifier.unedited.description, target)
     seen = classifier.probes(probe_set, work, tag=target or "")
     done = neutralize_with_ladder(
         seen,
@@ -101,7 +103,7 @@ def neutralize(
         work.shared("Searching"),
     )
     last = LastEdit(seen, classifier.stack, done.curve, _unit(done, wanted), split)
-    feature = dict(enumerate(probe_set.attribute_names)).get(present, "the feature")
+    feature = seen.attribute_name(present)
     told = f"{edit_lines(done.stack)[0]} {_count(done.stack)}"
     shown = Shown(told, edit_text(done, feature), edit_picture(done, feature))
     return replace(held, classifier=classifier.with_stack(done.stack), last=last), shown
@@ -169,7 +171,7 @@ def remove(
     classifier, probe_set = need_classifier(held), need_probes(held)
     require_choice("edit", edit, SIZES)
     wanted, split = read_degree(degree), read_whole("The split seed", seed, 0, LARGEST_SEED)
-    index = read_class(classifier, class_name)
+    index = read_class(classifier.unedited.description, class_name)
     if index is None:
         raise ValueError("No class to remove was chosen: choose one, or write its number.")
     seen = classifier.probes(probe_set, work, tag=class_name or "")

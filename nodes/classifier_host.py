@@ -17,9 +17,11 @@ from comfy.utils import ProgressBar
 from comfy_api.latest import io
 from torch import Tensor, nn
 
-from ..detour.classifier import ImageClassifier, resolve_inside
+from ..detour.classifier import ImageClassifier
+from ..detour.file_names import CLASSIFIER_ENDINGS
+from ..detour.paths import resolve_inside
 from ..detour.probing import ProbeSet
-from ..detour.spurious import EditStack, Probes, apply_edits, new_stack
+from ..detour.spurious import EditStack, Probes, edited_classifier, unedited_stack
 
 ClassifierSocket = io.Custom("DETOUR_CLASSIFIER")
 ProbesSocket = io.Custom("DETOUR_PROBES")
@@ -29,11 +31,7 @@ MODEL_FOLDER = "image_classifiers"
 OUTPUT_SUBFOLDER = "detour"
 OWN_CLASSIFIERS = Path(__file__).resolve().parent.parent / "demo" / "classifiers"
 """The small classifiers that come with Detour, listed beside the user's own."""
-EXTENSIONS = (".safetensors", ".sft", ".pt", ".pth", ".bin")
 CHUNK = 32
-FLOATS_PER_PIXEL = 64
-"""Room that the host is asked for: for each pixel that the network sees, in each picture of a
-chunk, what the largest layers of the usual networks keep at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +55,7 @@ class HostedClassifier:
 
     def edited(self) -> ImageClassifier:
         """The classifier with its edits; the same one where there are none."""
-        if not self.stack.edits:
-            return self.unedited
-        head = apply_edits(self.stack, self.unedited.weight, self.unedited.bias)
-        return self.unedited.with_head(*head)
+        return edited_classifier(self.unedited, self.stack)
 
     def with_stack(self, stack: EditStack) -> HostedClassifier:
         """The same classifier with other edits."""
@@ -68,8 +63,7 @@ class HostedClassifier:
 
     def with_classifier(self, classifier: ImageClassifier) -> HostedClassifier:
         """Another head, without edits, on the same backbone."""
-        stack = new_stack(classifier.weight, classifier.bias, classifier.description.architecture)
-        return replace(self, unedited=classifier, stack=stack)
+        return replace(self, unedited=classifier, stack=unedited_stack(classifier))
 
     def backbone_hash(self) -> str:
         """`ImageClassifier.backbone_hash`, computed once for each model of the host's."""
@@ -114,8 +108,7 @@ class HostedClassifier:
         return self.unedited.features(images.cpu(), chunk=CHUNK)
 
     def _load(self) -> None:
-        height, width = self.unedited.preprocessing.input_size
-        room = CHUNK * height * width * FLOATS_PER_PIXEL * 4
+        room = self.unedited.working_bytes(CHUNK)
         management.load_models_gpu(
             [self.patcher], memory_required=room, force_full_load=not self.in_parts
         )
@@ -146,8 +139,7 @@ def managed_classifier(
     classifier: ImageClassifier, patcher: ModelPatcher, in_parts: bool = False
 ) -> HostedClassifier:
     """A classifier whose backbone the host manages already (its CLIP vision model)."""
-    stack = new_stack(classifier.weight, classifier.bias, classifier.description.architecture)
-    return HostedClassifier(classifier, patcher, stack, in_parts)
+    return HostedClassifier(classifier, patcher, unedited_stack(classifier), in_parts)
 
 
 class _Managed(nn.Module):
@@ -165,7 +157,7 @@ def register_model_folder() -> None:
     folder_paths.add_model_folder_path(MODEL_FOLDER, own, is_default=True)
     folder_paths.add_model_folder_path(MODEL_FOLDER, str(OWN_CLASSIFIERS))
     paths, extensions = folder_paths.folder_names_and_paths[MODEL_FOLDER]
-    known = (paths, set(extensions) | set(EXTENSIONS))
+    known = (paths, set(extensions) | set(CLASSIFIER_ENDINGS))
     folder_paths.folder_names_and_paths[MODEL_FOLDER] = known
 
 

@@ -6,9 +6,15 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
-from ..detour.classifier import resolve_inside
-from ..detour.classifier.paths import FORBIDDEN
-from ..detour.spurious import EditStack, combined, load_edits, save_edits
+from ..detour.file_names import EDIT_ENDING, edit_names
+from ..detour.paths import new_path
+from ..detour.spurious import (
+    EditStack,
+    combined,
+    named_edits,
+    save_edits,
+)
+from ..detour.user_input import read_degree
 from .classifier_host import (
     ClassifierSocket,
     EditSocket,
@@ -16,10 +22,9 @@ from .classifier_host import (
     model_roots,
     output_folder,
 )
-from .edit_inputs import classifier_input, degree_input, read_degree
+from .edit_inputs import classifier_input, degree_input
 from .schema import CATEGORY, build
 
-SUFFIX = ".edit.json"
 NO_FILE = "none"
 
 
@@ -62,8 +67,7 @@ class SaveEdit(io.ComfyNode):
 
     @classmethod
     def execute(cls, edit, filename) -> io.NodeOutput:
-        target = numbered_path(filename)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = new_path(filename, EDIT_ENDING, output_folder(), numbered=True)
         save_edits(edit, target)
         told = f"Saved {target.relative_to(output_folder().resolve()).as_posix()}"
         return io.NodeOutput(str(target), ui={"detour_report": [told]})
@@ -88,7 +92,7 @@ class ApplyEdit(io.ComfyNode):
                 classifier_input(),
                 io.Combo.Input(
                     "file",
-                    options=[NO_FILE, *edit_files()],
+                    options=[NO_FILE, *edit_names(edit_roots())],
                     default=NO_FILE,
                     tooltip=(
                         "An edit file from output/detour or models/image_classifiers. You "
@@ -130,7 +134,7 @@ class ApplyEdit(io.ComfyNode):
     @classmethod
     def execute(cls, classifier, file, degree, edit=None) -> io.NodeOutput:
         read_degree(degree)
-        found = read_edit(file) if edit is None else edit
+        found = _read(file) if edit is None else edit
         own = classifier.unedited
         stack = combined(classifier.stack, found, own.weight, own.bias, degree)
         return io.NodeOutput(classifier.with_stack(stack))
@@ -141,38 +145,7 @@ def edit_roots() -> list[Path]:
     return [output_folder(), *model_roots()]
 
 
-def edit_files() -> list[str]:
-    """Names of all edit files, relative to their folders."""
-    names = {
-        path.relative_to(root).as_posix()
-        for root in edit_roots()
-        for path in root.rglob(f"*{SUFFIX}")
-        if path.is_file()
-    }
-    return sorted(names)
-
-
-def read_edit(file: str) -> EditStack:
-    """The edits of a file in one of the folders; ValueError with what is wrong."""
+def _read(file: str) -> EditStack:
     if file == NO_FILE or not file.strip():
         raise ValueError("No edit was given: choose a file, or connect an edit.")
-    if not file.endswith(SUFFIX):
-        raise ValueError(f"file is {file!r}; an edit file ends with {SUFFIX}.")
-    return load_edits(resolve_inside(file, edit_roots()))
-
-
-def numbered_path(filename: str) -> Path:
-    """The first path `<filename>_00001.edit.json` below output/detour that is not taken."""
-    name = filename.strip().removesuffix(SUFFIX)
-    if not name or name[-1] in "/\\":
-        raise ValueError(f"filename is {filename!r}: write a name for the edit file.")
-    bad = sorted(set(name) & set(FORBIDDEN))
-    if bad:
-        raise ValueError(f"filename is {filename!r}: leave out {' '.join(bad)}.")
-    number = 1
-    while True:
-        numbered = f"{name}_{number:05}{SUFFIX}"
-        target = resolve_inside(numbered, [output_folder()], must_exist=False)
-        if not target.exists():
-            return target
-        number += 1
+    return named_edits(file, edit_roots())

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from comfy_api.latest import io
 
-from ..detour.classifier import load_classifier, parse_labels, resolve_inside
+from ..detour.classifier import (
+    describe_classifier,
+    load_classifier,
+    parse_labels,
+)
+from ..detour.paths import resolve_inside
 from .classifier_host import (
     ClassifierSocket,
-    HostedClassifier,
     file_state,
     host_classifier,
     managed_classifier,
@@ -76,7 +78,7 @@ class LoadClassifier(io.ComfyNode):
             hosted = managed_classifier(classifier, clip_vision.patcher, in_parts=True)
         else:
             hosted = host_classifier(classifier)
-        text = _describe(hosted, path)
+        text = describe_classifier(classifier, path.name)
         return io.NodeOutput(hosted, text, ui={"detour_report": [text]})
 
     @classmethod
@@ -159,15 +161,3 @@ def _meaning_inputs() -> list:
             ),
         ),
     ]
-
-
-def _describe(hosted: HostedClassifier, path: Path) -> str:
-    classifier, about = hosted.unedited, hosted.unedited.description
-    some = ", ".join(classifier.labels[:8]) + (", ..." if len(classifier.labels) > 8 else "")
-    lines = [
-        f"{path.name}: {about.architecture or 'a head on CLIP vision'}",
-        f"{len(classifier.labels)} classes: {some}",
-        f"{classifier.feature_count} features, {about.activation}"
-        + (f", threshold {about.threshold:g}" if about.activation == "sigmoid" else ""),
-    ]
-    return "\n".join([*lines, *classifier.notes])

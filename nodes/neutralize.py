@@ -7,16 +7,18 @@ from comfy_api.latest import io
 from ..detour.report.edit_report import edit_numbers, edit_picture, edit_text
 from ..detour.schedule import require_choice
 from ..detour.spurious import EDITS, METHODS, neutralize_with_ladder
+from ..detour.user_input import (
+    MOST_WEIGHTS,
+    read_attribute,
+    read_class,
+    read_degree,
+    read_whole,
+)
 from .edit_inputs import (
-    attribute_name,
     classifier_input,
     degree_input,
     edited_outputs,
     probes_input,
-    read_attribute,
-    read_class,
-    read_degree,
-    read_number,
     split_seed_input,
 )
 from .long_work import show_progress
@@ -24,7 +26,6 @@ from .schema import CATEGORY, build
 from .shown_report import as_json, numbers_output, report_outputs, shown
 
 SIZES = ("auto", *EDITS)
-MOST_WEIGHTS = 16
 DEGREE_TIP = (
     "How far the edit goes: 0 = bit for bit the classifier as it came, 1 = as found, above 1 = "
     "over-corrected, below 0 = the shortcut counts more. You should see: the marked line of the "
@@ -89,14 +90,15 @@ class Neutralize(io.ComfyNode):
         auto_degree=True,
     ) -> io.NodeOutput:
         _check(method, edit, degree, max_weights)
+        present = read_attribute(probes.attribute_names, attribute)
+        row = read_class(classifier.unedited.description, target_class)
         seen = classifier.probes(probes, tag=target_class)
-        present = read_attribute(seen, attribute)
         done = neutralize_with_ladder(
             seen,
             classifier.stack,
             method,
             edit,
-            read_class(classifier, target_class),
+            row,
             max_weights,
             degree,
             present,
@@ -104,7 +106,7 @@ class Neutralize(io.ComfyNode):
             auto_degree,
             show_progress(),
         )
-        return cls._output(classifier, done, attribute_name(seen, present))
+        return cls._output(classifier, done, seen.attribute_name(present))
 
     @classmethod
     def _output(cls, classifier, done, feature) -> io.NodeOutput:
@@ -120,7 +122,7 @@ def _check(method: str, edit: str, degree: float, max_weights: int) -> None:
     require_choice("method", method, METHODS)
     require_choice("edit", edit, SIZES)
     read_degree(degree)
-    read_number("max_weights", max_weights, 1, MOST_WEIGHTS)
+    read_whole("max_weights", max_weights, 1, MOST_WEIGHTS)
 
 
 def _choice_inputs() -> list:

@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..detour.classifier import resolve_inside
+from ..detour.paths import resolve_inside
 from ..detour.probing import ProbeSet, batch_probes, describe_probes, preview, read_folder
 from .classifier_host import (
     ClassifierSocket,

@@ -8,13 +8,12 @@ from ..detour.report.removal_chart import draw_removal
 from ..detour.report.removal_report import removal_numbers, removal_text
 from ..detour.schedule import require_choice
 from ..detour.spurious import SIZES, removed
+from ..detour.user_input import read_class, read_degree
 from .edit_inputs import (
     classifier_input,
     degree_input,
     edited_outputs,
     probes_input,
-    read_class,
-    read_degree,
     split_seed_input,
 )
 from .long_work import show_progress
@@ -80,7 +79,7 @@ class RemoveClass(io.ComfyNode):
     def execute(cls, classifier, probes, class_name, degree, edit, split_seed=0) -> io.NodeOutput:
         require_choice("edit", edit, SIZES)
         read_degree(degree)
-        index = read_class(classifier, class_name)
+        index = read_class(classifier.unedited.description, class_name)
         if index is None:
             raise ValueError("class_name is empty: write the label or the number of a class.")
         seen = classifier.probes(probes, tag=class_name)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
-from ..detour.classifier import free_path, resolve_inside, save_classifier
+from ..detour.classifier import save_classifier
+from ..detour.paths import new_path
 from .classifier_host import ClassifierSocket, model_save_folder
 from .schema import CATEGORY, build
 
@@ -55,10 +56,8 @@ class SaveClassifier(io.ComfyNode):
     @classmethod
     def execute(cls, classifier, filename) -> io.NodeOutput:
         folder = model_save_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        name = filename.strip().removesuffix(ENDING) + ENDING
         # A JSON file of this name describes another network; the loader would believe it.
-        path = free_path(resolve_inside(name, [folder], must_exist=False), beside=".json")
+        path = new_path(filename, ENDING, folder, beside=".json")
         save_classifier(path, classifier.edited())
         return _told(path, folder, len(classifier.stack.edits))
 

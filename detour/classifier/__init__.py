@@ -1,12 +1,12 @@
 """Image classifiers: loaded safely, described fully, edited without writing to them."""
 
 from .checkpoint import Checkpoint, read_checkpoint
+from .describe import describe_classifier
 from .description import Description
 from .facts import parse_labels
 from .heads import Backbone, split_head
 from .load import load_classifier
 from .model import Cancelled, ImageClassifier, hash_backbone
-from .paths import free_path, resolve_inside
 from .pictures import check_image, decode_image, read_image
 from .predict import Prediction, describe_predictions, predict, present
 from .preprocess import Preprocessing
@@ -24,8 +24,8 @@ __all__ = [
     "SmallCNN",
     "check_image",
     "decode_image",
+    "describe_classifier",
     "describe_predictions",
-    "free_path",
     "hash_backbone",
     "load_classifier",
     "parse_labels",
@@ -33,7 +33,6 @@ __all__ = [
     "present",
     "read_checkpoint",
     "read_image",
-    "resolve_inside",
     "save_classifier",
     "split_head",
 ]

@@ -16,6 +16,9 @@ Progress = Callable[[int, int], None]
 Cancel = Callable[[], bool]
 """Asked before each chunk; True stops. It may raise an exception of its own instead."""
 CHUNK = 32
+FLOATS_PER_PIXEL = 64
+"""For each pixel that the network sees: what the largest layers of the usual networks keep at a
+time, roughly."""
 
 
 class Cancelled(RuntimeError):
@@ -147,6 +150,11 @@ class ImageClassifier(nn.Module):
                 f"{list(self.weight.shape)}: it belongs to another one."
             )
         return ImageClassifier(self.backbone, weight, bias, self.description, self.notes)
+
+    def working_bytes(self, pictures: int) -> int:
+        """Roughly the memory that so many pictures at a time need beside the weights."""
+        height, width = self.preprocessing.input_size
+        return pictures * height * width * FLOATS_PER_PIXEL * 4
 
     def backbone_hash(self) -> str:
         """Names what features depend on: SHA-256 over preprocessing and backbone weights."""

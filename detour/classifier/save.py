@@ -57,7 +57,7 @@ def _separate(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 def _write_whole(path: Path, weights: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write beside the target, then rename: readers see the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.part")
+    part = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         save_file(weights, part, metadata)
         part.replace(path)

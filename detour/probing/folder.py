@@ -6,7 +6,8 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..classifier import check_image, resolve_inside
+from ..classifier import check_image
+from ..paths import resolve_inside
 from .probe_set import SPLITS, ProbeSet
 
 METADATA = "metadata.csv"

@@ -15,12 +15,13 @@ from .edit import (
     head_hash,
     new_stack,
 )
-from .edit_file import from_json, load_edits, save_edits, to_json
+from .edit_file import from_json, load_edits, named_edits, save_edits, to_json
 from .evaluate import changed_logits, correct, edited_logits, predictions, stack_logits
 from .evidence import evidence, paired, shortcut_gap
 from .ladder import EDITS, Ladder, Rung, build_ladder
 from .metrics import GroupMetrics, collateral, group_metrics, wilson
 from .neutralize import METHODS, Neutralized, neutralize, with_edits
+from .on_classifier import edited_classifier, unedited_stack
 from .pair import weight_and_bias
 from .parts import Parts, folds, split_parts, too_few
 from .probes import Probes
@@ -61,6 +62,7 @@ __all__ = [
     "correct",
     "degree_curve",
     "edit_of",
+    "edited_classifier",
     "edited_logits",
     "effective_cells",
     "evidence",
@@ -69,6 +71,7 @@ __all__ = [
     "group_metrics",
     "head_hash",
     "load_edits",
+    "named_edits",
     "neutralize",
     "neutralize_with_ladder",
     "new_stack",
@@ -82,6 +85,7 @@ __all__ = [
     "stack_logits",
     "to_json",
     "too_few",
+    "unedited_stack",
     "weight_and_bias",
     "wilson",
     "with_edits",

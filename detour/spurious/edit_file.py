@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 
+from ..file_names import EDIT_ENDING
+from ..paths import resolve_inside
 from .edit import Cell, Edit, EditStack, check_edit
 
 FORMAT = "detour-edit"
@@ -68,7 +71,8 @@ def save_edits(stack: EditStack, path: str | Path) -> Path:
     """Write an edit file; an existing one is replaced only once the new one is complete."""
     target = Path(path)
     text = json.dumps(to_json(stack), indent=1, allow_nan=False) + "\n"
-    draft = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{uuid4().hex}.tmp")
     try:
         with draft.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
@@ -95,6 +99,17 @@ def load_edits(path: str | Path) -> EditStack:
         raise ValueError(f"{source.name} is no edit file: not readable as JSON.") from error
     except ValueError as error:
         raise ValueError(f"{source.name}: {error}") from error
+
+
+def named_edits(name: str, roots: Sequence[Path]) -> EditStack:
+    """The edits of a file below one of the folders.
+
+    Raises ValueError for another ending, for a name that leads out of the folders and for what
+    is wrong in the file; FileNotFoundError where none of them has it.
+    """
+    if not name.endswith(EDIT_ENDING):
+        raise ValueError(f"The edit file is {name!r}; an edit file ends with {EDIT_ENDING}.")
+    return load_edits(resolve_inside(name, roots))
 
 
 def _edit_to_json(edit: Edit) -> dict[str, Any]:

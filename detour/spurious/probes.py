@@ -131,9 +131,12 @@ class Probes:
         """A group in words, for reports and messages."""
         c, g = divmod(group, self.n_attributes)
         name = self.class_names[c] if c < len(self.class_names) else f"class {c}"
-        known = g < len(self.attribute_names)
-        attribute = self.attribute_names[g] if known else f"attribute {g}"
-        return f"{name}, {attribute}"
+        return f"{name}, {self.attribute_name(g)}"
+
+    def attribute_name(self, attribute: int) -> str:
+        """An attribute in words."""
+        known = attribute < len(self.attribute_names)
+        return self.attribute_names[attribute] if known else f"attribute {attribute}"
 
     def empty_groups(self, rows: Tensor | None = None) -> list[str]:
         """A sentence for every group of the classes that occur which has no probes."""

@@ -108,9 +108,9 @@ def test_a_damaged_file_is_one_sentence(bench, edited, case):
 NAMES = {
     "up": ("../escape", "leads out"),
     "absolute": ("/escape", "absolute path"),
-    "windows": ("C:\\escape", "leave out :"),
-    "empty": ("  ", "write a name"),
-    "folder": ("folder/", "write a name"),
+    "windows": ("C:\\escape", "absolute path"),
+    "empty": ("  ", "names no file"),
+    "folder": ("folder/", "names no file"),
     "letters": ("what?", "leave out ?"),
 }
 

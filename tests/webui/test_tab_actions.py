@@ -70,7 +70,8 @@ def ready(tab):
 
 
 def test_all_classifiers_are_listed_and_nothing_outside(host):
-    names = importlib.import_module(f"{PACKAGE}.folders").classifier_names()
+    roots = importlib.import_module(f"{PACKAGE}.folders").model_roots()
+    names = importlib.import_module("detour_webui.detour.file_names").classifier_names(roots)
     assert names == ["hostile.pt", CLASSIFIER, "digit_reader.safetensors"]
 
 
@@ -229,12 +230,12 @@ def test_a_missing_library_is_named(tab):
         ("read_probes", ("damaged",), "no picture that can be read"),
         ("neutralize", SEARCH, "There are no probes"),
         ("set_degree", (1.0,), "There is no edit yet"),
-        ("set_degree", (float("nan"),), "The degree is nan"),
+        ("set_degree", (float("nan"),), "degree is nan"),
         ("save_edit", ("x",), "There is no edit yet"),
         ("apply_edit", (None, 1.0), "No edit file"),
         ("apply_edit", ("x.json", 1.0), "ends with .edit.json"),
         ("apply_edit", ("../x.edit.json", 1.0), "'..'"),
-        ("save_classifier", ("",), "no name"),
+        ("save_classifier", ("",), "names no file"),
         ("save_classifier", ("../x",), "'..'"),
         ("save_classifier", (".x",), "cannot be used"),
     ],
@@ -254,7 +255,7 @@ def test_bad_input_gets_one_sentence_and_changes_nothing(host, tab, name, values
         (("worst_group", "two", *SEARCH[2:]), "edit"),
         (("worst_group", "auto", "seven", *SEARCH[3:]), "no class 'seven'"),
         (("worst_group", "auto", "", 9, *SEARCH[4:]), "degree is 9"),
-        (("evidence", "auto", "high", 1, 3, "blue", 0, True), "The feature is 'blue'"),
+        (("evidence", "auto", "high", 1, 3, "blue", 0, True), "attribute is 'blue'"),
         ((*SEARCH[:6], -1, True), "split seed is -1"),
     ],
 )

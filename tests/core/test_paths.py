@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from detour.classifier import free_path, resolve_inside
+from detour.paths import new_path, resolve_inside
 
 
 @pytest.fixture
@@ -74,26 +74,51 @@ def test_what_is_not_there(roots: list[Path]) -> None:
         resolve_inside("no.pth", [])
 
 
-def test_free_path_takes_the_first_number_that_is_free(tmp_path):
-    path = tmp_path / "v1.5.safetensors"
-    assert free_path(path) == path
-    path.touch()
-    assert free_path(path).name == "v1.5_00002.safetensors"
-    (tmp_path / "v1.5_00002.safetensors").touch()
-    assert free_path(path).name == "v1.5_00003.safetensors"
-    (tmp_path / "v1.5_00003.json").touch()
-    assert free_path(path).name == "v1.5_00003.safetensors"
-    assert free_path(path, beside=".json").name == "v1.5_00004.safetensors"
+def test_a_new_path_takes_the_first_number_that_is_free(tmp_path):
+    def new(**given):
+        return new_path("sub/v1.5", ".safetensors", tmp_path, **given).name
+
+    assert new() == "v1.5.safetensors"
+    assert new(numbered=True) == "v1.5_00001.safetensors"
+    (tmp_path / "sub").mkdir()
+    for taken in ("v1.5.safetensors", "v1.5_00001.safetensors", "v1.5_00002.safetensors"):
+        (tmp_path / "sub" / taken).touch()
+    assert new() == new(numbered=True) == "v1.5_00003.safetensors"
+    (tmp_path / "sub/v1.5_00003.json").touch()
+    assert new() == "v1.5_00003.safetensors"
+    assert new(beside=".json") == "v1.5_00004.safetensors"
+
+
+def test_an_ending_of_two_parts_stays_whole(tmp_path):
+    (tmp_path / "one.edit.json").touch()
+    assert new_path("one.edit.json", ".edit.json", tmp_path).name == "one_00002.edit.json"
 
 
 def test_a_name_that_no_system_takes_is_refused(tmp_path):
-    for name in ("a" * 256, f"sub/{'a' * 5000}.pth"):
-        with pytest.raises(ValueError, match=r"letters: shorten it") as refusal:
+    for name in ("a" * 256, "\N{SNOWMAN}" * 86, f"sub/{'a' * 5000}.pth"):
+        with pytest.raises(ValueError, match=r"bytes; 255 are possible: shorten it") as refusal:
             resolve_inside(name, [tmp_path])
         assert len(str(refusal.value)) < 100
+        with pytest.raises(ValueError, match="shorten it"):
+            new_path(name, ".edit.json", tmp_path)
 
 
-@pytest.mark.parametrize("name", [".safetensors", "..safetensors", "a:b.safetensors", "a?.x"])
-def test_names_that_some_system_cannot_write_are_refused(tmp_path, name):
-    with pytest.raises(ValueError, match="cannot be used"):
-        free_path(tmp_path / name)
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (".safetensors", "names no file"),
+        ("", "names no file"),
+        ("sub/", "names no file"),
+        ("sub\\", "names no file"),
+        (".", "names no file"),
+        ("..safetensors", "names no file"),
+        (".hidden", "begin it with"),
+        ("a:b", "absolute"),
+        ("a?.x", r"leave out \?"),
+        ("../up", "leads out"),
+        ("/root", "absolute"),
+    ],
+)
+def test_names_for_new_files_that_cannot_be_written_are_refused(tmp_path, name, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        new_path(name, ".safetensors", tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path, PureWindowsPath
 
 FORBIDDEN = '<>:"|?*'
 LONGEST = 255
-"""Letters in the name of a file or folder: no file system takes more."""
+"""Bytes (UTF-8) in the name of a file or folder: file systems take no more."""
 
 
 def resolve_inside(name: str, roots: Sequence[Path | str], must_exist: bool = True) -> Path:
@@ -48,9 +48,11 @@ def _safe_parts(name: str) -> list[str]:
             "used. Put the file there and write its name."
         )
     parts = [part for part in windows.parts if part != "."]
-    longest = max(map(len, parts), default=0)
+    longest = max((len(part.encode()) for part in parts), default=0)
     if longest > LONGEST:
-        raise ValueError(f"The file name has a part of {longest} letters: shorten it.")
+        raise ValueError(
+            f"The file name has a part of {longest} bytes; {LONGEST} are possible: shorten it."
+        )
     if ".." in parts:
         raise ValueError(
             f"{name!r} leads out of the allowed folders with '..': write a name below them."
@@ -68,21 +70,31 @@ def _stay_inside(folder: Path, parts: list[str], name: str) -> Path:
     return path
 
 
-def free_path(path: Path, beside: str = "") -> Path:
-    """The path itself if nothing is there, else the first free `name_00002.ending` beside it.
+def new_path(
+    name: str, ending: str, folder: Path, beside: str = "", numbered: bool = False
+) -> Path:
+    """A path below `folder` that is not taken, for a file that is to be written.
 
+    name: as typed, with sub-folders, with or without the ending (`.edit.json`). Where it is
+    taken a number is added, `name_00002.ending`; numbered: also to the first, from 1.
     beside: the ending of a file that would be taken for a companion of the new one, so that a
     name which has one is not free.
-    Raises ValueError for a name that is hidden (or nothing but an ending), and for one that
-    some systems cannot write.
+    Raises ValueError like `resolve_inside`, for a name that is hidden or empty, and for one
+    that some systems cannot write.
     """
-    if path.name.startswith(".") or set(path.name) & set(FORBIDDEN):
-        raise ValueError(
-            f"The file name {path.name!r} cannot be used: begin it with a letter or digit, and "
-            f"leave out {' '.join(FORBIDDEN)}."
-        )
-    number, free = 1, path
-    while free.exists() or (beside and free.with_suffix(beside).exists()):
-        number += 1
-        free = path.with_name(f"{path.stem}_{number:05}{path.suffix}")
-    return free
+    typed = name.strip().removesuffix(ending)
+    last = PureWindowsPath(typed).name
+    if not last or typed[-1:] in ("/", "\\"):
+        raise ValueError(f"The file name is {name!r}, which names no file: write one.")
+    _safe_parts(typed)
+    bad = sorted(set(typed) & set(FORBIDDEN))
+    if bad or last.startswith("."):
+        todo = f"leave out {' '.join(bad)}" if bad else "begin it with a letter or digit"
+        raise ValueError(f"The file name {typed!r} cannot be used: {todo}.")
+    number = int(numbered)
+    while True:
+        counted = f"{typed}_{number:05}" if number else typed
+        path = resolve_inside(f"{counted}{ending}", [folder], must_exist=False)
+        if not path.exists() and not (beside and path.with_suffix(beside).exists()):
+            return path
+        number = max(number + 1, 2)
