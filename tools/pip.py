@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .cache import cache_root, make_folder
 from .failure import Failure, say, tail
+from .process import end_process
 
 HEARTBEAT_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -70,13 +71,7 @@ def _wait(process: subprocess.Popen[bytes], stage: str, start: float) -> int:
             except subprocess.TimeoutExpired:
                 say(f"  {stage} ... {time.monotonic() - start:.0f} s")
     finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(timeout=STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        end_process(process, STOP_SECONDS)
 
 
 def explain(stage: str, log: Path) -> Failure:

@@ -21,6 +21,7 @@ from .base_folder import fill_base, remove_base, remove_placed
 from .failure import Failure, tail
 from .pip import clean_environment
 from .ports import LOOPBACK, PORT_TAKEN, check_port, free_port
+from .process import end_process
 from .prompts import OnMessage, run_prompt
 
 POLL_SECONDS, STOP_SECONDS, REQUEST_SECONDS = 0.2, 10.0, 30.0
@@ -183,14 +184,8 @@ class ComfyServer:
     def _end_process(self) -> None:
         """Ask the process to end, wait, then kill it."""
         process, self._process = self._process, None
-        if process is None or process.poll() is not None:
-            return
-        process.terminate()
-        try:
-            process.wait(timeout=STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process is not None:
+            end_process(process, STOP_SECONDS)
 
     def save_log(self, target: Path) -> None:
         """Copy the log to a place that outlives the temporary folder."""

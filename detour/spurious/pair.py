@@ -11,10 +11,11 @@ from .margins import Problem
 from .pivots import best_shift_at, crossing_midpoints, pivot_keys
 from .probes import Probes
 from .refine import refine_pair, screen_weights
-from .scan import bound_key, unpack
+from .scan import unpack
 from .search import (
     MAX_BYTES,
     Progress,
+    best_columns,
     best_shift,
     best_weight,
     column_blocks,
@@ -79,17 +80,8 @@ def _exact_pair(
     progress: Progress | None,
     simple: Found,
 ) -> Found:
-    best, tied = simple.key, []
-    for p, first, columns in column_blocks(probes, problems, max_bytes, progress):
-        if len(p.rows) == 0 or bound_key(p) < best:
-            continue
-        keys = pivot_keys(p, columns, best)
-        keys[[j - first for j in skip if 0 <= j - first < len(keys)]] = -1
-        peak = int(keys.max())
-        if peak > best:
-            best, tied = peak, []
-        if peak == best > simple.key:
-            tied += [(p, first + j) for j in (keys == peak).nonzero().flatten().tolist()]
+    blocks = column_blocks(probes, problems, max_bytes, progress)
+    _, tied = best_columns(blocks, pivot_keys, simple.key, skip)
     results = []
     for p, j in tied:
         column = probes.columns(p.rows, j, j + 1)[:, 0]

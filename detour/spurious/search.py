@@ -68,23 +68,38 @@ def best_weight(
 ) -> Found:
     """`worst_group` on problems that may already carry a change; `skip`: columns left out."""
     start = unedited(problems)
-    best, tied = start.key, []
-    for p, first, columns in column_blocks(probes, problems, max_bytes, progress):
-        if bound_key(p) < best:
-            continue
-        keys = column_peaks(p, columns, best)
-        keys[[j - first for j in skip if 0 <= j - first < len(keys)]] = -1
-        peak = int(keys.max())
-        if peak > best:
-            best, tied = peak, []
-        if peak == best > start.key:
-            tied += [(p, first + j) for j in (keys == peak).nonzero().flatten().tolist()]
+    blocks = column_blocks(probes, problems, max_bytes, progress)
+    best, tied = best_columns(blocks, column_peaks, start.key, skip)
     if not tied:
         return start
     choices = [(p.row, j, _best_t(probes, p, j)) for p, j in tied]
     row, j, t = min(choices, key=lambda choice: (abs(choice[2]), choice[0], choice[1]))
     worst, mean = unpack(best)
     return Found(Change(row, ((j, t),)), worst, mean, best)
+
+
+def best_columns(
+    blocks: Iterator[tuple[Problem, int, Tensor]],
+    peaks: Callable[[Problem, Tensor, int], Tensor],
+    start: int,
+    skip: tuple[int, ...],
+) -> tuple[int, list[tuple[Problem, int]]]:
+    """The best key above `start`, and every (problem, column) that reaches it.
+
+    peaks: the best key of each column of a block, given the best key so far.
+    """
+    best, tied = start, []
+    for p, first, columns in blocks:
+        if len(p.rows) == 0 or bound_key(p) < best:
+            continue
+        keys = peaks(p, columns, best)
+        keys[[j - first for j in skip if 0 <= j - first < len(keys)]] = -1
+        peak = int(keys.max())
+        if peak > best:
+            best, tied = peak, []
+        if peak == best > start:
+            tied += [(p, first + j) for j in (keys == peak).nonzero().flatten().tolist()]
+    return best, tied
 
 
 def best_shift(problems: list[Problem]) -> Found:

@@ -7,6 +7,7 @@ imports ComfyUI, so it must be imported once and before anything else of the hos
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import importlib
 import math
@@ -220,30 +221,14 @@ def tiny(shape: str, seed: int = 0, **changes: Any) -> Any:
     return comfy.model_patcher.ModelPatcher(base, CPU, CPU)
 
 
-TINY_DEMO = {
-    "image_size": 16,
-    "in_channels": 3,
-    "out_channels": 3,
-    "model_channels": 32,
-    "channel_mult": [1, 2, 3],
-    "num_res_blocks": [1, 1, 0],
-    "num_head_channels": 32,
-    "use_spatial_transformer": True,
-    "use_linear_in_transformer": True,
-    "transformer_depth": [0, 0],
-    "transformer_depth_middle": 1,
-    "transformer_depth_output": [0, 0, 0, 0, 0],
-    "context_dim": 64,
-    "legacy": False,
-}
-
-
 def demo_model(seed: int = 0) -> Any:
     """The demo's architecture with random weights, through the pack's own `build_model`."""
-    unet = openaimodel.UNetModel(**TINY_DEMO, device=CPU, operations=comfy.ops.disable_weight_init)
+    own = pack("demo.tiny").load_tiny("demo")
+    ops = comfy.ops.disable_weight_init
+    unet = openaimodel.UNetModel(**own.architecture, device=CPU, operations=ops)
     fill(unet, seed)
-    weights = pack("demo.tiny").TinyWeights(TINY_DEMO, unet.state_dict(), torch.zeros(13, 4, 64))
-    return pack("nodes.demo_model").build_model(weights)
+    random = dataclasses.replace(own, unet=unet.state_dict(), words=torch.zeros_like(own.words))
+    return pack("nodes.demo_model").build_model(random)
 
 
 def build(shape: str, seed: int = 0) -> Any:

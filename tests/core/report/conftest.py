@@ -8,29 +8,18 @@ from detour.spurious import Probes, neutralize_with_ladder, new_stack, removed
 NAMES = {"class_names": ["low", "high"], "attribute_names": ["plain", "mark"]}
 
 
-def make_probes(n=1000, d=6, c=2, seed=0, **more):
-    """Feature 0 carries the class, feature 1 the attribute, and the head looks at both."""
-    draw = torch.Generator().manual_seed(seed)
-    classes = torch.arange(n) % c
-    marks = (torch.arange(n) // c) % 2
-    features = torch.randn(n, d, generator=draw).abs()
-    features[:, 0] += 1.5 * classes
-    features[:, 1] += 3.0 * marks
-    weight = 0.05 * torch.randn(c, d, generator=draw)
-    weight[c - 1, 0] += 1.0
-    weight[c - 1, 1] += 0.8
-    bias = torch.zeros(c)
-    bias[c - 1] = -3.5
-    return Probes(features, marks, classes, weight, bias, **{**(NAMES if c == 2 else {}), **more})
-
-
 def unedited(probes):
     return new_stack(probes.weight, probes.bias)
 
 
 @pytest.fixture(scope="session")
-def probes_of():
-    return make_probes
+def probes_of(headed):
+    """Planted probes, with names where they have two classes."""
+
+    def make(n=1000, d=6, c=2, **more):
+        return headed(n=n, d=d, c=c, **{**(NAMES if c == 2 else {}), **more})
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -39,11 +28,11 @@ def empty_stack():
 
 
 @pytest.fixture(scope="session")
-def neutralized():
+def neutralized(probes_of):
     """Done by each method; `few` is cross-fitted, `bare` has no classes."""
-    whole = make_probes()
-    paired = make_probes(400, units=[i // 4 for i in range(400)])
-    few = make_probes(80)
+    whole = probes_of()
+    paired = probes_of(400, units=[i // 4 for i in range(400)])
+    few = probes_of(80)
     bare = Probes(
         paired.features, paired.a, None, paired.weight, paired.bias, units=paired.units, **NAMES
     )
@@ -58,9 +47,9 @@ def neutralized():
 
 
 @pytest.fixture(scope="session")
-def without_class():
+def without_class(probes_of):
     """Class 9 of ten removed, and a class that one weight cannot remove."""
-    ten = make_probes(600, c=10)
+    ten = probes_of(600, c=10)
     stuck = Probes(
         torch.eye(6).repeat(20, 1),
         torch.arange(120) % 2,

@@ -25,22 +25,6 @@ def make_probes(seed=0, n=14, d=3, c=3, attributes=2, kind="integers", **more):
     return Probes(features, marks, classes, logits=logits, **more)
 
 
-def make_headed(seed=0, n=240, d=12, c=2, **more):
-    """Probes with a head: feature 0 carries the class, feature 1 the attribute."""
-    draw = torch.Generator().manual_seed(seed)
-    classes = torch.arange(n) % c
-    marks = (torch.arange(n) // c) % 2
-    features = torch.randn(n, d, generator=draw).abs()
-    features[:, 0] += 1.5 * classes
-    features[:, 1] += 3.0 * marks
-    weight = 0.05 * torch.randn(c, d, generator=draw)
-    weight[c - 1, 0] += 1.0
-    weight[c - 1, 1] += 0.8
-    bias = torch.zeros(c)
-    bias[c - 1] = -3.5
-    return Probes(features, marks, classes, weight, bias, **more)
-
-
 def exact(tensor):
     """The numbers of a matrix as fractions."""
     return [[Fraction(float(v)) for v in row] for row in tensor.tolist()]
@@ -145,11 +129,6 @@ class Oracle:
 @pytest.fixture(scope="session")
 def random_probes():
     return make_probes
-
-
-@pytest.fixture(scope="session")
-def headed():
-    return make_headed
 
 
 @pytest.fixture(scope="session")
