@@ -14,7 +14,9 @@ from ..detour.paths import resolve_inside
 from ..detour.probing import ProbeSet
 from ..detour.probing.sources import compute_features
 from ..detour.spurious import (
+    EditSearch,
     EditStack,
+    Neutralized,
     Probes,
     combined,
     edited_classifier,
@@ -75,6 +77,18 @@ class HostedClassifier:
                 tag=tag,
                 progress=work.counted("Looking at the probes"),
             )
+
+    def search(
+        self, search: EditSearch, probe_set: ProbeSet, work: Work
+    ) -> tuple[Probes, Neutralized]:
+        """The probes, and the edit that is found on them, on top of the edits there are."""
+        return search.run(
+            self.unedited.description,
+            probe_set.attribute_names,
+            lambda: self.probes(probe_set, work, search.target_class),
+            self.stack,
+            work.shared("Searching"),
+        )
 
     def _features(self, images: Tensor) -> Tensor:
         return self.unedited.features(images.cpu(), chunk=CHUNK)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from ..detour.classifier import decode_image, predict, save_classifier
-from ..detour.spurious import effective_cells
-from .folders import model_save_folder
+from ..detour.paths import resolve_inside
+from ..detour.probing import read_folder
+from ..detour.report.edit_report import edit_numbers, edit_text
+from ..detour.spurious import EditSearch, effective_cells, save_edits, to_json
+from .folders import edit_save_folder, model_save_folder, picture_roots
 from .hosted import HostedClassifier, load_hosted
-from .tab_inputs import new_classifier_file
+from .tab_inputs import new_classifier_file, new_edit_file
 from .tab_session import Work
 
 
@@ -39,6 +43,28 @@ def edited(asked: Any) -> dict[str, Any]:
         path = new_classifier_file(asked.save_as)
         saved = save_classifier(path, made).relative_to(model_save_folder().resolve()).as_posix()
     return {"classifier": asked.classifier, "changed": changed, "saved_as": saved}
+
+
+def neutralized(work: Work, asked: Any) -> dict[str, Any]:
+    """An edit on top of those that the classifier has: report, numbers, all edits as a file."""
+    classifier = load_hosted(asked.classifier)
+    if asked.edit:
+        classifier = classifier.with_file(asked.edit, 1.0)
+    probe_set = read_folder(resolve_inside(asked.probes, picture_roots()))
+    names = (field.name for field in fields(EditSearch))
+    search = EditSearch(**{name: getattr(asked, name) for name in names})
+    seen, done = classifier.search(search, probe_set, work)
+    saved = ""
+    if asked.save_as:
+        path = save_edits(done.stack, new_edit_file(asked.save_as))
+        saved = path.relative_to(edit_save_folder().resolve()).as_posix()
+    return {
+        "classifier": asked.classifier,
+        "report": edit_text(done, search.feature(seen)),
+        "numbers": edit_numbers(done),
+        "edit": to_json(done.stack),
+        "saved_as": saved,
+    }
 
 
 def _asked_for(asked: Any) -> HostedClassifier:

@@ -1,7 +1,8 @@
 """Detour's routes: the classifiers and edits of the tab for other programs.
 
-GET /detour/v1/classifiers; POST /detour/v1/classify; POST /detour/v1/apply-edit. Names are
-relative to the host's model folders, pictures come in the request as base64.
+GET /detour/v1/classifiers; POST /detour/v1/classify, /detour/v1/apply-edit and
+/detour/v1/neutralize. Names are relative to the host's folders, pictures to classify come in the
+request as base64.
 """
 
 from __future__ import annotations
@@ -51,6 +52,23 @@ class ApplyEdit(Asked):
     save_as: str = Field("", description="a name in models/image_classifiers, or nothing")
 
 
+class Neutralize(BaseModel):
+    """What to look for, and on which probes. The words are those of Neutralize Shortcut."""
+
+    classifier: str
+    edit: str = Field("", description="edits that the classifier has already: a file, or nothing")
+    probes: str = Field(..., description="a folder of labelled pictures, as in the tab")
+    method: str = "worst_group"
+    size: str = Field("auto", description="how many numbers may change: the node's 'edit'")
+    target_class: str = ""
+    degree: float = Field(1.0, ge=-4, le=4)
+    max_weights: int = Field(3, ge=1, le=16)
+    attribute: str = ""
+    split_seed: int = Field(0, ge=0)
+    auto_degree: bool = True
+    save_as: str = Field("", description="a name for the edit file, or nothing")
+
+
 def add_routes(app: FastAPI, options: Any) -> None:
     """Put the routes into a host's app, behind the names and passwords of its options."""
     guard = [Depends(_guard(credentials(options)))]
@@ -58,6 +76,7 @@ def add_routes(app: FastAPI, options: Any) -> None:
         ("/classifiers", "GET", list_classifiers),
         ("/classify", "POST", classify),
         ("/apply-edit", "POST", apply_edit),
+        ("/neutralize", "POST", neutralize),
     ):
         app.add_api_route(PREFIX + path, endpoint, methods=[method], dependencies=guard)
 
@@ -91,6 +110,11 @@ def classify(asked: Classify) -> dict[str, Any]:
 def apply_edit(asked: ApplyEdit) -> dict[str, Any]:
     """The numbers that an edit changes in a classifier; saved with it if `save_as` is given."""
     return _answered(lambda actions: actions.edited(asked))
+
+
+def neutralize(asked: Neutralize) -> dict[str, Any]:
+    """An edit that takes the suspect feature out: its report, its numbers, and the edit itself."""
+    return _answered(lambda actions: actions.neutralized(_work(), asked))
 
 
 def _work() -> Work:

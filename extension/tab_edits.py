@@ -16,24 +16,20 @@ from ..detour.report.removal_report import removal_text
 from ..detour.report.words import edit_lines
 from ..detour.schedule import require_choice
 from ..detour.spurious import (
-    EDITS,
-    METHODS,
     PARTS,
     SIZES,
     Compared,
     CurvePoint,
+    EditSearch,
     EditStack,
     Neutralized,
     Probes,
     compared,
-    neutralize_with_ladder,
     save_edits,
 )
 from ..detour.spurious import removed as remove_from
 from ..detour.user_input import (
     LARGEST_SEED,
-    MOST_WEIGHTS,
-    read_attribute,
     read_class,
     read_degree,
     read_whole,
@@ -81,30 +77,20 @@ def neutralize(
 ) -> tuple[Held, Shown]:
     """Find an edit that takes the suspect feature out, on top of the edits there are."""
     classifier, probe_set = need_classifier(held), need_probes(held)
-    require_choice("method", method, METHODS)
-    require_choice("edit", edit, ("auto", *EDITS))
-    wanted = read_degree(degree)
-    most = read_whole("max_weights", max_weights, 1, MOST_WEIGHTS)
-    split = read_whole("The split seed", seed, 0, LARGEST_SEED)
-    present = read_attribute(probe_set.attribute_names, attribute)
-    row = read_class(classifier.unedited.description, target)
-    seen = classifier.probes(probe_set, work, tag=target or "")
-    done = neutralize_with_ladder(
-        seen,
-        classifier.stack,
+    search = EditSearch(
         method,
         edit,
-        row,
-        most,
-        wanted,
-        present,
-        split,
+        target or "",
+        degree,
+        max_weights,
+        attribute or "",
+        seed,
         bool(auto_degree),
-        work.shared("Searching"),
     )
-    last = LastEdit(seen, classifier.stack, done.curve, _unit(done, wanted), split)
-    feature = seen.attribute_name(present)
+    seen, done = classifier.search(search, probe_set, work)
+    last = LastEdit(seen, classifier.stack, done.curve, _unit(done, degree), search.split_seed)
     told = f"{edit_lines(done.stack)[0]} {_count(done.stack)}"
+    feature = search.feature(seen)
     shown = Shown(told, edit_text(done, feature), edit_picture(done, feature))
     return replace(held, classifier=classifier.with_stack(done.stack), last=last), shown
 

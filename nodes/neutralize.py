@@ -5,15 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..detour.report.edit_report import edit_numbers, edit_picture, edit_text
-from ..detour.schedule import require_choice
-from ..detour.spurious import EDITS, METHODS, neutralize_with_ladder
-from ..detour.user_input import (
-    MOST_WEIGHTS,
-    read_attribute,
-    read_class,
-    read_degree,
-    read_whole,
-)
+from ..detour.spurious import AUTO, EDITS, METHODS, EditSearch
+from ..detour.user_input import MOST_WEIGHTS
 from .edit_inputs import (
     classifier_input,
     degree_input,
@@ -25,7 +18,7 @@ from .long_work import show_progress
 from .schema import CATEGORY, build
 from .shown_report import as_json, numbers_output, report_outputs, shown
 
-SIZES = ("auto", *EDITS)
+SIZES = (AUTO, *EDITS)
 DEGREE_TIP = (
     "How far the edit goes: 0 = bit for bit the classifier as it came, 1 = as found, above 1 = "
     "over-corrected, below 0 = the shortcut counts more. You should see: the marked line of the "
@@ -89,24 +82,24 @@ class Neutralize(io.ComfyNode):
         split_seed=0,
         auto_degree=True,
     ) -> io.NodeOutput:
-        _check(method, edit, degree, max_weights)
-        present = read_attribute(probes.attribute_names, attribute)
-        row = read_class(classifier.unedited.description, target_class)
-        seen = classifier.probes(probes, tag=target_class)
-        done = neutralize_with_ladder(
-            seen,
-            classifier.stack,
+        search = EditSearch(
             method,
             edit,
-            row,
-            max_weights,
+            target_class,
             degree,
-            present,
+            max_weights,
+            attribute,
             split_seed,
             auto_degree,
+        )
+        seen, done = search.run(
+            classifier.unedited.description,
+            probes.attribute_names,
+            lambda: classifier.probes(probes, tag=target_class),
+            classifier.stack,
             show_progress(),
         )
-        return cls._output(classifier, done, seen.attribute_name(present))
+        return cls._output(classifier, done, search.feature(seen))
 
     @classmethod
     def _output(cls, classifier, done, feature) -> io.NodeOutput:
@@ -115,14 +108,6 @@ class Neutralize(io.ComfyNode):
         numbers = as_json(edit_numbers(done))
         edited = classifier.with_stack(done.stack)
         return io.NodeOutput(edited, done.stack, report, chart, numbers, ui=told)
-
-
-def _check(method: str, edit: str, degree: float, max_weights: int) -> None:
-    """Refuse what the host lets through: unknown choices, NaN."""
-    require_choice("method", method, METHODS)
-    require_choice("edit", edit, SIZES)
-    read_degree(degree)
-    read_whole("max_weights", max_weights, 1, MOST_WEIGHTS)
 
 
 def _choice_inputs() -> list:
@@ -141,7 +126,7 @@ def _choice_inputs() -> list:
         io.Combo.Input(
             "edit",
             options=list(SIZES),
-            default="auto",
+            default=AUTO,
             tooltip=(
                 "How many numbers may change. auto = the smallest edit that is not clearly "
                 "worse than the best. k_weights_bias works with worst_group only. You should "

@@ -16,6 +16,7 @@ from .edit import (
     new_stack,
 )
 from .edit_file import from_json, load_edits, named_edits, save_edits, to_json
+from .edit_search import AUTO, EditSearch
 from .evaluate import changed_logits, correct, edited_logits, predictions, stack_logits
 from .evidence import evidence, paired, shortcut_gap
 from .ladder import EDITS, Ladder, Rung, build_ladder
@@ -31,6 +32,7 @@ from .search import bias_only, worst_group
 from .with_ladder import neutralize_with_ladder
 
 __all__ = [
+    "AUTO",
     "EDITS",
     "METHODS",
     "PARTS",
@@ -41,6 +43,7 @@ __all__ = [
     "Compared",
     "CurvePoint",
     "Edit",
+    "EditSearch",
     "EditStack",
     "Found",
     "GroupMetrics",

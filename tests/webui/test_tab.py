@@ -216,8 +216,9 @@ def pictures(tab) -> list[str]:
 
 
 def test_routes_are_behind_the_hosts_password(tab):
-    for path, body in (("classifiers", None), ("classify", {}), ("apply-edit", {})):
-        assert ask(tab, path, body, known=False)[0] == 401
+    assert ask(tab, "classifiers", known=False)[0] == 401
+    for path in ("classify", "apply-edit", "neutralize"):
+        assert ask(tab, path, {}, known=False)[0] == 401
     status, told = ask(tab, "classifiers")
     assert status == 200 and CLASSIFIER in told["classifiers"]
 
@@ -248,6 +249,22 @@ def test_the_route_applies_an_edit_and_saves_the_classifier(tab):
     assert plain[1]["predictions"] != saved[1]["predictions"]
 
 
+def test_the_route_neutralizes_and_its_edit_applies(tab):
+    asked = {"classifier": CLASSIFIER, "probes": "digits", "size": "one_weight_bias"}
+    status, told = ask(tab, "neutralize", {**asked, "save_as": "found_by_route"})
+    assert status == 200 and told["saved_as"] == "found_by_route.edit.json"
+    (edit,), numbers = told["edit"]["edits"], told["numbers"]
+    after = numbers["after"]["worst_group_accuracy"]
+    assert after > numbers["before"]["worst_group_accuracy"] + 0.1
+    assert f"{100 * after:.1f} %" in told["report"]
+    status, applied = ask(
+        tab, "apply-edit", {"classifier": CLASSIFIER, "edit": "found_by_route.edit.json"}
+    )
+    assert status == 200
+    cells = {(cell["row"], cell["column"]): cell["new"] for cell in edit["cells"]}
+    assert {(one["row"], one["column"]): one["to"] for one in applied["changed"]} == cells
+
+
 def one_bias(value: float) -> str:
     """An edit file for the demo's classifier: the bias of class 1 becomes `value`."""
     from detour.classifier import load_classifier
@@ -273,6 +290,10 @@ def one_bias(value: float) -> str:
         ("apply-edit", {"classifier": CLASSIFIER, "edit": "no.edit.json"}, 404, "not found"),
         ("apply-edit", {"classifier": CLASSIFIER, "edit": ""}, 422, "edit"),
         ("apply-edit", {"classifier": CLASSIFIER, "edit": "x", "degree": 5}, 422, "degree"),
+        ("neutralize", {"classifier": CLASSIFIER, "probes": "../../etc"}, 400, "'..'"),
+        ("neutralize", {"classifier": CLASSIFIER, "probes": "nowhere"}, 404, "not found"),
+        ("neutralize", {"classifier": CLASSIFIER, "probes": "digits", "size": "9"}, 400, "edit"),
+        ("neutralize", {"classifier": CLASSIFIER, "probes": "only_red"}, 400, "attribute"),
     ],
 )
 def test_routes_refuse_in_one_sentence(tab, path, body, status, told):

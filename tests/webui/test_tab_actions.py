@@ -256,7 +256,7 @@ def test_bad_input_gets_one_sentence_and_changes_nothing(host, tab, name, values
         (("worst_group", "auto", "seven", *SEARCH[3:]), "no class 'seven'"),
         (("worst_group", "auto", "", 9, *SEARCH[4:]), "degree is 9"),
         (("evidence", "auto", "high", 1, 3, "blue", 0, True), "attribute is 'blue'"),
-        ((*SEARCH[:6], -1, True), "split seed is -1"),
+        ((*SEARCH[:6], -1, True), "split_seed is -1"),
     ],
 )
 def test_bad_settings_of_a_search_get_one_sentence(ready, values, told):
