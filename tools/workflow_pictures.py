@@ -1,7 +1,7 @@
 """The pictures beside the example workflows: `python -m tools.workflow_pictures`.
 
 Workflows on the tiny model are run, in a ComfyUI that is started for it (`COMFYUI_PATH`), and
-their real output is framed. The others need checkpoints, so their picture is the drawn graph.
+their real output is framed. The others need more, so their picture is the drawn graph.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .make_workflows import FOLDER, local_host
 from .picture_frame import BACK, INK, ORANGE, SOFT, letters, save
 from .server import ComfyServer
 from .workflow import to_prompt
+from .workflow_specs_classifier import MOBILENET
 
 WIDTH, EDGE, LINE, HEAD = 600, 12, 20, 58
 TEXT, TITLE = 14, 19
@@ -141,6 +142,9 @@ BARS = {
 GROUPS_HEIGHT = 380
 """The first part of the chart of four groups."""
 
+OWN_MODELS = "Needs models of your own"
+EXAMPLES = "dev.py examples brings what it needs"
+
 DRAWN: dict[str, Callable[[str, Pictures], Image.Image]] = {
     "Tiny model first steps": first_steps,
     "Tiny model image to image": image_to_image,
@@ -191,7 +195,8 @@ def main() -> int:
     }
     try:
         for name in sorted(set(workflows) - set(DRAWN)):
-            _write(name, draw_graph(name, workflows[name]))
+            needs = EXAMPLES if MOBILENET in json.dumps(workflows[name]) else OWN_MODELS
+            _write(name, draw_graph(name, needs, workflows[name]))
         with ComfyServer(local_host(), {"detour": ROOT}) as server:
             for name, frame in DRAWN.items():
                 _write(name, frame(name, run_pictures(server, workflows[name])))

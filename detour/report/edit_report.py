@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from PIL import Image
@@ -9,10 +10,11 @@ from PIL import Image
 from ..spurious import GroupMetrics, Ladder, Neutralized, Rung, effective_cells, to_json
 from .bars import stacked
 from .degree_chart import draw_degree
-from .gap_chart import draw_gap
+from .gap_chart import draw_gap, draw_standings
 from .group_bars import draw_group_bars
 from .ladder_chart import draw_ladder
 from .words import (
+    HEADS,
     RUNG_NAMES,
     edit_lines,
     group_lines,
@@ -23,6 +25,14 @@ from .words import (
 
 UNSEEN = "These numbers are of probes that did not choose the edit."
 SEEN = "Some of these numbers are of the probes that chose the edit and flatter it; see the notes."
+BIAS_ONLY = (
+    "A shift of the bias moves pictures with and without it alike: what it adds stays, and the "
+    "class falls on all of them."
+)
+NO_CLASSES = (
+    "How well pictures of the class itself are still recognised cannot be told from probes "
+    "without classes."
+)
 CURVE_SEEN = "The degree curve is of the probes that chose the edit (cross-fitting)."
 
 
@@ -38,6 +48,7 @@ def edit_text(done: Neutralized, feature: str = "the feature") -> str:
             f"'{feature}' moves the score of the class by {done.gap[0]:+.2f} before and "
             f"{done.gap[1]:+.2f} after, on the same pictures with and without it (score: the "
             "logit, with two classes minus the other one's).",
+            *_standing_lines(done, feature),
         ]
     if done.after is not None:
         lines += ["", "Groups, accuracy with 95 % interval:", *group_lines(done.before, done.after)]
@@ -67,6 +78,7 @@ def edit_numbers(done: Neutralized) -> dict[str, Any]:
         "ladder": None if done.ladder is None else _ladder_numbers(done.ladder),
         "unseen": not _in_sample(done),
         "notes": _notes(done),
+        "standings": [asdict(standing) for standing in done.standings],
     }
 
 
@@ -76,7 +88,10 @@ def edit_picture(done: Neutralized, feature: str = "the feature") -> Image.Image
     if done.gap is not None:
         edit = done.edit
         name = edit.class_name or f"class {edit.class_index}"
-        pictures.append(draw_gap(*done.gap, name, feature))
+        if done.standings:
+            pictures.append(draw_standings(done.standings, name, feature))
+        else:
+            pictures.append(draw_gap(*done.gap, name, feature))
     if done.after is not None:
         pictures.append(draw_group_bars(done.after, done.before))
     if len(done.curve) > 1:
@@ -86,6 +101,25 @@ def edit_picture(done: Neutralized, feature: str = "the feature") -> Image.Image
     if not pictures:
         raise ValueError("There is nothing to draw: neither groups nor a gap were measured.")
     return stacked(pictures)
+
+
+def _standing_lines(done: Neutralized, feature: str) -> list[str]:
+    """The class's place under each head; nothing where it was not measured."""
+    if not done.standings:
+        return []
+    lines = [
+        "",
+        f"Place of the class among all {done.stack.shape[0]} (median) without -> with '{feature}', "
+        "and on how many pictures it is the first:",
+    ]
+    for one in done.standings:
+        place, first = one.place, one.first
+        lines.append(
+            f"  {HEADS[one.head]:18}  {place[0]:g} -> {place[1]:g}, first on {percent(first[0])} "
+            f"-> {percent(first[1])}; '{feature}' adds {one.gap:+.2f} ({one.low:+.2f} to "
+            f"{one.high:+.2f} by photo or seed)"
+        )
+    return [*lines, BIAS_ONLY]
 
 
 def _other(done: Neutralized) -> tuple[str, int, GroupMetrics] | None:
@@ -105,7 +139,9 @@ def _in_sample(done: Neutralized) -> bool:
 def _notes(done: Neutralized) -> list[str]:
     own = done.edit.method == "worst_group"
     notes = [SEEN if _in_sample(done) else UNSEEN, *done.notes]
-    if done.after is not None:
+    if done.after is None:
+        notes.append(NO_CLASSES)
+    else:
         notes += small_groups(done.after)
     if done.ladder is not None and not own:
         notes += [f"Ladder: {note}" for note in done.ladder.notes]

@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from PIL import Image
 
+from ..spurious import Standing
 from .bars import AFTER, BEFORE, Axis, Bar, Row, draw_bars
+from .words import HEADS, percent
+
+
+def draw_standings(standings: Sequence[Standing], class_name: str, feature: str) -> Image.Image:
+    """What the feature adds to the class's logit before, after, and with a shift of the bias.
+
+    The thin lines reach from the least to the most of a unit; beside them the class's place.
+    """
+    rows = []
+    for one in standings:
+        marked = one.head == "after"
+        bar = Bar(one.gap, AFTER if marked else BEFORE, one.low, one.high)
+        detail = f"median place {one.place[0]:g}, with it {one.place[1]:g}"
+        aside = f"first on {percent(one.first[1])} with it"
+        rows.append(Row(HEADS[one.head], (bar,), f"{one.gap:+.2f}", detail, aside, marked))
+    axis = _axis(*(value for one in standings for value in (one.low, one.high, one.gap)))
+    title = f"What '{feature}' adds to the score of '{class_name}'"
+    told = "Logits, same pictures with and without it. Lines: lowest to highest photo or seed."
+    return draw_bars(title, rows, (), axis, told)
 
 
 def draw_gap(before: float, after: float, class_name: str, feature: str) -> Image.Image:

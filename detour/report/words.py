@@ -13,6 +13,9 @@ RUNG_NAMES = {
 }
 
 
+HEADS = {"before": "before", "after": "after", "bias_only": "bias only, instead"}
+"""The heads that `paired` compares."""
+
 FEW = 50
 """Under so many probes of a group a report says how wide its interval is."""
 

@@ -29,6 +29,7 @@ from .probes import Probes
 from .removal import Removal, remove_class
 from .removed import SIZES, ClassRate, Removed, removed
 from .search import bias_only, worst_group
+from .standing import Standing, places
 from .with_ladder import neutralize_with_ladder
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "Removal",
     "Removed",
     "Rung",
+    "Standing",
     "apply_edits",
     "best_degree",
     "bias_only",
@@ -79,6 +81,7 @@ __all__ = [
     "neutralize_with_ladder",
     "new_stack",
     "paired",
+    "places",
     "predictions",
     "remove_class",
     "removed",

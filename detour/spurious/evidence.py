@@ -95,8 +95,13 @@ def shortcut_gap(
     have both. Raises ValueError if fewer than two units have both.
     """
     rows = torch.arange(len(probes)) if rows is None else rows
+    return float(unit_gaps(probes, logits, row, rows, present).mean())
+
+
+def unit_gaps(probes: Probes, logits: Tensor, row: int, rows: Tensor, present: int = 1) -> Tensor:
+    """`shortcut_gap` of each unit that has both, `[units]` float64, in the units' order."""
     has, index, count = _pairs(probes, rows, present)
-    return float(_rise(logits[rows, row].double(), index, has, count).mean())
+    return _rise(logits[rows, row].double(), index, has, count)
 
 
 def _pairs(probes: Probes, rows: Tensor, present: int) -> tuple[Tensor, Tensor, int]:

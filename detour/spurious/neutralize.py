@@ -17,6 +17,7 @@ from .metrics import GroupMetrics, collateral, group_metrics
 from .parts import split_parts
 from .probes import Probes
 from .search import Progress
+from .standing import Standing, standings
 
 METHODS = ("worst_group", "evidence", "paired")
 
@@ -29,7 +30,9 @@ class Neutralized:
     curve: the same against the degree. collateral: share of the predictions of other classes
     that changed. gap: mean logit with minus without the feature on the same pictures, before
     and after, for `paired`; with two classes the logit minus the other one's, which is what
-    counts and what `paired` closes. Fields that need classes are None without them.
+    counts and what `paired` closes. Fields that need classes are None without them. standings:
+    for `paired` with more than two classes, the class's place before, after, and with a shift
+    of its bias alone.
     """
 
     stack: EditStack
@@ -40,6 +43,7 @@ class Neutralized:
     ladder: Ladder | None = None
     gap: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
+    standings: tuple[Standing, ...] = ()
 
     @property
     def edit(self) -> Edit:
@@ -85,7 +89,8 @@ def neutralize(
     pushed = pushed.with_degree(1.0 if degree is None else degree)
     done = Neutralized(pushed, ladder=ladder, notes=tuple(notes))
     if method == "paired":
-        done = replace(done, gap=_gaps(now, stack_logits(probes, pushed), change, rows, present))
+        parts = split_parts(now, seed).choose, rows
+        done = _without_classes(probes, now, done, change.row, parts, present)
     return done if probes.classes is None else _measured(probes, now, done, rows)
 
 
@@ -99,13 +104,26 @@ def with_edits(probes: Probes, stack: EditStack) -> Probes:
     return replace(probes, weight=weight, bias=bias, logits=None)
 
 
-def _gaps(
-    now: Probes, logits: Tensor, change: Change, rows: Tensor, present: int
-) -> tuple[float, float]:
+def _without_classes(
+    probes: Probes,
+    now: Probes,
+    done: Neutralized,
+    row: int,
+    parts: tuple[Tensor, Tensor],
+    present: int,
+) -> Neutralized:
+    """What can be measured whatever the pictures show; `parts`: rows to choose, to report on."""
+    logits, (choose, rows) = stack_logits(probes, done.stack), parts
     two = now.threshold is None and now.n_classes == 2
     scores = [z - z.flip(1) if two else z for z in (now.z, logits)]
-    before, after = (shortcut_gap(now, z, change.row, rows, present) for z in scores)
-    return before, after
+    before, after = (shortcut_gap(now, z, row, rows, present) for z in scores)
+    was, found = (predictions(now, z)[rows] for z in (now.z, logits))
+    return replace(
+        done,
+        gap=(before, after),
+        collateral=collateral(was, found, {row if now.threshold is None else 1}),
+        standings=standings(now, logits, row, choose, rows, present),
+    )
 
 
 def _name(probes: Probes, change: Change) -> str:

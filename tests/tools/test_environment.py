@@ -70,10 +70,10 @@ def test_a_finished_environment_is_not_built_again(fake_build: list[str]) -> Non
     assert len(fake_build) == 2
     environment.prepare(dev=True)
     environment.prepare(dev=True)
-    assert len(fake_build) == 4
+    assert len(fake_build) == 5
     environment.prepare(evidence=True)
     environment.prepare(dev=True, evidence=True)
-    assert len(fake_build) == 6
+    assert len(fake_build) == 7
 
 
 def test_the_packages_of_the_evidence_come_with_the_evidence_only(fake_build: list[str]) -> None:
@@ -84,7 +84,29 @@ def test_the_packages_of_the_evidence_come_with_the_evidence_only(fake_build: li
     folder = environment.environment_folder()
     (folder / environment.EVIDENCE.stamp).write_text("another key")
     environment.prepare(evidence=True)
-    assert len(fake_build) == 8
+    assert len(fake_build) == 9
+
+
+def test_the_watermark_can_be_done_without(
+    fake_build: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = environment.run_pip
+
+    def refused(python: Path, arguments: list[str], stage: str, log: Path) -> None:
+        if "watermark" in stage:
+            raise Failure("No such package.")
+        whole(python, arguments, stage, log)
+
+    monkeypatch.setattr(environment, "run_pip", refused)
+    python = environment.prepare(evidence=True)
+    assert python.exists()
+    assert "ImageNet-W's watermark could not be installed" in capsys.readouterr().out
+    monkeypatch.setattr(environment, "run_pip", whole)
+    before = len(fake_build)
+    environment.prepare(evidence=True)
+    assert len(fake_build) == before + 1
+    environment.prepare(evidence=True)
+    assert len(fake_build) == before + 1
 
 
 @pytest.mark.parametrize("broken_stage", ["torch", "ComfyUI", "tests"])

@@ -29,12 +29,16 @@ def empty_stack():
 
 @pytest.fixture(scope="session")
 def neutralized(probes_of):
-    """Done by each method; `few` is cross-fitted, `bare` has no classes."""
+    """Done by each method; `few` is cross-fitted, `bare` and `places` have no classes."""
     whole = probes_of()
     paired = probes_of(400, units=[i // 4 for i in range(400)])
     few = probes_of(80)
     bare = Probes(
         paired.features, paired.a, None, paired.weight, paired.bias, units=paired.units, **NAMES
+    )
+    ten = probes_of(400, c=10)
+    places = Probes(
+        ten.features, ten.a, None, ten.weight, ten.bias, units=[i // 4 for i in range(400)]
     )
     return {
         "worst_group": neutralize_with_ladder(whole, unedited(whole)),
@@ -43,6 +47,7 @@ def neutralized(probes_of):
         "few": neutralize_with_ladder(few, unedited(few)),
         "half": neutralize_with_ladder(few, unedited(few), degree=0.5),
         "bare": neutralize_with_ladder(bare, unedited(bare), "paired"),
+        "places": neutralize_with_ladder(places, unedited(places), "paired", target=9),
     }
 
 

@@ -1,5 +1,7 @@
 """The charts have the bars that the numbers say: looked at pixel by pixel."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,7 +13,7 @@ from detour.report.canvas import ACCENT, ACCENT_WASH, fitted, font
 from detour.report.contact_sheet import Sheet, draw_sheet
 from detour.report.degree_chart import draw_degree
 from detour.report.edit_report import edit_picture
-from detour.report.gap_chart import draw_gap
+from detour.report.gap_chart import draw_gap, draw_standings
 from detour.report.group_bars import MOST, draw_group_bars
 from detour.report.ladder_chart import draw_ladder
 from detour.report.removal_chart import draw_removal
@@ -97,6 +99,17 @@ def test_gap_bars_meet_zero(gap):
     assert picture.width == bars.WIDTH
     blue = int((np.asarray(picture) == AFTER).all(axis=-1).sum())
     assert (blue > 40) == (abs(gap[1]) > 0.1)
+
+
+def test_standings_show_three_heads_and_how_far_units_differ(neutralized):
+    found = neutralized["places"].standings
+    picture = draw_standings(found, "carton", "watermark")
+    assert picture.size == (
+        bars.WIDTH,
+        bars.TOP + 3 * row_height(Row("", (), "")) + bars.BOTTOM + 34,
+    )
+    wide = draw_standings([replace(one, high=one.high + 5) for one in found], "carton", "watermark")
+    assert np.asarray(wide).tobytes() != np.asarray(picture).tobytes()
 
 
 def test_removal_shows_the_rival_beside_the_edit(without_class):

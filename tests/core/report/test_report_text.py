@@ -5,10 +5,18 @@ import json
 import pytest
 import torch
 
-from detour.report.edit_report import CURVE_SEEN, SEEN, UNSEEN, edit_numbers, edit_text
+from detour.report.edit_report import (
+    BIAS_ONLY,
+    CURVE_SEEN,
+    NO_CLASSES,
+    SEEN,
+    UNSEEN,
+    edit_numbers,
+    edit_text,
+)
 from detour.report.group_report import group_numbers, group_text
 from detour.report.removal_report import ONLY_PREDICTIONS, removal_numbers, removal_text
-from detour.report.words import RUNG_NAMES, percent
+from detour.report.words import HEADS, RUNG_NAMES, percent
 from detour.spurious import (
     Probes,
     apply_edits,
@@ -71,6 +79,21 @@ def test_paired_says_what_the_feature_added(neutralized):
         edit_text(neutralized["bare"], "hat")
     )
     assert "Groups" not in edit_text(neutralized["bare"])
+
+
+def test_paired_says_where_the_class_stands_beside_its_rival(neutralized):
+    done = neutralized["places"]
+    text = edit_text(done, "hat")
+    for one, name in zip(done.standings, HEADS.values(), strict=True):
+        line = next(line for line in text.splitlines() if line.startswith(f"  {name} "))
+        assert f"{one.place[0]:g} -> {one.place[1]:g}, first on {percent(one.first[0])}" in line
+        assert f"{one.gap:+.2f} ({one.low:+.2f} to {one.high:+.2f}" in line
+    assert f"Collateral: {percent(done.collateral)}" in text
+    assert BIAS_ONLY in text and NO_CLASSES in text
+    assert BIAS_ONLY not in edit_text(neutralized["bare"])
+    numbers = json.loads(json.dumps(edit_numbers(done), allow_nan=False))
+    assert [one["gap"] for one in numbers["standings"]] == [one.gap for one in done.standings]
+    assert numbers["collateral"] == done.collateral
 
 
 @pytest.mark.parametrize("case", CASES)
