@@ -78,7 +78,7 @@ class View:
         return [self.at(x, y), self.at(x + width, y + height)]
 
 
-def draw_graph(name: str, needs: str, workflow: Mapping[str, Any]) -> Image.Image:
+def draw_graph(name: str, workflow: Mapping[str, Any]) -> Image.Image:
     """The graph without its notes, under the workflow's name."""
     nodes = [node for node in workflow["nodes"] if node["type"] not in NOTES]
     groups = [group for group in workflow["groups"] if _holds_any(group, nodes)]
@@ -96,7 +96,7 @@ def draw_graph(name: str, needs: str, workflow: Mapping[str, Any]) -> Image.Imag
     for node in nodes:
         _draw_node(pen, view, node)
     pen.text((FINE * EDGE, FINE * 8), name, INK, letters(19 * FINE))
-    line = f"The graph. {needs}; no result is shown."
+    line = "The graph. Needs models of your own; no result is shown."
     pen.text((FINE * EDGE, FINE * 32), line, SOFT, letters(12 * FINE))
     return canvas.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
 
