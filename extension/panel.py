@@ -69,13 +69,7 @@ def build_panel(elem_id: Callable[[str], str], opts: Any, note: str) -> dict[str
             add("skip_compute")
     ordered = {name: controls[name] for name in NAMES}
     _keep_picture_fresh(ordered, plot, message)
-    starting_point.input(
-        fn=preset_values,
-        inputs=[starting_point],
-        outputs=[ordered[name] for name in PRESET_FIELDS],
-        show_progress="hidden",
-        queue=False,
-    )
+    _fill_in(starting_point, [ordered[name] for name in PRESET_FIELDS])
     return ordered
 
 
@@ -120,6 +114,17 @@ def _starting_point(elem_id: Callable[[str], str]) -> Any:
     )
     chooser.do_not_save_to_config = True
     return chooser
+
+
+def _fill_in(starting_point: Any, controls: list[Any]) -> None:
+    """Let a chosen starting point set these controls."""
+    starting_point.input(
+        fn=preset_values,
+        inputs=[starting_point],
+        outputs=controls,
+        show_progress="hidden",
+        queue=False,
+    )
 
 
 def preset_values(chosen: str) -> list[Any]:

@@ -99,23 +99,7 @@ class BypassSweep(io.ComfyNode):
                 "labels, to the Contact Sheet. Costs one whole run for each strength. Works "
                 "with SD 1.x, SD 2.x, SDXL and SVD."
             ),
-            inputs=[
-                io.Model.Input("model", tooltip=MODEL_TIP),
-                io.String.Input(
-                    "strengths",
-                    default="0, 0.25, 0.5, 1",
-                    tooltip=(
-                        "The strengths to try, from -1 to 1, with commas between them. You "
-                        "should see: one column of pictures for each."
-                    ),
-                ),
-                *window_inputs(),
-                apply_to_input(),
-                schedule_by_input(),
-                skip_compute_input(),
-                points_input(),
-                *curve_inputs(),
-            ],
+            inputs=_bypass_sweep_inputs(),
             outputs=[
                 io.Model.Output(
                     "models",
@@ -159,3 +143,23 @@ class BypassSweep(io.ComfyNode):
             models.append(patch_model(model, schedule, apply_to, skip_compute, node_id))
             labels.append(f"strength {strength:g}")
         return io.NodeOutput(models, labels)
+
+
+def _bypass_sweep_inputs() -> list:
+    return [
+        io.Model.Input("model", tooltip=MODEL_TIP),
+        io.String.Input(
+            "strengths",
+            default="0, 0.25, 0.5, 1",
+            tooltip=(
+                "The strengths to try, from -1 to 1, with commas between them. You "
+                "should see: one column of pictures for each."
+            ),
+        ),
+        *window_inputs(),
+        apply_to_input(),
+        schedule_by_input(),
+        skip_compute_input(),
+        points_input(),
+        *curve_inputs(),
+    ]

@@ -29,43 +29,7 @@ class ContactSheet(io.ComfyNode):
                 "Sweep, one row for each seed. A single batch is laid out as a grid. Needs "
                 "pictures of one size; costs almost nothing."
             ),
-            inputs=[
-                io.Image.Input(
-                    "images",
-                    tooltip=(
-                        "The pictures: the list that comes out of a sweep, or one batch. You "
-                        "should see: one column for each item of the list."
-                    ),
-                ),
-                io.String.Input(
-                    "labels",
-                    optional=True,
-                    force_input=True,
-                    tooltip=(
-                        "The sweep's labels. You should see: each column headed by its strength."
-                    ),
-                ),
-                io.Int.Input(
-                    "columns",
-                    default=0,
-                    min=0,
-                    max=64,
-                    optional=True,
-                    tooltip=(
-                        "For a single batch: pictures in a row, 0 = about square. You should "
-                        "see: no effect on a sweep, which has a column for each strength."
-                    ),
-                ),
-                ClassifierSocket.Input(
-                    "classifier",
-                    optional=True,
-                    tooltip=(
-                        "Says which pictures of a sweep became something else. You should see: "
-                        "an outline around those whose label is another one than in the first "
-                        "column; none without a classifier."
-                    ),
-                ),
-            ],
+            inputs=_inputs(),
             outputs=[
                 io.Image.Output(
                     "sheet", display_name="sheet", tooltip="The whole sheet as one picture."
@@ -82,6 +46,44 @@ class ContactSheet(io.ComfyNode):
             said = [labels_of(classifier[0], batch) for batch in images]
             sheet = replace(sheet, outlines=changed_cells(said))
         return io.NodeOutput(to_images(draw_sheet(sheet)))
+
+
+def _inputs() -> list:
+    return [
+        io.Image.Input(
+            "images",
+            tooltip=(
+                "The pictures: the list that comes out of a sweep, or one batch. You "
+                "should see: one column for each item of the list."
+            ),
+        ),
+        io.String.Input(
+            "labels",
+            optional=True,
+            force_input=True,
+            tooltip=("The sweep's labels. You should see: each column headed by its strength."),
+        ),
+        io.Int.Input(
+            "columns",
+            default=0,
+            min=0,
+            max=64,
+            optional=True,
+            tooltip=(
+                "For a single batch: pictures in a row, 0 = about square. You should "
+                "see: no effect on a sweep, which has a column for each strength."
+            ),
+        ),
+        ClassifierSocket.Input(
+            "classifier",
+            optional=True,
+            tooltip=(
+                "Says which pictures of a sweep became something else. You should see: "
+                "an outline around those whose label is another one than in the first "
+                "column; none without a classifier."
+            ),
+        ),
+    ]
 
 
 def labels_of(classifier: HostedClassifier, images: torch.Tensor) -> list[str]:

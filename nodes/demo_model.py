@@ -71,26 +71,7 @@ class DemoModel(io.ComfyNode):
                 "green; low digits are mostly red. Use an empty Chroma Radiance latent of "
                 "16x16 and the VAE 'pixel_space'. Not for real pictures."
             ),
-            inputs=[
-                io.String.Input(
-                    "prompt",
-                    default="",
-                    tooltip=(
-                        f"One word of: {', '.join(VOCABULARY[1:])}; empty = any digit. 'even' "
-                        "and 'odd' leave the digit open, as 'nurse' leaves the face open. You "
-                        "should see: mostly low digits for 'even' and 'odd'."
-                    ),
-                ),
-                io.Combo.Input(
-                    "variant",
-                    options=list(VARIANTS),
-                    default="demo",
-                    tooltip=(
-                        "demo = high digits (5-9) are the minority; mirror = low digits (0-4) "
-                        "are. You should see: the opposite bias in the mirror."
-                    ),
-                ),
-            ],
+            inputs=_demo_model_inputs(),
             outputs=[
                 io.Model.Output("demo_model", display_name="MODEL", tooltip="The tiny model."),
                 io.Conditioning.Output(
@@ -112,6 +93,29 @@ class DemoModel(io.ComfyNode):
         return io.NodeOutput(build_model(tiny), positive, negative)
 
 
+def _demo_model_inputs() -> list:
+    return [
+        io.String.Input(
+            "prompt",
+            default="",
+            tooltip=(
+                f"One word of: {', '.join(VOCABULARY[1:])}; empty = any digit. 'even' "
+                "and 'odd' leave the digit open, as 'nurse' leaves the face open. You "
+                "should see: mostly low digits for 'even' and 'odd'."
+            ),
+        ),
+        io.Combo.Input(
+            "variant",
+            options=list(VARIANTS),
+            default="demo",
+            tooltip=(
+                "demo = high digits (5-9) are the minority; mirror = low digits (0-4) "
+                "are. You should see: the opposite bias in the mirror."
+            ),
+        ),
+    ]
+
+
 class DemoDigits(io.ComfyNode):
     """Real digits as probes: a class, a colour that has nothing to do with it, and the digit."""
 
@@ -127,52 +131,7 @@ class DemoDigits(io.ComfyNode):
                 "nothing to download; by itself every digit comes once in each colour. Load the "
                 "classifier coloured_digits.safetensors beside it: it looks at the colour."
             ),
-            inputs=[
-                io.Int.Input(
-                    "count",
-                    default=1500,
-                    min=2,
-                    max=MOST_DIGITS,
-                    step=2,
-                    tooltip=(
-                        "How many pictures, two of each digit. You should see: narrower "
-                        "intervals with more of them."
-                    ),
-                ),
-                io.Int.Input(
-                    # Not "seed": the editor would change it after each run.
-                    "digits_seed",
-                    default=0,
-                    min=0,
-                    max=2**31 - 1,
-                    tooltip=(
-                        "Which digits are drawn, and in which order. You should see: nearly "
-                        "the same figures with another number."
-                    ),
-                ),
-                io.Combo.Input(
-                    "classes",
-                    options=list(CLASSES),
-                    default="low_high",
-                    tooltip=(
-                        "low_high = two classes, 0-4 and 5-9, for coloured_digits; digits = ten "
-                        "classes, for digit_reader. You should see: four groups, or twenty."
-                    ),
-                ),
-                io.Float.Input(
-                    "correlation",
-                    default=0.5,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip=(
-                        "Share of the pictures in the colour that goes with their class: red "
-                        "for 0-4, green for 5-9. 0.5 = every digit once in each colour, for "
-                        "audits; 0.9 = a shortcut to learn. You should see: groups of unequal "
-                        "size away from 0.5."
-                    ),
-                ),
-            ],
+            inputs=_demo_digits_inputs(),
             outputs=[
                 ProbesSocket.Output(
                     "digit_probes",
@@ -199,3 +158,52 @@ class DemoDigits(io.ComfyNode):
         text = describe_probes(probes)
         images, ui = shown(cls, text, preview(probes))
         return io.NodeOutput(probes, drawn.pictures, text, images, ui=ui)
+
+
+def _demo_digits_inputs() -> list:
+    return [
+        io.Int.Input(
+            "count",
+            default=1500,
+            min=2,
+            max=MOST_DIGITS,
+            step=2,
+            tooltip=(
+                "How many pictures, two of each digit. You should see: narrower "
+                "intervals with more of them."
+            ),
+        ),
+        io.Int.Input(
+            # Not "seed": the editor would change it after each run.
+            "digits_seed",
+            default=0,
+            min=0,
+            max=2**31 - 1,
+            tooltip=(
+                "Which digits are drawn, and in which order. You should see: nearly "
+                "the same figures with another number."
+            ),
+        ),
+        io.Combo.Input(
+            "classes",
+            options=list(CLASSES),
+            default="low_high",
+            tooltip=(
+                "low_high = two classes, 0-4 and 5-9, for coloured_digits; digits = ten "
+                "classes, for digit_reader. You should see: four groups, or twenty."
+            ),
+        ),
+        io.Float.Input(
+            "correlation",
+            default=0.5,
+            min=0.0,
+            max=1.0,
+            step=0.05,
+            tooltip=(
+                "Share of the pictures in the colour that goes with their class: red "
+                "for 0-4, green for 5-9. 0.5 = every digit once in each colour, for "
+                "audits; 0.9 = a shortcut to learn. You should see: groups of unequal "
+                "size away from 0.5."
+            ),
+        ),
+    ]

@@ -88,31 +88,7 @@ class ApplyEdit(io.ComfyNode):
                 "refused by its hash. They go on top of edits that the classifier has; every "
                 "edit counts from the unedited weights, and the same edit twice is refused."
             ),
-            inputs=[
-                classifier_input(),
-                io.Combo.Input(
-                    "file",
-                    options=[NO_FILE, *edit_names(edit_roots())],
-                    default=NO_FILE,
-                    tooltip=(
-                        "An edit file from output/detour or models/image_classifiers. You "
-                        "should see: files saved just now after a refresh of the page (R)."
-                    ),
-                ),
-                degree_input(
-                    "Multiplies the degree of every edit in the file: 0 = bit for bit the "
-                    "classifier as it came, 1 = exactly as saved. You should see: the effect "
-                    "fade as this goes to 0."
-                ),
-                EditSocket.Input(
-                    "edit",
-                    optional=True,
-                    tooltip=(
-                        "An edit straight from another node, in place of the file. You should "
-                        "see: 'file' has no effect while this is connected."
-                    ),
-                ),
-            ],
+            inputs=_apply_edit_inputs(),
             outputs=[
                 ClassifierSocket.Output(
                     "edited", display_name="CLASSIFIER", tooltip="The classifier with the edits."
@@ -138,6 +114,34 @@ class ApplyEdit(io.ComfyNode):
         own = classifier.unedited
         stack = combined(classifier.stack, found, own.weight, own.bias, degree)
         return io.NodeOutput(classifier.with_stack(stack))
+
+
+def _apply_edit_inputs() -> list:
+    return [
+        classifier_input(),
+        io.Combo.Input(
+            "file",
+            options=[NO_FILE, *edit_names(edit_roots())],
+            default=NO_FILE,
+            tooltip=(
+                "An edit file from output/detour or models/image_classifiers. You "
+                "should see: files saved just now after a refresh of the page (R)."
+            ),
+        ),
+        degree_input(
+            "Multiplies the degree of every edit in the file: 0 = bit for bit the "
+            "classifier as it came, 1 = exactly as saved. You should see: the effect "
+            "fade as this goes to 0."
+        ),
+        EditSocket.Input(
+            "edit",
+            optional=True,
+            tooltip=(
+                "An edit straight from another node, in place of the file. You should "
+                "see: 'file' has no effect while this is connected."
+            ),
+        ),
+    ]
 
 
 def edit_roots() -> list[Path]:

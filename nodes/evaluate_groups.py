@@ -29,29 +29,7 @@ class EvaluateGroups(io.ComfyNode):
                 "feature), with 95 % intervals. A low worst group beside a high mean is the "
                 "mark of a shortcut. An edited classifier is shown beside its unedited self."
             ),
-            inputs=[
-                classifier_input(),
-                probes_input(),
-                io.Combo.Input(
-                    "part",
-                    options=list(PARTS),
-                    default="all",
-                    tooltip=(
-                        "all = every probe. report = only the quarter that did not choose the "
-                        "edit: use it after Neutralize Shortcut, with its split_seed. You "
-                        "should see: honest, usually lower numbers with 'report'."
-                    ),
-                ),
-                ClassifierSocket.Input(
-                    "before",
-                    optional=True,
-                    tooltip=(
-                        "Another classifier with the same labels, to compare with. You should "
-                        "see: its accuracy as the grey bar of each group."
-                    ),
-                ),
-                split_seed_input(),
-            ],
+            inputs=_inputs(),
             outputs=[
                 *report_outputs(),
                 io.Float.Output(
@@ -76,3 +54,29 @@ class EvaluateGroups(io.ComfyNode):
         chart, told = shown(cls, report, draw_group_bars(done.after, done.before))
         numbers = as_json(group_numbers(done))
         return io.NodeOutput(report, chart, done.after.worst, numbers, ui=told)
+
+
+def _inputs() -> list:
+    return [
+        classifier_input(),
+        probes_input(),
+        io.Combo.Input(
+            "part",
+            options=list(PARTS),
+            default="all",
+            tooltip=(
+                "all = every probe. report = only the quarter that did not choose the "
+                "edit: use it after Neutralize Shortcut, with its split_seed. You "
+                "should see: honest, usually lower numbers with 'report'."
+            ),
+        ),
+        ClassifierSocket.Input(
+            "before",
+            optional=True,
+            tooltip=(
+                "Another classifier with the same labels, to compare with. You should "
+                "see: its accuracy as the grey bar of each group."
+            ),
+        ),
+        split_seed_input(),
+    ]

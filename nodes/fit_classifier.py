@@ -28,19 +28,7 @@ class ClassifierFromProbes(io.ComfyNode):
                 "class of the probes. Fitted on three quarters of them, judged on the others. "
                 "Takes seconds; 100 pictures of each group are good, 50 are few."
             ),
-            inputs=[
-                ProbesSocket.Input(
-                    "probes",
-                    tooltip=(
-                        "Pictures of at least two classes. You should see: the accuracy on "
-                        "pictures that it was not fitted on, for each group."
-                    ),
-                ),
-                *backbone_inputs(
-                    "whose features the head is fitted on. You should see: better accuracy with "
-                    "a backbone that knows such pictures."
-                ),
-            ],
+            inputs=_inputs(),
             outputs=[
                 ClassifierSocket.Output(
                     "fitted", display_name="CLASSIFIER", tooltip="The fitted classifier."
@@ -73,3 +61,19 @@ class ClassifierFromProbes(io.ComfyNode):
         text = describe_head(head, fitted.labels)
         numbers = json.dumps(head.as_dict(), indent=1, ensure_ascii=False)
         return io.NodeOutput(fitted, text, numbers, ui={"detour_report": [text]})
+
+
+def _inputs() -> list:
+    return [
+        ProbesSocket.Input(
+            "probes",
+            tooltip=(
+                "Pictures of at least two classes. You should see: the accuracy on "
+                "pictures that it was not fitted on, for each group."
+            ),
+        ),
+        *backbone_inputs(
+            "whose features the head is fitted on. You should see: better accuracy with "
+            "a backbone that knows such pictures."
+        ),
+    ]

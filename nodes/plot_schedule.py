@@ -34,29 +34,7 @@ class PlotSchedule(io.ComfyNode):
                 "sampling anything. Connect SIGMAS to see which steps of a run are bypassed, "
                 "and a MODEL for its own noise schedule (Stable Diffusion's otherwise)."
             ),
-            inputs=[
-                strength_input(),
-                *window_inputs(),
-                schedule_by_input(),
-                points_input(),
-                io.Model.Input(
-                    "model",
-                    optional=True,
-                    tooltip=(
-                        "For the sigmas under the axis. You should see: Stable Diffusion's "
-                        "sigmas without it."
-                    ),
-                ),
-                io.Sigmas.Input(
-                    "sigmas",
-                    optional=True,
-                    tooltip=(
-                        "The sigmas of a run, from a scheduler node. You should see: one mark "
-                        "for each step, filled where the bypass is active."
-                    ),
-                ),
-                *curve_inputs(),
-            ],
+            inputs=_inputs(),
             outputs=[
                 io.Image.Output(
                     "plot", display_name="plot", tooltip="The curve as a picture of 960x480."
@@ -87,3 +65,29 @@ class PlotSchedule(io.ComfyNode):
             table = model_table(model.get_model_object("model_sampling"))
         of_run = [] if sigmas is None else sigmas.tolist()
         return io.NodeOutput(to_images(draw_schedule(schedule, table, of_run)))
+
+
+def _inputs() -> list:
+    return [
+        strength_input(),
+        *window_inputs(),
+        schedule_by_input(),
+        points_input(),
+        io.Model.Input(
+            "model",
+            optional=True,
+            tooltip=(
+                "For the sigmas under the axis. You should see: Stable Diffusion's "
+                "sigmas without it."
+            ),
+        ),
+        io.Sigmas.Input(
+            "sigmas",
+            optional=True,
+            tooltip=(
+                "The sigmas of a run, from a scheduler node. You should see: one mark "
+                "for each step, filled where the bypass is active."
+            ),
+        ),
+        *curve_inputs(),
+    ]

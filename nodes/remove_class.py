@@ -37,34 +37,7 @@ class RemoveClass(io.ComfyNode):
                 "only: it is no privacy unlearning, the network still holds what it learned. "
                 "Probes need no classes for it, but the report is fuller with them."
             ),
-            inputs=[
-                classifier_input(),
-                probes_input(),
-                io.String.Input(
-                    "class_name",
-                    default="0",
-                    tooltip=(
-                        "The class to remove, by label or number. You should see: it falls to "
-                        "0 % on the probes to choose on, or how many remain."
-                    ),
-                ),
-                degree_input(
-                    "How far the edit goes: 0 = bit for bit the classifier as it came, 1 = "
-                    "removed, between = predicted less often. You should see: fewer pictures "
-                    "predicted as the class as this goes up to 1."
-                ),
-                io.Combo.Input(
-                    "edit",
-                    options=list(SIZES),
-                    default="one_weight",
-                    tooltip=(
-                        "one_weight = a single weight; one_weight_bias = the bias too, if one "
-                        "weight is not enough; bias_only = the rival, always enough on the "
-                        "probes. You should see: how the bias shift alone does, in the chart."
-                    ),
-                ),
-                split_seed_input(),
-            ],
+            inputs=_inputs(),
             outputs=[
                 *edited_outputs(),
                 *report_outputs(),
@@ -89,3 +62,34 @@ class RemoveClass(io.ComfyNode):
         numbers = as_json(removal_numbers(done))
         edited = classifier.with_stack(done.stack)
         return io.NodeOutput(edited, done.stack, report, chart, numbers, ui=told)
+
+
+def _inputs() -> list:
+    return [
+        classifier_input(),
+        probes_input(),
+        io.String.Input(
+            "class_name",
+            default="0",
+            tooltip=(
+                "The class to remove, by label or number. You should see: it falls to "
+                "0 % on the probes to choose on, or how many remain."
+            ),
+        ),
+        degree_input(
+            "How far the edit goes: 0 = bit for bit the classifier as it came, 1 = "
+            "removed, between = predicted less often. You should see: fewer pictures "
+            "predicted as the class as this goes up to 1."
+        ),
+        io.Combo.Input(
+            "edit",
+            options=list(SIZES),
+            default="one_weight",
+            tooltip=(
+                "one_weight = a single weight; one_weight_bias = the bias too, if one "
+                "weight is not enough; bias_only = the rival, always enough on the "
+                "probes. You should see: how the bias shift alone does, in the chart."
+            ),
+        ),
+        split_seed_input(),
+    ]

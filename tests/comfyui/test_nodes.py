@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -128,9 +129,9 @@ def demo(lab, monkeypatch):
 
     def random_weights(variant: str):
         seed = tiny.VARIANTS.index(variant)
-        words = lab.randn(13, tiny.TOKENS, tiny.WIDTH, seed=seed)
+        own = tiny.load_tiny(variant)
         unet = lab.unet_of(lab.demo_model(seed)).state_dict()
-        return tiny.TinyWeights(lab.TINY_DEMO, unet, words)
+        return replace(own, unet=unet, words=lab.randn(*own.words.shape, seed=seed))
 
     monkeypatch.setattr(lab.pack("nodes.demo_model"), "load_tiny", random_weights)
 
