@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import torch
 from PIL import Image, ImageFont
@@ -18,13 +20,32 @@ ACCENT_WASH = (253, 238, 229)
 COOL = (36, 104, 196)
 """Blue: the other direction."""
 
+SYSTEM_FONTS = ("arial.ttf", "Arial.ttf", "LiberationSans-Regular.ttf", "DejaVuSans.ttf")
+"""Of Windows, macOS and Linux."""
+
 
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own letters at `size` pixels; before 10.1 its small ones, enlarged."""
+    """Pillow's own letters at `size` pixels; before 10.1 the system's, else its small ones."""
     try:
         return ImageFont.load_default(size)
     except TypeError:
-        return BitmapLetters(size, ImageFont.load_default())
+        known = _system_font()
+        return (
+            known.font_variant(size=size)
+            if known
+            else BitmapLetters(size, ImageFont.load_default())
+        )
+
+
+@cache
+def _system_font() -> ImageFont.FreeTypeFont | None:
+    """The first of `SYSTEM_FONTS` that Pillow finds in the system's folders."""
+    for name in SYSTEM_FONTS:
+        try:
+            return ImageFont.truetype(name)
+        except OSError:
+            continue
+    return None
 
 
 def fitted(letters: ImageFont.FreeTypeFont | ImageFont.ImageFont, text: str, width: float) -> str:

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from detour.progress import SigmaTable, stable_diffusion_sigmas
+from detour.report import canvas as drawing
 from detour.report.bitmap_letters import BitmapLetters
 from detour.report.canvas import fitted, font
 from detour.report.schedule_plot import RIGHT, SIZE, draw_schedule
@@ -13,10 +14,35 @@ from detour.schedule import Schedule
 
 @pytest.fixture
 def old_pillow(monkeypatch):
-    """Pillow's letters as they were: no size can be asked for."""
+    """Pillow's letters as they were: no size can be asked for. The system has none either."""
     small = ImageFont.load_default_imagefont()
     monkeypatch.setattr(ImageFont, "load_default", lambda: small)
+    monkeypatch.setattr(drawing, "_system_font", lambda: None)
     return small
+
+
+def test_letters_of_the_system_come_before_small_ones(old_pillow, monkeypatch):
+    asked = []
+
+    def truetype(name):  # stands for a system that has one of them only
+        asked.append(name)
+        if name != drawing.SYSTEM_FONTS[1]:
+            raise OSError("cannot open resource")
+        return FreeType()
+
+    class FreeType:
+        def font_variant(self, size):
+            return f"letters of {size}"
+
+    monkeypatch.undo()
+    monkeypatch.setattr(ImageFont, "load_default", lambda: old_pillow)
+    monkeypatch.setattr(ImageFont, "truetype", truetype)
+    drawing._system_font.cache_clear()
+    try:
+        assert font(22) == "letters of 22" and font(9) == "letters of 9"
+        assert tuple(asked) == drawing.SYSTEM_FONTS[:2]  # looked for once
+    finally:
+        drawing._system_font.cache_clear()
 
 
 def ink(letters, text, anchor):
