@@ -50,38 +50,53 @@ def mid_block_bypass(
     pipe = pipe_or_unet if hasattr(pipe_or_unet, "unet") else None
     unet = pipe_or_unet if pipe is None else pipe.unet
     find_mid_block(_uncompiled(unet))
-    if apply_to != "both" and not hasattr(pipe, "do_classifier_free_guidance"):
+    # Of the class: a pipeline that was never called cannot tell its own value yet.
+    if apply_to != "both" and not hasattr(pipe.__class__, "do_classifier_free_guidance"):
         raise ValueError(
-            f"apply_to is {apply_to!r}, but {type(pipe_or_unet).__name__} does not tell which "
+            f"apply_to is {apply_to!r}, but {pipe_or_unet.__class__.__name__} does not tell which "
             "rows are conditioned; use apply_to = both."
         )
     clock = _Clock(schedule, scheduler if pipe is None else pipe.scheduler)
-    coverage, open_calls = Coverage(schedule), ExitStack()
-
-    def enter(_unet: nn.Module, args: tuple, kwargs: dict) -> None:
-        sample, timestep = _first_two(args, kwargs)
-        progress = clock.progress(timestep, sample.shape[0])
-        lams = [schedule.lam(place) for place in progress]
-        if apply_to != "both":
-            lams = rows_for(lams, _conditioned(pipe, len(lams)), apply_to)
-        coverage.record(progress, lams)
-        mid = bypassed(_uncompiled(unet), uniform(lams), skip_compute=skip_compute)
-        open_calls.enter_context(mid)
-
-    def leave(_unet: nn.Module, _args: tuple, _output: Any) -> None:
-        open_calls.close()
-
-    with open_calls:
-        before = unet.register_forward_pre_hook(enter, with_kwargs=True)
-        after = unet.register_forward_hook(leave, always_call=True)
+    calls = _Calls(unet, pipe, clock, apply_to, skip_compute, Coverage(schedule))
+    with calls.open:
+        before = unet.register_forward_pre_hook(calls.enter, with_kwargs=True)
+        after = unet.register_forward_hook(calls.leave, always_call=True)
         try:
-            yield coverage
+            yield calls.coverage
         finally:
             before.remove()
             after.remove()
-            notice = coverage.missed_window()
+            notice = calls.coverage.missed_window()
             if notice:
                 log.warning(notice)
+
+
+@dataclass
+class _Calls:
+    """The U-Net's calls of one `with`; `open` holds the bypass of the one under way."""
+
+    unet: Any
+    pipe: Any
+    clock: _Clock
+    apply_to: str
+    skip_compute: bool
+    coverage: Coverage
+    open: ExitStack = field(default_factory=ExitStack)
+
+    def enter(self, _unet: nn.Module, args: tuple, kwargs: dict) -> None:
+        """Before a call: bypass it as far as its progress says."""
+        sample, timestep = _first_two(args, kwargs)
+        progress = self.clock.progress(timestep, sample.shape[0])
+        lams = [self.clock.schedule.lam(place) for place in progress]
+        if self.apply_to != "both":
+            lams = rows_for(lams, _conditioned(self.pipe, len(lams)), self.apply_to)
+        self.coverage.record(progress, lams)
+        mid = bypassed(_uncompiled(self.unet), uniform(lams), skip_compute=self.skip_compute)
+        self.open.enter_context(mid)
+
+    def leave(self, _unet: nn.Module, _args: tuple, _output: Any) -> None:
+        """After a call, also one that failed."""
+        self.open.close()
 
 
 def _uncompiled(unet: Any) -> Any:
@@ -171,7 +186,10 @@ class _Clock:
 
 
 def _is_continuous(scheduler: Any) -> bool:
-    """True if the timesteps are log(sigma) / 4, as SVD's Euler scheduler has them."""
+    """True if the timesteps are log(sigma) / 4, as SVD's Euler and the EDM schedulers have them."""
+    of_sigma = getattr(scheduler, "precondition_noise", None)
+    if of_sigma is not None:
+        return math.isclose(float(of_sigma(math.e)), 0.25, rel_tol=1e-5)
     config = getattr(scheduler, "config", {})
     by_v = config.get("prediction_type") == "v_prediction"
     return by_v and config.get("timestep_type") == "continuous"

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import logging
+import inspect
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -13,13 +13,10 @@ import torch
 from torch import nn
 
 from ..detour.progress import SigmaTable, stable_diffusion_sigmas
-
-log = logging.getLogger("detour")
+from .log import log
 
 TOO_OLD = "Detour needs AUTOMATIC1111's web UI 1.10 or newer; in this one it does nothing."
-PIPELINES_NOTE = (
-    "In SD.Next: text and image tabs only; the hires pass always has the same bypass as the first."
-)
+PIPELINES_NOTE = "In SD.Next: Text and Image tabs only; its Control tab leaves extensions out."
 REPLACED = (
     "A replaced U-Net (TensorRT and the like) is active, so Detour has no effect; set SD Unet "
     "to None in the settings."
@@ -45,6 +42,15 @@ def tell(p: Any, text: str) -> None:
     log.warning(told)
     if hasattr(p, "comment"):
         p.comment(told)
+
+
+def show_told(p: Any, processed: Any) -> None:
+    """Put what was told under the picture where the host only keeps it (SD.Next)."""
+    shown = getattr(processed, "comments", None)
+    if not isinstance(shown, str):
+        return
+    told = (text for text in getattr(p, "comments", ()) if text.startswith("Detour: "))
+    processed.comments = "\n".join(filter(None, [shown, *(t for t in told if t not in shown)]))
 
 
 def find_unet(p: Any) -> nn.Module | None:
@@ -103,20 +109,32 @@ def sigma_of(params: Any, table: SigmaTable) -> float:
     return timestep_sigma(table, value) if speaks_timesteps(params.denoiser) else value
 
 
-def run_sigmas(arguments: dict[str, Any], table: SigmaTable) -> tuple[float, ...]:
-    """The falling sigmas of a run, the closing one included, from its sampler's arguments.
+def run_sigmas(arguments: dict[str, Any], table: SigmaTable, function: Any) -> tuple[float, ...]:
+    """The falling sigmas of a run, the closing one included, from its sampler's function and
+    the arguments that it got.
 
     Raises ValueError if the sampler makes its steps up as it goes.
     """
     if arguments.get("sigmas") is not None:
         return tuple(arguments["sigmas"].flatten().tolist())
     if arguments.get("timesteps") is not None:
-        times = sorted(arguments["timesteps"].flatten().tolist(), reverse=True)
-        return (*(timestep_sigma(table, time) for time in times), 0.0)
+        times = _visited(arguments, function, len(table.sigmas) - 1)
+        return tuple(timestep_sigma(table, time) for time in times)
     raise ValueError(
         "schedule_by = step needs the sampler's list of sigmas, and this sampler does not give "
         "it; use schedule_by = sigma."
     )
+
+
+def _visited(arguments: dict[str, Any], function: Any, last: int) -> list[float]:
+    """The falling timesteps of a run, the closing one included. DDIM and PLMS go down the list
+    and close at its least one. UniPC (it alone asks whether it works on a picture) takes only
+    how many there are, and in a picture where to begin, and closes at 0."""
+    times = sorted(arguments["timesteps"].flatten().tolist(), reverse=True)
+    if "is_img2img" not in inspect.signature(function).parameters:
+        return times
+    first, steps = times[0] if arguments.get("is_img2img") else last, len(times)
+    return [first * (1 - step / steps) for step in range(steps + 1)]
 
 
 def rows_of(params: Any) -> list[bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from .settings import CHOICES, NAMES, Settings, convert
@@ -43,24 +43,32 @@ def _as_text(value: Any) -> Any:
     return f"{value:.10g}" if isinstance(value, float) else value
 
 
-def reader(name: str) -> Callable[[Mapping[str, Any]], Any]:
-    """For a host's `infotext_fields`: the field's value in parsed parameters.
+class _Reader(str):
+    """A field's key that can be called. A string, since hosts find by it what to copy for
+    "Send to img2img", and SD.Next takes every key for a string, also those that it calls."""
+
+    name: str
+
+    def __call__(self, parameters: Mapping[str, Any]) -> Any:
+        has_ours = key("strength") in parameters
+        if self.name == "enabled":
+            return has_ours
+        if not has_ours:
+            return None
+        default = getattr(Settings(), self.name)
+        try:
+            value = convert(self.name, parameters.get(key(self.name), default))
+        except ValueError:
+            return default
+        return value if value in CHOICES.get(self.name, (value,)) else default
+
+
+def reader(name: str) -> _Reader:
+    """For a host's `infotext_fields`: the field's value in parsed parameters, when called.
 
     None (leave the control as it is) for a picture without Detour, except that `enabled`
     is then False; a key that is not there, or holds no usable value, is the default.
     """
-
-    def read(parameters: Mapping[str, Any]) -> Any:
-        has_ours = key("strength") in parameters
-        if name == "enabled":
-            return has_ours
-        if not has_ours:
-            return None
-        default = getattr(Settings(), name)
-        try:
-            value = convert(name, parameters.get(key(name), default))
-        except ValueError:
-            return default
-        return value if value in CHOICES.get(name, (value,)) else default
-
-    return read
+    made = _Reader(key(name))
+    made.name = name
+    return made

@@ -171,8 +171,8 @@ def draw_settings(settings: Settings) -> Any:
 
 
 def show_settings(*values: Any) -> tuple[Any, str]:
-    """What the panel shows for its controls' values: the picture, or why there is none."""
+    """What the panel shows for its controls' values: the picture, or none and why."""
     try:
         return draw_settings(read_arguments(values)), ""
     except ValueError as error:
-        return gr.update(), str(error)
+        return None, str(error)  # an older picture would seem to be these values'

@@ -12,12 +12,10 @@ from typing import Any
 
 from ..detour.diffusers import mid_block_bypass
 from ..detour.midblock import REFUSAL
+from ..detour.schedule import Schedule
 from . import host
+from .log import log
 from .settings import Settings
-
-ONE_SCHEDULE = (
-    "In SD.Next the hires pass always has the same bypass as the first; 'hires' is ignored."
-)
 
 
 class _Current:
@@ -28,6 +26,10 @@ class _Current:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["find"](), name)
+
+    @property
+    def __class__(self) -> Any:
+        return self.__dict__["find"]().__class__
 
 
 class _Pipe(_Current):
@@ -51,8 +53,6 @@ class PipelineSession:
         """Bypass the base model, the refiner or both until `close`."""
         self.close()
         self.p = p
-        if settings.hires != "same":
-            host.tell(p, ONE_SCHEDULE)
         base = ["sd_model"] if settings.refiner in ("base", "both") else []
         # The refiner is asked for only where the host is about to use it: asking loads it.
         refiner = ["sd_refiner"] if settings.refiner != "base" and _uses_refiner(p) else []
@@ -61,15 +61,18 @@ class PipelineSession:
             host.tell(p, REFUSAL)
         try:
             for name in names:
-                self.runs.append(self.opened.enter_context(self._bypass(name, settings)))
+                self.runs.append(self.opened.enter_context(self._bypass(name, p, settings)))
         except ValueError as error:  # the host would only print it and go on
             self.close()
             host.tell(p, str(error))
 
-    def _bypass(self, name: str, settings: Settings) -> Any:
+    def _bypass(self, name: str, p: Any, settings: Settings) -> Any:
+        def schedule() -> Schedule:
+            return settings.schedule(is_hires=bool(getattr(p, "is_hr_pass", False)))
+
         return mid_block_bypass(
             _Pipe(lambda: getattr(self.shared, name)),
-            settings.schedule(is_hires=False),
+            _Current(schedule),  # the hires pass is in the same batch
             apply_to=settings.apply_to,
             skip_compute=settings.skip_compute,
         )
@@ -81,6 +84,8 @@ class PipelineSession:
             notice = coverage.missed_window()
             if notice:
                 host.tell(self.p, notice)
+            elif coverage.calls:
+                log.info("Detour: %s", coverage.summary())
         self.runs, self.p = [], None
 
 

@@ -11,7 +11,7 @@ from .axes import OVERRIDES
 from .panel import build_panel
 from .pipeline import PipelineSession
 from .session import Sessions
-from .settings import Settings, read_arguments
+from .settings import NAMES, Settings, read_arguments
 
 TITLE = "Detour"
 """Frozen: ids, the API's key and saved defaults are made from it."""
@@ -38,7 +38,7 @@ class DetourScript(scripts.Script):
     def ui(self, is_img2img: bool) -> list[Any]:
         panel = build_panel(self.elem_id, shared.opts, self._note())
         self.infotext_fields = [(control, infotext.reader(name)) for name, control in panel.items()]
-        self.paste_field_names = list(infotext.KEYS)
+        self.paste_field_names = [infotext.key(name) for name in NAMES]
         return list(panel.values())
 
     def _note(self) -> str:
@@ -77,6 +77,9 @@ class DetourScript(scripts.Script):
 
     def postprocess_batch(self, p: Any, *args: Any, **kwargs: Any) -> None:
         PIPELINES.close()
+
+    def postprocess(self, p: Any, processed: Any, *args: Any) -> None:
+        host.show_told(p, processed)
 
 
 def _can_sample() -> bool:

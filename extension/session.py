@@ -16,6 +16,7 @@ from ..detour.coverage import Coverage
 from ..detour.midblock import REFUSAL
 from ..detour.progress import SigmaTable, StepTable
 from . import host
+from .log import log
 from .settings import Settings
 from .unet_calls import UNetCalls
 
@@ -61,7 +62,7 @@ class Session:
         if notice:
             host.tell(self.p, notice)
         elif self.coverage.calls and not self.gave_up:
-            host.log.info("Detour: %s", self.coverage.summary())
+            log.info("Detour: %s", self.coverage.summary())
 
     def _wants_this_model(self) -> bool:
         wanted = "refiner" if host.samples_with_refiner(self.p) else "base"
@@ -76,7 +77,8 @@ class Session:
         if self.schedule.schedule_by == "sigma":
             return table.progress(sigma)
         if self.steps is None:
-            self.steps = StepTable(host.run_sigmas(self.sampler_arguments, table))
+            function = getattr(self.p.sampler, "func", None)
+            self.steps = StepTable(host.run_sigmas(self.sampler_arguments, table, function))
         return self.steps.progress(sigma)
 
 

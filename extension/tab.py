@@ -132,7 +132,7 @@ class _Tab:
         self.save_classifier = _button("save_classifier", "Save classifier")
 
     def results(self) -> None:
-        with gr.Row():
+        with gr.Row(equal_height=False):
             self.message = gr.Textbox(
                 "Load a classifier first.",
                 label="What happened",

@@ -6,12 +6,11 @@ Imports nothing heavy: the page is built from it.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-log = logging.getLogger("detour")
+from .log import log
 
 Show = Callable[[float, str], None]
 """Shows the finished share (0..1) of what is being done."""

@@ -6,8 +6,8 @@ INTRO = (
     "file itself is not written to."
 )
 PLACES = (
-    "Folders are named below Detour's own folder `detour/probes` in the web UI's data folder, or "
-    "below an output folder of the web UI, for example `2026-01-31`."
+    "Folders are named below Detour's own folder detour/probes in the web UI's data folder, or "
+    "below an output folder of the web UI, for example 2026-01-31."
 )
 WORDS = {
     "file": (

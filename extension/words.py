@@ -1,5 +1,5 @@
 """What the panel says about each field. For the fields that the ComfyUI node has too, the
-words are the node's."""
+words are the node's, except where they speak of nodes."""
 
 INTRO = (
     "Makes a model draw what it usually leaves out. During an early part of the denoising the "
@@ -41,7 +41,7 @@ WORDS = {
     ),
     "skip_compute": (
         "At strength 1 do not compute the mid-block at all, which saves its time. Switch "
-        "it off if another node reads the mid-block's inside. You should see: the same "
+        "it off if another extension reads the mid-block's inside. You should see: the same "
         "picture either way."
     ),
     "points": (
@@ -51,7 +51,7 @@ WORDS = {
     ),
     "hires": (
         "What the hires pass gets: the same strength, none (off), or its own, set below. You "
-        "should see: with 'off' the second pass only refine what the first one drew."
+        "should see: with 'off' the second pass only refines what the first one drew."
     ),
     "hires_strength": (
         "The hires pass's strength where 'hires' is 'own'; shape and window stay the same. You "

@@ -10,6 +10,8 @@ from diffusers import (
     DDPMPipeline,
     DDPMScheduler,
     DPMSolverMultistepScheduler,
+    EDMDPMSolverMultistepScheduler,
+    EDMEulerScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
     HeunDiscreteScheduler,
@@ -173,17 +175,19 @@ def test_the_mid_block_comes_back_after_errors(unet):
 
 
 class Pipeline:
-    """As much of a Stable Diffusion pipeline as the bypass reads: its loop, guidance, batch
-    order [uncond, cond] and the places of unet and scheduler are those of diffusers'."""
+    """As much of a Stable Diffusion pipeline as the bypass reads: its loop, guidance (unknown
+    before the first call), batch order [uncond, cond] and the places of unet and scheduler are
+    those of diffusers'."""
 
     def __init__(self, unet, scheduler, guidance=3.0):
-        self.unet, self.scheduler, self.guidance = unet, scheduler, guidance
+        self.unet, self.scheduler, self.asked = unet, scheduler, guidance
 
     @property
     def do_classifier_free_guidance(self):
         return self.guidance > 1
 
     def __call__(self, steps, strength=1.0):
+        self.guidance = self.asked
         self.scheduler.set_timesteps(steps)
         begin = steps - min(int(steps * strength), steps)
         begin *= self.scheduler.order
@@ -281,7 +285,9 @@ def test_image_to_image_by_sigma_says_that_the_window_was_missed(caplog):
 def test_cond_and_uncond_rows_of_a_pipeline():
     unet = sd_unet()
     pipe = Pipeline(unet, DDIMScheduler(**SD))
-    outputs = {}
+    with mid_block_bypass(pipe, Schedule(), apply_to="cond"):
+        pass  # a pipeline that was never called is not refused
+    pipe.guidance, outputs = 3.0, {}
     x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(2)).repeat(2, 1, 1, 1)
     words = torch.ones(2, 3, 8)
     plain = unet(x, 500, words).sample
@@ -330,6 +336,19 @@ def test_continuous_timesteps_are_read_as_quarter_log_sigma():
     middle = (0.002 * 700) ** 0.5
     expected = sum(float(sigma) > middle for sigma in scheduler.sigmas[:-1])
     assert coverage.bypassed == expected > 0
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", [EDMEulerScheduler, EDMDPMSolverMultistepScheduler])
+@pytest.mark.parametrize("by", ["sigma", "step"])
+def test_edm_schedulers_are_read_as_quarter_log_sigma(kind, by):
+    scheduler = kind(sigma_min=0.002, sigma_max=80.0)
+    pipe = Pipeline(sd_unet(), scheduler)
+    with mid_block_bypass(pipe, Schedule(1.0, end_percent=0.5, schedule_by=by)) as coverage:
+        pipe(9)
+    middle = (0.002 * 80) ** 0.5
+    early = {"sigma": sum(float(sigma) > middle for sigma in scheduler.sigmas[:-1]), "step": 5}
+    assert (coverage.calls, coverage.bypassed) == (9, early[by])
 
 
 def test_what_cannot_be_told_is_refused():

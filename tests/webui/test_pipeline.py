@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 from stand_in import SHIM, modules_in_place, run_shim
@@ -12,9 +15,11 @@ ON = {"enabled": True, "strength": 0.7, "end_percent": 0.6}
 
 
 class Pipe:
-    """A pipeline's parts and a loop over its scheduler; guidance is on."""
+    """A pipeline's parts and a loop over its scheduler; guidance is on from the first call."""
 
-    do_classifier_free_guidance = True
+    @property
+    def do_classifier_free_guidance(self):
+        return self._guidance_scale > 1
 
     def __init__(self, unet) -> None:
         from diffusers import DDIMScheduler
@@ -23,6 +28,7 @@ class Pipe:
 
     @torch.no_grad()
     def __call__(self, steps=8, stop=None, at=None):
+        self._guidance_scale = 3.0
         self.scheduler.set_timesteps(steps)
         generator = torch.Generator().manual_seed(2)
         x = torch.randn(1, 4, 8, 8, generator=generator) * self.scheduler.init_noise_sigma
@@ -41,6 +47,7 @@ class Processing:
 
     def __init__(self, **given) -> None:
         self.extra_generation_params, self.comments = {}, {}
+        self.enable_hr = self.is_hr_pass = False
         vars(self).update(given)
 
     def comment(self, text) -> None:
@@ -55,6 +62,7 @@ class World:
         self.callbacks = made["modules.script_callbacks"]
         self.shared.sd_model = Pipe(diffusers_unet())
         self.script = run_shim(SHIM).DetourScript()
+        self.processed = SimpleNamespace(comments="")
 
     def generate(self, values=None, p=None, n_iter=1, before=None, **pipe_options):
         p = p or Processing()
@@ -69,9 +77,15 @@ class World:
                     before()
                 try:
                     found.append(self.shared.sd_model(**pipe_options))
+                    if p.enable_hr:  # on the same pipeline, and without a call in between
+                        p.is_hr_pass = True
+                        found.append(self.shared.sd_model(**pipe_options))
+                        p.is_hr_pass = False
                 except AssertionError:  # how an interrupt ends the pipeline
                     found.append(None)
                 self.script.postprocess_batch(p, *args, images=[], batch_number=number)
+            self.processed.comments = ""  # whatever was said to `p`
+            self.script.postprocess(p, self.processed, *args)
         finally:
             self.callbacks.fire("after_process", p)
         return found
@@ -109,6 +123,12 @@ def test_a_scheduler_put_in_place_later_is_followed(world):
     assert torch.equal(found, again)
     by_step = world.generate({**ON, "schedule_by": "step"}, Processing(), before=replace)[0]
     assert torch.isfinite(by_step).all() and not p.comments
+
+
+def test_the_very_first_generation_of_a_model_can_tell_its_rows(world):
+    p = Processing()
+    first = world.generate({**ON, "apply_to": "cond"}, p)[0]
+    assert torch.equal(world.generate({**ON, "apply_to": "cond"})[0], first) and not p.comments
 
 
 def test_a_pipeline_of_another_kind_put_in_place_later_is_followed(world):
@@ -154,7 +174,7 @@ def test_the_refiner_is_only_asked_for_where_it_is_used(world):
         ({}, {"refiner": "both"}, False),
     ):
         p = Processing(**given)
-        found = world.generate({**ON, **values}, p, before=refine_instead)[0]
+        found = world.generate({**ON, **values}, p, before=refine_instead)[-1]
         assert torch.equal(found, plain) is not expected
         world.shared.sd_model = own
     assert used == [1, 1, 1]
@@ -177,10 +197,40 @@ def test_models_without_a_mid_block_and_missed_windows_are_told(world):
     assert any("no mid-block" in text for text in p.comments)
 
 
-def test_another_hires_strength_is_said_to_be_ignored(world):
-    p = Processing()
-    world.generate({**ON, "hires": "off"}, p)
-    assert any("'hires' is ignored" in text for text in p.comments)
+def test_the_hires_pass_has_the_same_no_or_its_own_bypass(world):
+    def both(**values):
+        return world.generate({**ON, **values}, Processing(enable_hr=True))
+
+    plain, half = world.generate()[0], world.generate({**ON, "strength": 0.3})[0]
+    first, second = both()
+    assert torch.equal(first, second) and not torch.equal(first, plain)
+    for values, expected in (
+        ({"hires": "off"}, (first, plain)),
+        ({"hires": "own", "hires_strength": 0.3}, (first, half)),
+        ({"strength": 0.0, "hires": "own", "hires_strength": 0.3}, (plain, half)),
+    ):
+        assert all(map(torch.equal, both(**values), expected))
+    assert_clean(world, plain)
+
+
+def test_what_is_told_stands_under_the_picture_once(world):
+    for values in ({**ON, "start_percent": 0.5, "end_percent": 0.501}, {"strength": 7}):
+        p = Processing(comments={"of another extension": 1})
+        world.generate(values, p)
+        assert world.processed.comments == next(t for t in p.comments if t.startswith("Detour: "))
+    world.generate()
+    assert world.processed.comments == ""
+
+
+def test_the_log_is_a_part_of_the_hosts_where_it_has_its_own(world, monkeypatch):
+    import logging
+
+    from detour_webui.extension import log
+
+    assert log._find_log().name == "detour"
+    own = SimpleNamespace(log=logging.getLogger("sd"))
+    monkeypatch.setitem(sys.modules, "modules.logger", own)
+    assert log._find_log().parent is own.log
 
 
 def test_the_panel_says_what_is_different_here(world):

@@ -110,11 +110,24 @@ def test_lam_follows_the_schedule_by_sigma(world, monkeypatch, sampler_name):
 @pytest.mark.parametrize("sampler_name", SAMPLERS)
 def test_by_step_the_window_counts_steps_of_this_run(world, monkeypatch, sampler_name):
     seen = watch_lams(world, monkeypatch)
-    values = {**ON, "schedule_by": "step", "end_percent": 0.5, "strength": 1.0}
+    values = {**ON, "schedule_by": "step", "end_percent": 0.85, "strength": 1.0}
     world.generate(make(world, values, sampler_name=sampler_name, steps=8))
     sigmas = sorted({sigma for sigma, _ in seen}, reverse=True)
     bypassed = sorted({sigma for sigma, lam in seen if lam == 1.0}, reverse=True)
-    assert bypassed == sigmas[:4] and len(sigmas) == 8
+    # The hosts' timestep samplers close at the least timestep: one step less than asked for.
+    steps, inside = (7, 6) if sampler_name == "ddim" else (8, 7)
+    assert bypassed == sigmas[:inside] and len(sigmas) == steps
+
+
+@pytest.mark.parametrize("hires", ["same", "off"])
+def test_by_step_with_a_sampler_that_makes_its_own_timesteps(world, monkeypatch, hires):
+    seen = watch_lams(world, monkeypatch)
+    values = {**ON, "schedule_by": "step", "end_percent": 0.3, "strength": 1.0, "hires": hires}
+    world.generate(make(world, values, sampler_name="unipc", enable_hr=True))
+    lams = [lam for _, lam in seen]
+    second = [1.0, 1.0] if hires == "same" else [0.0, 0.0]
+    # Eight steps, of which 0 to 2/8 lie in the window; then six, of which 0 and 1/6 do.
+    assert lams == [1.0] * 3 + [0.0] * 5 + second + [0.0] * 4
 
 
 def test_strength_zero_or_switched_off_is_the_plain_picture(world):

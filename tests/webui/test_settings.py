@@ -219,7 +219,11 @@ def test_the_panel_has_a_control_for_each_argument(extension):
     controls = script.ui(False)
     assert len(controls) == len(ARGUMENTS)
     assert [field for field, _ in script.infotext_fields] == controls
-    assert script.paste_field_names == list(extension.infotext.KEYS)
+    # Hosts compare the two for "Send to img2img", and SD.Next takes each key for a string.
+    assert [key for _, key in script.infotext_fields] == script.paste_field_names
+    assert all(
+        key.lower() == f"detour {key.name.replace('_', ' ')}" for _, key in script.infotext_fields
+    )
 
 
 def test_settings_of_the_host_set_the_panels_start(extension):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from itertools import pairwise
 from types import SimpleNamespace
 
 import torch
@@ -17,19 +18,36 @@ class InterruptedException(BaseException):
 
 
 def ddim(model, x, timesteps, extra_args=None, callback=None, disable=None):
-    """A timestep sampler: like A1111's it calls with integer timesteps, the largest first."""
+    """A timestep sampler: like A1111's it calls with integer timesteps, the largest first, and
+    ends at the least one, which is not called."""
     alphas = model.inner_model.inner_model.alphas_cumprod
-    before = [timesteps[0] * 0 - 1, *timesteps[:-1]]
-    for index in reversed(range(len(timesteps))):
+    for index in reversed(range(1, len(timesteps))):
         time = timesteps[index].expand(x.shape[0])
         eps = model(x, time, **(extra_args or {}))
-        a = alphas[timesteps[index]]
-        next_a = alphas[before[index]] if index else torch.tensor(1.0)
+        a, next_a = alphas[timesteps[index]], alphas[timesteps[index - 1]]
         clean = (x - (1 - a).sqrt() * eps) / a.sqrt()
         x = next_a.sqrt() * clean + (1 - next_a).sqrt() * eps
         if callback:
             callback({"i": len(timesteps) - 1 - index})
     return x
+
+
+def unipc(model, x, timesteps, extra_args=None, callback=None, disable=None, is_img2img=False):
+    """The other timestep sampler: of the list it takes the number of steps, and in a picture
+    the first time; it calls with times of its own and ends at 0."""
+    alphas = model.inner_model.inner_model.alphas_cumprod
+    times = torch.linspace(float(timesteps[-1]) if is_img2img else 999.0, 0, len(timesteps) + 1)
+    for index, (time, after) in enumerate(pairwise(times)):
+        eps = model(x, time.expand(x.shape[0]), **(extra_args or {}))
+        a, next_a = alphas[int(time)], alphas[int(after)]
+        clean = (x - (1 - a).sqrt() * eps) / a.sqrt()
+        x = next_a.sqrt() * clean + (1 - next_a).sqrt() * eps
+        if callback:
+            callback({"i": index})
+    return x
+
+
+TIMESTEP_SAMPLERS = {"ddim": ddim, "unipc": unipc}
 
 
 class Timesteps(nn.Module):
@@ -108,14 +126,14 @@ class Sampler:
 
     def __init__(self, world, name: str) -> None:
         self.world, self.name = world, name
-        self.is_timestep = name == "ddim"
-        self.func = ddim if self.is_timestep else getattr(k_diffusion().sampling, f"sample_{name}")
+        self.is_timestep = name in TIMESTEP_SAMPLERS
+        self.func = TIMESTEP_SAMPLERS.get(name) or getattr(k_diffusion().sampling, f"sample_{name}")
         self.model_wrap_cfg = Denoiser(world, self.is_timestep)
         self.last_latent = None
 
     def schedule(self, steps: int) -> dict:
         if self.is_timestep:
-            return {"timesteps": torch.arange(0, 1000, 1000 // steps).clip(0, 999)}
+            return {"timesteps": (torch.arange(0, 1000, 1000 // steps) + 1).clip(0, 999)}
         sigmas = k_diffusion().sampling.get_sigmas_karras(steps, 0.0292, 14.6146)
         return {"sigmas": sigmas}
 
@@ -144,7 +162,7 @@ class Sampler:
         given = self.schedule(p.steps)
         keep = max(2, round(p.steps * denoise))
         if self.is_timestep:
-            given["timesteps"] = given["timesteps"][:keep]
+            given["timesteps"], given["is_img2img"] = given["timesteps"][:keep], True
             return self.launch(p, x + noise, given)
         given["sigmas"] = given["sigmas"][-keep - 1 :]
         return self.launch(p, x + noise * given["sigmas"][0], given)
