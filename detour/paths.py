@@ -30,7 +30,7 @@ def resolve_inside(name: str, roots: Sequence[Path | str], must_exist: bool = Tr
     if must_exist:
         places = ", ".join(str(folder) for folder in folders)
         raise FileNotFoundError(
-            f"{name!r} was not found in {places}: put the file there, or choose another one."
+            f"{name!r} was not found in {places}: put it there, or choose another one."
         )
     return _stay_inside(folders[0], parts, name)
 

@@ -122,5 +122,5 @@ def read_arguments(args: Sequence[Any], overrides: Mapping[str, Any] | None = No
         given = {**given, "enabled": True, **overrides}
     unknown = [str(name) for name in given if name not in KINDS]
     if unknown:
-        raise ValueError(f"Detour has no argument {unknown[0]!r}; it has: {', '.join(NAMES)}.")
+        raise ValueError(f"There is no argument {unknown[0]!r}; there are: {', '.join(NAMES)}.")
     return Settings(**{name: convert(name, value) for name, value in given.items()})

@@ -123,7 +123,7 @@ def skip_compute_input() -> Any:
         optional=True,
         tooltip=(
             "At strength 1 do not compute the mid-block at all, which saves its time. Switch "
-            "it off if another node reads the mid-block's inside. You should see: the same "
+            "it off if another extension reads the mid-block's inside. You should see: the same "
             "picture either way."
         ),
         advanced=True,

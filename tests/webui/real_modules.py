@@ -1,9 +1,10 @@
-"""Run beside a real host's checkout: its own loader, callbacks, panel parts and parser.
+"""Run beside a real host's checkout, by that host's own Python: its start, page and parser.
 
-    python real_modules.py CHECKOUT THE_OTHER_SITE_PACKAGES DATA_FOLDER
+    python real_modules.py CHECKOUT DATA_FOLDER
 
-DATA_FOLDER is an empty folder; this repository is linked into its `extensions`. Prints one
-line of JSON with what was found. No model is loaded and nothing is sampled.
+DATA_FOLDER is an empty folder; this repository is linked into its `extensions`. Everything
+imported is the host's own or was installed for it. Prints one line of JSON with what was
+found. No model is loaded and nothing is sampled.
 """
 
 from __future__ import annotations
@@ -13,111 +14,108 @@ import json
 import os
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-CHECKOUT, PACKAGES, DATA = (Path(argument).resolve() for argument in sys.argv[1:4])
-sys.path.append(str(PACKAGES))
-sys.path.insert(0, str(HERE))
-sys.path.insert(0, str(ROOT))
-from absent import allow_absent  # noqa: E402
-from webui_models import k_diffusion  # noqa: E402
-
-sys.path.remove(str(ROOT))
-for name in [name for name in sys.modules if name.split(".")[0] == "detour"]:
-    del sys.modules[name]
-
-CPU = ["--skip-torch-cuda-test", "--use-cpu", "all", "--no-half", "--ui-debug-mode"]
-ALWAYS = ["--always-cpu"] if (CHECKOUT / "modules_forge").is_dir() else []
+ROOT = Path(__file__).resolve().parents[2]
+CHECKOUT, DATA = (Path(argument).resolve() for argument in sys.argv[1:3])
+CPU = ["--skip-torch-cuda-test", "--use-cpu", "all", "--no-half"]
+NO_MODELS = ["--ui-debug-mode", "--no-download-sd-model"]
+FORGE = (CHECKOUT / "modules_forge").is_dir()
 
 
 def start() -> None:
-    """The host's own start, as far as scripts need it."""
+    """What the hosts' `webui.py` does before it builds the page."""
     extensions = DATA / "extensions"
     extensions.mkdir(parents=True)
     (extensions / "detour").symlink_to(ROOT, target_is_directory=True)
-    sys.argv = ["webui.py", "--data-dir", str(DATA), *CPU, *ALWAYS]
-    sys.path.insert(0, str(CHECKOUT))
+    always = ["--always-cpu"] if FORGE else []
+    sys.argv = ["webui.py", "--data-dir", str(DATA), *CPU, *NO_MODELS, *always]
+    sys.path[0] = str(CHECKOUT)
     os.chdir(CHECKOUT)
-    allow_absent()
-    if (CHECKOUT / "ldm_patched").is_dir():
-        from ldm_patched.modules.args_parser import args
+    if FORGE:
+        importlib.import_module("modules_forge.initialization").initialize_forge()
+    from modules import initialize
 
-        args.always_cpu = True
+    initialize.imports()
+    initialize.initialize()
+
+
+def reload_ui() -> None:
+    """The button "Reload UI"."""
+    from modules import initialize, script_callbacks
+
+    script_callbacks.script_unloaded_callback()
+    initialize.initialize_rest(reload_script_modules=True)
+
+
+def build_page() -> dict:
+    """The whole page, built by the host; what there is of Detour in it and behind it."""
+    from modules import script_callbacks, scripts, ui
+
+    script_callbacks.before_ui_callback()
+    ids = [str(block.elem_id) for block in ui.create_ui().blocks.values()]
+    callbacks = script_callbacks.callback_map["callbacks_cfg_denoiser"]
+    names = [callback.callback.__qualname__ for callback in callbacks]
+    classes = [data.script_class.__name__ for data in scripts.scripts_data]
+    axes = [
+        axis.label
+        for data in scripts.scripts_data
+        for axis in getattr(data.module, "axis_options", [])
+        if data.script_class.__module__ == "xyz_grid.py"
+    ]
+    return {
+        "scripts": classes.count("DetourScript"),
+        "denoiser callbacks": names.count("Sessions.on_denoiser"),
+        "panels": [
+            ids.count(f"script_{page}_detour_{control}")
+            for page in ("txt2img", "img2img")
+            for control in ("enabled", "strength")
+        ],
+        "tabs": ids.count("tab_detour_tab"),
+        "axes": sum(label.startswith("[Detour]") for label in axes),
+    }
+
+
+def api_arguments() -> list[list[str]]:
+    """The arguments that the host's API names, for each page that has the script."""
+    from fastapi import FastAPI
+    from modules.api.api import Api
+    from modules.call_queue import queue_lock
+
+    told = Api(FastAPI(), queue_lock).get_script_info()
+    return [[argument.label for argument in one.args] for one in told if one.name == "detour"]
+
+
+def round_trip() -> bool:
+    """Whether settings survive the host's own writing and reading of parameters."""
+    from modules import infotext_utils, scripts
+
+    settings = sys.modules["detour_webui.extension.settings"]
+    given = settings.read_arguments([{"strength": -0.25, "shape": "curve", "hires": "own"}])
+    parameters = {"Steps": 20, "Sampler": "Euler", "Seed": 1, "Size": "8x8"}
+    sys.modules["detour_webui.extension.infotext"].write(parameters, given)
+    line = ", ".join(f"{k}: {infotext_utils.quote(v)}" for k, v in parameters.items())
+    parsed = infotext_utils.parse_generation_parameters(f"a nurse\n{line}")
+    always = scripts.scripts_txt2img.alwayson_scripts
+    panel = next(script for script in always if script.title() == "Detour")
+    values = [read(parsed) for _control, read in panel.infotext_fields]
+    return settings.read_arguments(values) == given
 
 
 def main() -> None:
     start()
-    places = [CHECKOUT / place / "k_diffusion" for place in (".", "k_diff", "ldm_patched")]
-    k_diffusion(next((place for place in places if place.is_dir()), None))
-    from modules import shared_init
+    from modules import extensions, scripts
 
-    shared_init.initialize()
-    import gradio
-    from modules import extensions, script_callbacks, scripts
-
-    found: dict = {"gradio": gradio.__version__}
-    extensions.list_extensions()
-    for extension in list(extensions.extensions):
-        extension.enabled = extension.name == "detour"
-    found["extension"] = [e.name for e in extensions.extensions if e.enabled]
-    for load in (1, 2):  # the second is "Reload UI"
-        if load == 2:
-            script_callbacks.script_unloaded_callback()
-            script_callbacks.clear_callbacks()
-        scripts.load_scripts()
-        ours = [d for d in scripts.scripts_data if d.script_class.__name__ == "DetourScript"]
-        callbacks = script_callbacks.callback_map["callbacks_cfg_denoiser"]
-        of_ours = [c for c in callbacks if c.callback.__qualname__ == "Sessions.on_denoiser"]
-        found[f"load {load}"] = [len(ours), len(of_ours)]
-    tabs = script_callbacks.ui_tabs_callback()  # builds the tab with the host's own modules
-    found["tabs"] = [[title, elem_id] for _, title, elem_id in tabs if title == "Detour"]
-    script_callbacks.before_ui_callback()
-    found["axes"] = sum(
-        axis.label.startswith("[Detour]")
-        for data in scripts.scripts_data
-        for axis in getattr(data.module, "axis_options", [])
-        if data.script_class.__module__ == "xyz_grid.py"
-    )
-    # The host's own are plain records, but their file imports all that samples.
-    models = ModuleType("modules.api.models")
-    models.ScriptArg = models.ScriptInfo = models.ItemScript = SimpleNamespace
-    sys.modules["modules.api.models"] = models
-    importlib.import_module("modules.api").models = models
-    runner = scripts.scripts_txt2img
-    runner.prepare_ui()
-    with gradio.Blocks():
-        runner.initialize_scripts(is_img2img=False)
-        script = next(s for s in runner.alwayson_scripts if s.title() == "Detour")
-        runner.alwayson_scripts = [script]
-        runner.setup_ui()
-        info = script.api_info
-        found["api name"] = script.name
-        found["arguments"] = [argument.label for argument in info.args]
-        found["ids"] = [control.elem_id for control in script.controls] if script.controls else []
+    found: dict = {"extensions": [e.name for e in extensions.extensions if not e.is_builtin]}
+    found["page"] = build_page()
+    reload_ui()
+    found["reloaded page"] = build_page()
+    found["api"] = api_arguments()
     found["infotext"] = round_trip()
     found["sampling hook"] = hasattr(scripts.Script, "process_before_every_sampling")
     ours = {"nodes", "extension", "detour", "tests", "install", "tools", "demo"}
     found["leaked"] = sorted(ours & set(sys.modules))
-    print("\n" + json.dumps(found))  # noqa: T201
-
-
-def round_trip() -> bool | str:
-    """Whether settings survive the host's own writing and reading of parameters."""
-    try:
-        from modules import infotext_utils
-    except (ImportError, ValueError, AttributeError, LookupError) as error:
-        return f"its parser cannot be imported without all of the host: {error}"
-    extension = sys.modules["detour_webui.extension.infotext"]
-    settings = sys.modules["detour_webui.extension.settings"]
-    given = settings.read_arguments([{"strength": -0.25, "shape": "curve", "hires": "own"}])
-    parameters = {"Steps": 20, "Sampler": "Euler", "Seed": 1, "Size": "8x8"}
-    extension.write(parameters, given)
-    line = ", ".join(f"{k}: {infotext_utils.quote(v)}" for k, v in parameters.items())
-    parsed = infotext_utils.parse_generation_parameters(f"a nurse\n{line}")
-    read = {name: extension.reader(name)(parsed) for name in settings.NAMES}
-    return settings.Settings(**read) == given
+    print("\n" + json.dumps(found), flush=True)  # noqa: T201
+    os._exit(0)  # the hosts start threads that do not end by themselves
 
 
 if __name__ == "__main__":

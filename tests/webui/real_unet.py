@@ -1,12 +1,13 @@
-"""Run beside a real host's checkout: Detour's hooks on the host's own U-Net class.
+"""Run beside a real host's checkout, by its own Python: Detour's hooks on its own U-Net class.
 
     python real_unet.py CHECKOUT
 
-Prints one line of JSON with what was found. Nothing of the host is kept here.
+Prints one line of JSON with what was found; `where` is the file of the class, in CHECKOUT.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -17,7 +18,6 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 sys.argv = ["webui.py", "--always-cpu"]
 
 import torch  # noqa: E402
-from absent import allow_absent  # noqa: E402
 from stand_in import make_modules, run_shim  # noqa: E402
 from webui_models import WORDS, ldm_unet, seeded  # noqa: E402
 
@@ -37,15 +37,23 @@ TINY = {
 }
 
 
+FOLDERS = (
+    ".",
+    "packages_3rdparty",
+    "repositories/huggingface_guess",
+    "repositories/stable-diffusion-stability-ai",
+)
+"""What the hosts put on Python's path, if it is there."""
+
+
 def make_unet():
-    """The tiny U-Net of the host's own class, and where that class is."""
-    sys.path.insert(0, str(CHECKOUT))
-    allow_absent()
+    """The tiny U-Net of the host's own class."""
+    sys.path[:0] = [str(CHECKOUT / folder) for folder in FOLDERS]
     if (CHECKOUT / "backend" / "nn" / "unet.py").is_file():
         from backend.nn.unet import IntegratedUNet2DConditionModel as Kind
 
         given = {name: value for name, value in TINY.items() if name != "legacy"}
-        return seeded(lambda: Kind(**given)), "backend.nn.unet"
+        return seeded(lambda: Kind(**given))
     if (CHECKOUT / "ldm_patched").is_dir():
         from ldm_patched.modules.args_parser import args
 
@@ -53,11 +61,22 @@ def make_unet():
         from ldm_patched.ldm.modules.diffusionmodules.openaimodel import UNetModel as Kind
 
         given = {**TINY, "image_size": 8, "dtype": torch.float32}
-        return seeded(lambda: Kind(**given)), "ldm_patched"
-    own = CHECKOUT / "repositories" / "stable-diffusion-stability-ai"
-    if own.is_dir():
-        sys.path.insert(0, str(own))
-    return ldm_unet(), "ldm"
+        return seeded(lambda: Kind(**given))
+    return ldm_unet()
+
+
+def file_of(unet) -> str:
+    """The file of the U-Net's class, as a path in the checkout.
+
+    Raises ValueError if it lies elsewhere, for example in a package of that name.
+    """
+    file = Path(importlib.import_module(type(unet).__module__).__file__).resolve()
+    return str(file.relative_to(CHECKOUT))
+
+
+def takes_control(unet) -> bool:
+    """Whether the class has ControlNet built in, as the Forge family's."""
+    return not type(unet).__module__.startswith("ldm.")
 
 
 def call(unet, control=None):
@@ -65,7 +84,7 @@ def call(unet, control=None):
     x = torch.randn(2, 4, 8, 8, generator=generator)
     words = torch.randn(2, 3, WORDS, generator=generator)
     given = {} if control is None else {"control": {"middle": [control]}}
-    options = {} if type(unet).__module__.startswith("ldm.") else {"transformer_options": {}}
+    options = {"transformer_options": {}} if takes_control(unet) else {}
     return unet(x, torch.full((2,), 500.0), context=words, **given, **options)
 
 
@@ -86,7 +105,7 @@ def literal(unet, lam, control=None):
 
 @torch.no_grad()
 def main() -> None:
-    unet, where = make_unet()
+    unet = make_unet()
     generator = torch.Generator().manual_seed(4)
     for parameter in unet.parameters():  # the hosts leave them as the memory was
         parameter.data = 0.1 * torch.randn(parameter.shape, generator=generator)
@@ -94,10 +113,10 @@ def main() -> None:
     sys.modules.update(make_modules("a1111"))
     run_shim(HERE.parents[1] / "scripts" / "detour.py")
     calls = sys.modules["detour_webui.extension.unet_calls"].UNetCalls("both", True)
-    block, runs, found = unet.middle_block, [], {"where": where}
+    block, runs, found = unet.middle_block, [], {"where": file_of(unet)}
     for module in block.modules():
         module.register_forward_hook(lambda *_: runs.append(1))
-    control = None if where == "ldm" else torch.full((2, 64, 4, 4), 0.5)
+    control = torch.full((2, 64, 4, 4), 0.5) if takes_control(unet) else None
     for lam in (0.25, 0.7, -0.5, 1.0):
         for added in (None, control):
             expected = literal(unet, lam, None if added is None else added.clone())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,12 @@ def test_controls_have_frozen_ids_and_the_hosts_exact_types(panel):
     assert panel["same"]
 
 
+def test_the_help_speaks_of_a_web_ui_not_of_nodes(page):
+    told = [page.text_content(f"#{element(name)}") for name in (*ARGUMENTS[1:], "starting_point")]
+    assert all("should see" in text for text in told[:-1])
+    assert not [text for text in told if re.search(r"\bnodes?\b", text)]
+
+
 def test_a_slider_reaches_the_arguments_and_redraws_the_picture(panel, page):
     before = picture(page)
     slide(page, "strength", "0.4")
@@ -78,14 +85,18 @@ def test_a_slider_reaches_the_arguments_and_redraws_the_picture(panel, page):
     keep_screenshot(page, f"panel-{panel['version']}")
 
 
-def test_a_window_that_cannot_be_is_said_and_the_picture_stays(page):
+def test_a_window_that_cannot_be_is_said_in_place_of_a_picture(page):
+    drawn = f"#{element('schedule')} img"
+    page.wait_for_selector(drawn)
     slide(page, "start_percent", "0.9")
     page.wait_for_selector(f"#{element('message')} >> text=must be smaller than end_percent")
+    page.wait_for_selector(drawn, state="detached", timeout=5000)
     slide(page, "start_percent", "0")
     page.wait_for_function(
         "s => !document.querySelector(s) || !document.querySelector(s).innerText.trim()",
         arg=f"#{element('message')}",
     )
+    page.wait_for_selector(drawn)
 
 
 def test_a_starting_point_sets_the_schedule(panel, page):
