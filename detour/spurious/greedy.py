@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count, islice
 
 from torch import Tensor
 
 from .change import Change, Found
+from .margins import Problem
 from .pair import best_pair
 from .probes import Probes
-from .search import MAX_BYTES, Progress, best_shift, best_weight, problems_of
+from .scan import present_key, unpack
+from .search import (
+    MAX_BYTES,
+    Progress,
+    best_shift,
+    best_weight,
+    column_blocks,
+    problems_of,
+)
+from .smooth import Joint, add_weight, change_of, refit
 
 
 @dataclass(frozen=True)
@@ -26,8 +38,8 @@ class Path:
 
     @property
     def approximate(self) -> bool:
-        """Whether some search did not try everything."""
-        return any(found.approximate for found in self.steps)
+        """Whether the search over one weight and the bias did not try everything."""
+        return any(found.approximate for found in self.steps[:1])
 
     def change(self, name: str) -> Change:
         """The change called `unedited`, `bias_only`, `one_weight` or `stepN`."""
@@ -50,8 +62,10 @@ def fit_path(
 ) -> Path:
     """All sizes of edit, chosen on the probes `rows`; sizes are compared elsewhere.
 
-    Each greedy step adds one weight of the same row, with (t, s) searched again on the
-    margins that the steps before have left. Source: ours.
+    The first step is `weight_and_bias`. Each further one adds a weight of the same row and
+    fits all of them and the bias again, to smoothed accuracies (`smooth.py`): searched on the
+    steps themselves, a third weight gains on the probes that chose it and on no others. Ends
+    where the exact score on these probes no longer grows. Source: ours.
     """
     problems = problems_of(probes, rows, target)
     has_bias = probes.weight is None or probes.bias is not None
@@ -67,15 +81,40 @@ def fit_path(
     if not has_bias:
         return Path(shift, weight, (), False)
     found = best_pair(probes, problems, (), max_bytes, part(1), weight)
-    steps = [found]
-    while len(steps) < max_weights and found.change.numbers:
-        problem = next(p for p in problems if p.row == found.change.row)
-        moved = problem.moved(probes, found.change)
-        used = tuple(column for column, _ in found.change.weights)
-        more = best_pair(probes, [moved], used, max_bytes, part(len(steps) + 1))
-        if more.change.numbers == 0 or more.key <= found.key:
-            break
-        approximate = more.approximate or found.approximate
-        found = replace(more, change=found.change.plus(more.change), approximate=approximate)
-        steps.append(found)
-    return Path(shift, weight, tuple(steps), True)
+    more = _grown(probes, problems, found, max_bytes, part)
+    return Path(shift, weight, (found, *islice(more, max_weights - 1)), True)
+
+
+def _grown(
+    probes: Probes,
+    problems: list[Problem],
+    found: Found,
+    max_bytes: int,
+    part: Callable[[int], Progress | None],
+) -> Iterator[Found]:
+    """Further steps after `found`, with one weight more each, as long as they score better."""
+    if found.change.numbers == 0:
+        return
+    problem = next(p for p in problems if p.row == found.change.row)
+    joint = refit(probes, problem, found.change)
+    for number in count(2):
+        progress = part(number)
+        blocks = column_blocks(probes, [problem], max_bytes, progress)
+        tried = _ticking(add_weight(probes, problem, joint, blocks), progress)
+        joint = max(tried, key=lambda fitted: fitted.score, default=joint)
+        more = _scored(probes, problem, change_of(probes, problem, joint))
+        if more.key <= found.key:
+            return
+        yield (found := more)
+
+
+def _scored(probes: Probes, problem: Problem, change: Change) -> Found:
+    key = present_key(problem.moved(probes, change))
+    return Found(change, *unpack(key), key, approximate=True)
+
+
+def _ticking(tried: Iterator[Joint], progress: Progress | None) -> Iterator[Joint]:
+    for joint in tried:
+        if progress is not None:
+            progress(1.0)  # may raise to cancel
+        yield joint
