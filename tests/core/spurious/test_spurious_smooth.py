@@ -6,7 +6,14 @@ import statistics
 import pytest
 import torch
 
-from detour.spurious import Change, Probes, bias_only
+from detour.spurious import (
+    Change,
+    Probes,
+    bias_only,
+    changed_logits,
+    group_metrics,
+    predictions,
+)
 from detour.spurious.greedy import fit_path
 from detour.spurious.margins import problem
 from detour.spurious.scan import present_key
@@ -138,3 +145,28 @@ def test_it_starts_from_a_bias_and_leaves_out_groups_that_no_probe_decides(heade
     lacking = p.part(keep.nonzero().flatten())
     score, slope = Smoothed(lacking, lacking.margin).at(lacking.margin)
     assert math.isfinite(float(score)) and bool(slope.isfinite().all()) and float(score) > 0
+
+
+def two_shortcuts(seed, n=800):
+    """The class lies weakly in features 0 to 3, the attribute in 4 and 5, both looked at."""
+    draw = torch.Generator().manual_seed(seed)
+    classes, marks = torch.arange(n) % 2, (torch.arange(n) // 2) % 2
+    features = torch.randn(n, 8, generator=draw)
+    features[:, :4] += 0.9 * classes[:, None]
+    features[:, 4:6] += 2.0 * marks[:, None]
+    weight = torch.zeros(2, 8)
+    weight[1, :4], weight[1, 4:6] = 1.0, 1.5
+    return Probes(features, marks, classes, weight, torch.tensor([0.0, -4.8]))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_second_step_takes_the_second_shortcut_and_holds_on_fresh_probes(seed):
+    probes, fresh = two_shortcuts(seed), two_shortcuts(seed + 100)
+    first, second = fit_path(probes, torch.arange(len(probes)), None, 2).steps
+    assert [j for j, _ in first.change.weights] == [second.change.weights[0][0]]
+    assert {j for j, _ in second.change.weights} == {4, 5}
+    one, two = (
+        group_metrics(fresh, predictions(fresh, changed_logits(fresh, step.change)) == fresh.y)
+        for step in (first, second)
+    )
+    assert two.worst > one.worst + 0.05
