@@ -121,6 +121,54 @@ def test_control_added_in_place_is_never_faded_and_does_not_reach_the_skip(calls
         calls.detach()
 
 
+def controlled(unet, residual):
+    """As the ControlNet extension of A1111 does it: a forward of its own on the U-Net, which
+    calls the blocks and adds its residual in place."""
+    from ldm.modules.diffusionmodules.util import timestep_embedding
+
+    def forward(x, timesteps=None, context=None):
+        emb = unet.time_embed(timestep_embedding(timesteps, unet.model_channels))
+        kept, h = [], x
+        for block in unet.input_blocks:
+            h = block(h, emb, context)
+            kept.append(h)
+        h = unet.middle_block(h, emb, context)
+        h += residual
+        for block in unet.output_blocks:
+            h = block(torch.cat([h, kept.pop()], dim=1), emb, context)
+        return unet.out(h)
+
+    unet.forward = forward
+    return unet
+
+
+@pytest.mark.parametrize("lam", [0.5, 1.0])
+def test_the_residual_of_a1111s_controlnet_is_never_faded(calls_class, lam):
+    unet = ldm_unet()
+    assert torch.equal(call(controlled(unet, 0.0)), call(ldm_unet()))
+    with_control = call(controlled(unet, 3.0))
+    expected = literal(unet, lam)
+    calls = calls_class("both", True)
+    calls.set(unet, lam, ())
+    assert torch.equal(call(unet), expected)
+    calls.detach()
+    assert torch.equal(call(unet), with_control)
+
+
+@pytest.mark.parametrize("lam", [0.5, 1.0])
+def test_the_residual_of_diffusers_controlnet_is_never_faded(calls_class, lam):
+    unet = diffusers_unet()
+    control = {
+        "mid_block_additional_residual": torch.tensor(3.0),
+        "down_block_additional_residuals": (torch.tensor(0.0),) * 32,
+    }
+    expected = literal(unet, lam, **control)
+    calls = calls_class("both", True)
+    calls.set(unet, lam, ())
+    assert torch.equal(call(unet, **control), expected)
+    assert not torch.equal(call(unet), expected)
+
+
 @pytest.mark.parametrize("skip", [True, False])
 def test_attention_that_a_patch_reads_is_computed(calls_class, skip):
     unet, runs = looping_unet(), []
