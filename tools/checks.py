@@ -26,6 +26,8 @@ NO_TESTS = 5
 WORKERS = min(4, os.cpu_count() or 1)
 """Processes that share the whole suite, file by file."""
 BROWSER, WEBUI = "tests/browser", "tests/webui"
+SLOW = ("browser", "comfyui_http", "webui", "evidence")
+"""Folders whose files take long: they come first, so that no process waits for one at the end."""
 LEFT_OUT = "NOT RUN: the browser tests were left out (--no-browser)."
 
 
@@ -80,10 +82,18 @@ def pytest_command(python: Path, junit: Path, expression: str | None, extra: lis
     command += [f"--confcutdir={ROOT / 'tests'}", f"--rootdir={ROOT}", f"--junitxml={junit}"]
     command += ["-o", "junit_family=xunit2"]
     if not named_tests(extra):
-        command += [f"--numprocesses={WORKERS}", "--dist=loadfile"]
+        command += [f"--numprocesses={WORKERS}", "--dist=loadfile", "--no-loadscope-reorder"]
     if expression:
         command += ["-k", expression]
-    return command + extra + ([] if named_tests(extra) else ["tests"])
+    return command + extra + ([] if named_tests(extra) else all_tests())
+
+
+def all_tests() -> list[str]:
+    """The folders below tests/ with tests in them, slow ones first."""
+    base = ROOT / "tests"
+    folders = {file.relative_to(base).parts[0] for file in base.rglob("test_*.py")}
+    ordered = [name for name in SLOW if name in folders] + sorted(folders - set(SLOW))
+    return [f"tests/{name}" for name in ordered]
 
 
 def named_tests(extra: list[str]) -> list[str]:
