@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NO_TESTS = 5
 """pytest's exit status when it found nothing to run."""
 WORKERS = min(4, os.cpu_count() or 1)
-"""Processes that share the whole suite, file by file."""
+"""Processes that share the whole suite, by the groups of tests/conftest.py."""
 BROWSER, WEBUI = "tests/browser", "tests/webui"
 SLOW = ("browser", "comfyui_http", "webui", "evidence")
 """Folders whose files take long: they come first, so that no process waits for one at the end."""
@@ -82,7 +82,7 @@ def pytest_command(python: Path, junit: Path, expression: str | None, extra: lis
     command += [f"--confcutdir={ROOT / 'tests'}", f"--rootdir={ROOT}", f"--junitxml={junit}"]
     command += ["-o", "junit_family=xunit2"]
     if not named_tests(extra):
-        command += [f"--numprocesses={WORKERS}", "--dist=loadfile", "--no-loadscope-reorder"]
+        command += [f"--numprocesses={WORKERS}", "--dist=loadscope", "--no-loadscope-reorder"]
     if expression:
         command += ["-k", expression]
     return command + extra + ([] if named_tests(extra) else all_tests())
@@ -101,6 +101,15 @@ def named_tests(extra: list[str]) -> list[str]:
     return [word for word in extra if word[:1] != "-" and (ROOT / word.split("::")[0]).exists()]
 
 
+def asks_for(folder: str, named: list[str]) -> bool:
+    """Whether tests of `folder` are among the named ones; all are when none is named."""
+    wanted = ROOT / folder
+    places = [(ROOT / word.split("::")[0]).resolve() for word in named]
+    return not named or any(
+        wanted in (place, *place.parents) or place in wanted.parents for place in places
+    )
+
+
 def test_command(arguments: Sequence[str]) -> int:
     """`dev.py test`: lint, pytest, the counts; the exit status."""
     options, extra = test_options(arguments)
@@ -108,9 +117,9 @@ def test_command(arguments: Sequence[str]) -> int:
     named = named_tests(extra)
     if options.no_browser:
         extra += [f"--ignore={ROOT / BROWSER}"]
-    elif not named or any(BROWSER in word for word in named):
+    elif asks_for(BROWSER, named):
         prepare_browser(python)
-    panels = prepare_gradio() if not named or any(WEBUI in word for word in named) else {}
+    panels = prepare_gradio() if asks_for(WEBUI, named) else {}
     lint_good = options.no_lint or lint(python)
     environment = {**clean_environment(), **panels, "COMFYUI_PATH": str(host)}
     # The processes share the cores; threads of their own would only stand in the way.

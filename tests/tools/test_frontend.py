@@ -164,3 +164,20 @@ def test_the_browser_tests_can_be_left_out_which_is_said_loudly(
     assert ignored == ([f"--ignore={checks.ROOT / checks.BROWSER}"] if left_out else [])
     assert done == ([] if left_out else ["browser"])
     assert (checks.LEFT_OUT in capsys.readouterr().out) == left_out
+
+
+@pytest.mark.parametrize(
+    ("named", "browser", "webui"),
+    [
+        ([], True, True),
+        (["tests"], True, True),
+        (["./tests/browser/test_menus.py::test_x"], True, False),
+        (["tests/webui"], False, True),
+        (["tests/core"], False, False),
+    ],
+)
+def test_only_what_the_named_tests_need_is_prepared(
+    named: list[str], browser: bool, webui: bool
+) -> None:
+    assert checks.asks_for(checks.BROWSER, named) == browser
+    assert checks.asks_for(checks.WEBUI, named) == webui

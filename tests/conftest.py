@@ -1,0 +1,31 @@
+"""How the tests are shared out among processes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+PAGE = re.compile(r"^tests/browser/.*\[((?:own|newest)-(?:canvas|nodes2))")
+"""A test in the browser, and the page that it wants."""
+
+
+def group_of(test: str) -> str:
+    """What goes to one process: a file's tests, or all tests of one page of the browser.
+
+    Shared out by file alone, each file of browser tests would load all four pages anew.
+    """
+    page = PAGE.match(test)
+    return page[1] if page else test.split("::", 1)[0]
+
+
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is one process
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """pytest-xdist's own scheduler, with our groups."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return ByGroup(config, log)
