@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from PIL import Image, ImageDraw
 
-from detour.report.canvas import ACCENT, COOL, INK, PAPER, SOFT_INK, font
+from detour.report.canvas import ACCENT, COOL, INK, PAPER, SOFT_INK
 from detour.report.contact_sheet import Colour, Sheet, draw_sheet
+from detour.report.letters import font
 
 from .digits import MINORITY
 from .measure import Case, Laboratory

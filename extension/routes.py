@@ -12,13 +12,15 @@ import binascii
 import importlib
 import secrets
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from pydantic import BaseModel, Field
 
 from ..detour.file_names import classifier_names, edit_names
+from ..detour.spurious import EDITS, METHODS
+from ..detour.user_input import LARGEST_SEED, MOST_WEIGHTS, STRONGEST_DEGREE
 from .credentials import credentials
 from .folders import edit_roots, model_roots
 from .tab_session import Work, sentence
@@ -34,7 +36,7 @@ class Asked(BaseModel):
 
     classifier: str
     edit: str = Field("", description="an edit file of /classifiers, or nothing")
-    degree: float = Field(1.0, ge=-4, le=4)
+    degree: float = Field(1.0, ge=-STRONGEST_DEGREE, le=STRONGEST_DEGREE)
 
 
 class Classify(Asked):
@@ -58,13 +60,15 @@ class Neutralize(BaseModel):
     classifier: str
     edit: str = Field("", description="edits that the classifier has already: a file, or nothing")
     probes: str = Field(..., description="a folder of labelled pictures, as in the tab")
-    method: str = "worst_group"
-    size: str = Field("auto", description="how many numbers may change: the node's 'edit'")
+    method: Literal[METHODS] = METHODS[0]
+    size: Literal[("auto", *EDITS)] = Field(
+        "auto", description="how many numbers may change: the node's 'edit'"
+    )
     target_class: str = ""
-    degree: float = Field(1.0, ge=-4, le=4)
-    max_weights: int = Field(3, ge=1, le=16)
+    degree: float = Field(1.0, ge=-STRONGEST_DEGREE, le=STRONGEST_DEGREE)
+    max_weights: int = Field(3, ge=1, le=MOST_WEIGHTS)
     attribute: str = ""
-    split_seed: int = Field(0, ge=0)
+    split_seed: int = Field(0, ge=0, le=LARGEST_SEED)
     auto_degree: bool = True
     save_as: str = Field("", description="a name for the edit file, or nothing")
 

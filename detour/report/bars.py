@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from .canvas import ACCENT, ACCENT_WASH, COOL, INK, PAPER, RULE, SOFT_INK, fitted, font
+from .canvas import ACCENT, ACCENT_WASH, COOL, INK, PAPER, RULE, SOFT_INK
+from .letters import fitted, font
 
 Colour = tuple[int, int, int]
 WIDTH = 960
@@ -88,8 +89,9 @@ def draw_bars(
         _row(pen, row, axis, top, height)
         top += height
     if told:
-        text = fitted(font(19), told, WIDTH - 2 * EDGE)
-        pen.text((EDGE, foot + BOTTOM), text, SOFT_INK, font(19), anchor="la")
+        letters = font(19, told)
+        text = fitted(letters, told, WIDTH - 2 * EDGE)
+        pen.text((EDGE, foot + BOTTOM), text, SOFT_INK, letters, anchor="la")
     return canvas
 
 
@@ -100,7 +102,8 @@ def row_height(row: Row) -> int:
 
 def heading(pen: ImageDraw.ImageDraw, title: str, legend: Sequence[tuple[str, Colour]]) -> None:
     """The title, and below it a coloured square with a name for each entry of the legend."""
-    pen.text((EDGE, 16), fitted(font(27), title, WIDTH - 2 * EDGE), INK, font(27), anchor="la")
+    letters = font(27, title)
+    pen.text((EDGE, 16), fitted(letters, title, WIDTH - 2 * EDGE), INK, letters, anchor="la")
     x, letters = float(EDGE), font(20)
     for name, colour in legend:
         pen.rectangle((x, 62, x + 16, 78), colour)
@@ -151,7 +154,7 @@ def _lines(
     marked: bool,
 ) -> None:
     first, second = texts
-    large, small = font(21), font(17)
+    large, small = font(21, first), font(17, second)
     up = 12 if second else 0
     text = fitted(large, first, width)
     pen.text((x, middle - up), text, ACCENT if marked else INK, large, anchor="lm")

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from PIL import Image, ImageDraw
 
-from .canvas import ACCENT, INK, PAPER, fitted, font, to_pictures
+from .canvas import ACCENT, INK, PAPER, to_pictures
+from .letters import fitted, font
 
 Colour = tuple[int, int, int]
 SMALLEST, LARGEST = 96, 512
@@ -90,7 +91,8 @@ def check_labels(labels: Sequence[str], columns: int) -> None:
 def draw_sheet(sheet: Sheet) -> Image.Image:
     """The sheet as one RGB picture."""
     size = cell_size(sheet.rows[0][0].size)
-    letters = font(max(13, min(20, size[0] // 8)))
+    labels = "".join((*sheet.row_labels, *sheet.column_labels))
+    letters = font(max(13, min(20, size[0] // 8)), labels)
     across = max(len(row) for row in sheet.rows)
     row_labels = [fitted(letters, label, LARGEST) for label in sheet.row_labels]
     left = GAP + max((_width(letters, label) + GAP for label in row_labels), default=0)

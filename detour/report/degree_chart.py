@@ -8,7 +8,8 @@ from PIL import Image, ImageDraw
 
 from ..spurious import CurvePoint, GroupMetrics
 from .bars import AFTER, EDGE, WIDTH, heading
-from .canvas import ACCENT, INK, PAPER, RULE, font
+from .canvas import ACCENT, INK, PAPER, RULE
+from .letters import font
 
 HEIGHT = 470
 LEFT, TOP, RIGHT, BOTTOM = 92, 104, 40, 84

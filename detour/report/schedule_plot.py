@@ -8,7 +8,8 @@ from PIL import Image, ImageDraw
 
 from ..progress import SigmaTable, StepTable
 from ..schedule import Schedule
-from .canvas import ACCENT, ACCENT_WASH, INK, PAPER, RULE, SOFT_INK, font
+from .canvas import ACCENT, ACCENT_WASH, INK, PAPER, RULE, SOFT_INK
+from .letters import font
 
 SIZE = (960, 480)
 LEFT, TOP, RIGHT, BOTTOM = 92, 64, 40, 96

@@ -296,7 +296,13 @@ def one_bias(value: float) -> str:
         ("apply-edit", {"classifier": CLASSIFIER, "edit": "x", "degree": 5}, 422, "degree"),
         ("neutralize", {"classifier": CLASSIFIER, "probes": "../../etc"}, 400, "'..'"),
         ("neutralize", {"classifier": CLASSIFIER, "probes": "nowhere"}, 404, "not found"),
-        ("neutralize", {"classifier": CLASSIFIER, "probes": "digits", "size": "9"}, 400, "edit"),
+        ("neutralize", {"classifier": CLASSIFIER, "probes": "digits", "size": "9"}, 422, "size"),
+        (
+            "neutralize",
+            {"classifier": CLASSIFIER, "probes": "digits", "method": "x"},
+            422,
+            "method",
+        ),
         ("neutralize", {"classifier": CLASSIFIER, "probes": "only_red"}, 400, "attribute"),
     ],
 )

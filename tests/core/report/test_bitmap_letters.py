@@ -5,9 +5,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from detour.progress import SigmaTable, stable_diffusion_sigmas
-from detour.report import canvas as drawing
+from detour.report import letters as drawing
 from detour.report.bitmap_letters import BitmapLetters
-from detour.report.canvas import fitted, font
+from detour.report.letters import fitted, font
 from detour.report.schedule_plot import RIGHT, SIZE, draw_schedule
 from detour.schedule import Schedule
 
@@ -17,7 +17,7 @@ def old_pillow(monkeypatch):
     """Pillow's letters as they were: no size can be asked for. The system has none either."""
     small = ImageFont.load_default_imagefont()
     monkeypatch.setattr(ImageFont, "load_default", lambda: small)
-    monkeypatch.setattr(drawing, "_system_font", lambda: None)
+    monkeypatch.setattr(drawing, "_system_font", lambda name: None)
     return small
 
 
@@ -40,7 +40,7 @@ def test_letters_of_the_system_come_before_small_ones(old_pillow, monkeypatch):
     drawing._system_font.cache_clear()
     try:
         assert font(22) == "letters of 22" and font(9) == "letters of 9"
-        assert tuple(asked) == drawing.SYSTEM_FONTS[:2]  # looked for once
+        assert tuple(asked) == drawing.SYSTEM_FONTS[:2]  # each is looked for once
     finally:
         drawing._system_font.cache_clear()
 
@@ -86,3 +86,23 @@ def test_the_schedule_keeps_its_margin_and_its_words(old_pillow):
 
 def test_newer_pillow_draws_its_own_letters():
     assert type(font(16)) is ImageFont.FreeTypeFont
+
+
+def test_what_pillows_own_letters_lack_is_drawn_in_letters_of_the_system(monkeypatch):
+    greek = ImageFont.load_default(10)  # stands for a system font: it "has" every letter
+
+    class Complete:
+        def getmask(self, text):
+            return b"none" if text == drawing.NO_CHARACTER else text.encode()
+
+        def font_variant(self, size):
+            return self
+
+    complete = Complete()
+    monkeypatch.setattr(
+        drawing, "_system_font", {"DejaVuSans.ttf": greek, "wqy-microhei.ttc": complete}.get
+    )
+    assert font(20, "Krankenschw\u00e4ster, \u5973 \u62a4 \u58eb") is complete
+    assert font(20, "nurse") != complete
+    monkeypatch.setattr(drawing, "_system_font", lambda name: None)
+    assert font(20, "\u62a4").size == 20  # nothing better is there: boxes, no error

@@ -9,13 +9,14 @@ from PIL import Image
 from detour.report import bars
 from detour.report import degree_chart as chart
 from detour.report.bars import AFTER, BEFORE, EDGE, TOP, Axis, Bar, Row, draw_bars, row_height
-from detour.report.canvas import ACCENT, ACCENT_WASH, fitted, font
+from detour.report.canvas import ACCENT, ACCENT_WASH
 from detour.report.contact_sheet import Sheet, draw_sheet
 from detour.report.degree_chart import draw_degree
 from detour.report.edit_report import edit_picture
 from detour.report.gap_chart import draw_gap, draw_standings
 from detour.report.group_bars import MOST, draw_group_bars
 from detour.report.ladder_chart import draw_ladder
+from detour.report.letters import fitted, font
 from detour.report.removal_chart import draw_removal
 from detour.spurious import compared
 
