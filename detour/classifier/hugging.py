@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -129,9 +130,9 @@ def processor_steps(values: Mapping[str, object]) -> dict[str, object]:
         steps |= _share_steps(size, float(share))
     elif values.get("do_center_crop") and crop is not None:
         steps["crop"] = crop
-    normalise = values.get("do_normalize", True)
-    steps["mean"] = values.get("image_mean") if normalise else (0.0,) * 3
-    steps["std"] = values.get("image_std") if normalise else (1.0,) * 3
+    normalise, scale = values.get("do_normalize", True), _scale(values)
+    steps["mean"] = _scaled(values.get("image_mean") if normalise else (0.0,) * 3, scale)
+    steps["std"] = _scaled(values.get("image_std") if normalise else (1.0,) * 3, scale)
     resample = values.get("resample", 2)
     steps["interpolation"] = _RESAMPLE.get(resample, "bicubic")  # pyright: ignore
     return {name: value for name, value in steps.items() if name in ("crop", "resize") or value}
@@ -151,6 +152,25 @@ def _share_steps(size: int, share: float) -> dict[str, object]:
     if size >= 384:
         return {"resize": (size, size)}
     return {"resize": int(size / share), "crop": size}
+
+
+def _scale(values: Mapping[str, object]) -> float:
+    """What a processor makes of colours in 0..1 before it normalises them, as one factor."""
+    if not values.get("do_rescale", True):
+        return 255.0
+    factor = values.get("rescale_factor")
+    factor = 1 / 255 if factor is None else factor
+    if not isinstance(factor, (int, float)) or not 0 < factor < 1e6:
+        raise ValueError(f"rescale_factor {factor!r} of the processor must be a number above 0.")
+    return 1.0 if math.isclose(255 * factor, 1, rel_tol=1e-4) else 255 * factor
+
+
+def _scaled(colours: object, scale: float) -> object:
+    """Mean or std for colours in 0..1; what is no list of numbers is refused later."""
+    numbers = colours if isinstance(colours, (list, tuple)) else ()
+    if scale == 1 or not all(isinstance(value, (int, float)) for value in numbers):
+        return colours
+    return [value / scale for value in numbers]
 
 
 def _side(size: object) -> int | tuple[int, int] | None:

@@ -21,6 +21,9 @@ _WHOLE_RANGE = {torch.uint8: 255.0, getattr(torch, "uint16", None): 65535.0}
 _OVERSHOOT = 0.5
 """How far bicubic resizing can leave 0..1 at sharp edges."""
 
+LARGEST_COLOUR, SMALLEST_STD = 4.0, 1e-3
+"""Beyond these a network would see one colour only, or numbers that it cannot hold."""
+
 Size = int | tuple[int, int] | None
 
 
@@ -49,8 +52,10 @@ class Preprocessing:
         _check_size("crop", self.crop)
         _check_colours("mean", self.mean)
         _check_colours("std", self.std)
-        if min(self.std) <= 0:
-            raise ValueError(f"std {self.std} must be above 0 for each colour.")
+        if min(self.std) < SMALLEST_STD:
+            raise ValueError(
+                f"std {self.std} must be above 0 for each colour, and at least {SMALLEST_STD}."
+            )
         if self.interpolation not in INTERPOLATIONS:
             raise ValueError(
                 f"interpolation {self.interpolation!r} is unknown: use one of "
@@ -189,3 +194,8 @@ def _check_colours(name: str, values: object) -> None:
         and all(isinstance(value, (int, float)) and math.isfinite(value) for value in values)
     ):
         raise ValueError(f"{name} {values!r} must be three numbers, for red, green and blue.")
+    if max(map(abs, values)) > LARGEST_COLOUR:
+        raise ValueError(
+            f"{name} {values!r} is for colours in 0..255, but colours in 0..1 are meant: divide "
+            "each of the three by 255."
+        )

@@ -89,6 +89,8 @@ def test_our_own_metadata_come_back_whole() -> None:
         ({"threshold": "high"}, "threshold 'high'"),
         ({"mean": [1]}, "three numbers"),
         ({"std": [0, 0, 0]}, "above 0"),
+        ({"std": [1e-30] * 3}, "at least 0.001"),
+        ({"mean": [123.7, 116.3, 103.5]}, "divide each of the three by 255"),
         ({"interpolation": 3}, "3 is unknown"),
         ({"input_size": "big"}, "'big' must be pixels"),
         ({"resize": 20, "crop": 20}, "resize them to 16 x 16"),
