@@ -9,6 +9,8 @@ from typing import Any
 from .settings import CHOICES, KINDS, NAMES, convert
 
 OVERRIDES = "detour_axes"
+NEEDS = {"hires_strength": {"hires": "own"}, "points": {"shape": "curve"}}
+"""Fields that only have an effect with another field's value, which their axis brings along."""
 PREFIX = "[Detour] "
 
 
@@ -53,6 +55,7 @@ def _listed(choices: Iterable[str]) -> Callable[[], list[str]]:
 def _override(name: str) -> Callable[[Any, Any, Any], None]:
     def apply(p: Any, value: Any, _values: Any) -> None:
         # A new dict each time: the cells' `p` are shallow copies of one.
-        setattr(p, OVERRIDES, {**getattr(p, OVERRIDES, {}), name: convert(name, value)})
+        known = {**NEEDS.get(name, {}), **getattr(p, OVERRIDES, {})}
+        setattr(p, OVERRIDES, {**known, name: convert(name, value)})
 
     return apply

@@ -44,6 +44,15 @@ def tell(p: Any, text: str) -> None:
         p.comment(told)
 
 
+def no_such_model(refiner: str) -> str:
+    """The notice for a run without any call of the model that the setting `refiner` names."""
+    other = "base model" if refiner == "refiner" else "refiner"
+    return (
+        f"Refiner is set to {refiner!r}, but all model calls were the {other}'s, so nothing was "
+        "bypassed; choose 'both'."
+    )
+
+
 def show_told(p: Any, processed: Any) -> None:
     """Put what was told under the picture where the host only keeps it (SD.Next)."""
     shown = getattr(processed, "comments", None)

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .log import log
 from .settings import CHOICES, NAMES, Settings, convert
 
 VERSION_KEY = "Detour version"
 VERSION = 1
 """Of the way the settings are written here; a higher one may mean something else."""
+NEWER = (
+    "Detour: this picture's parameters were written by a newer Detour, and what this one does not "
+    "know is left out; update Detour to paste them whole."
+)
 
 ALWAYS = ("strength", "shape", "start_percent", "end_percent", "apply_to", "schedule_by")
 """Written in any case; the others where they are not at their defaults."""
@@ -52,6 +57,8 @@ class _Reader(str):
     def __call__(self, parameters: Mapping[str, Any]) -> Any:
         has_ours = key("strength") in parameters
         if self.name == "enabled":
+            if has_ours and parameters.get(VERSION_KEY, VERSION) not in (VERSION, str(VERSION)):
+                log.warning(NEWER)
             return has_ours
         if not has_ours:
             return None

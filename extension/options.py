@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio
 
-from .settings import Settings
+from .settings import Settings, convert
 
 SECTION = ("detour", "Detour")
 ENABLED = "detour_enabled_at_start"
@@ -49,6 +49,13 @@ def add_options(shared: Any) -> None:
 
 
 def start_values(opts: Any) -> tuple[bool, float]:
-    """Whether the panel starts switched on, and at what strength."""
-    enabled = getattr(opts, ENABLED, Settings.enabled)
-    return bool(enabled), float(getattr(opts, STRENGTH, Settings.strength))
+    """Whether the panel starts switched on, and at what strength.
+
+    A strength that cannot be (the hosts' settings are a file) is the default.
+    """
+    enabled = bool(getattr(opts, ENABLED, Settings.enabled))
+    try:
+        strength = convert("strength", getattr(opts, STRENGTH, Settings.strength))
+        return enabled, Settings(strength=strength).strength
+    except ValueError:
+        return enabled, Settings.strength

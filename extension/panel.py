@@ -59,7 +59,7 @@ def build_panel(elem_id: Callable[[str], str], opts: Any, note: str) -> dict[str
             add("shape")
             add("schedule_by")
             add("apply_to")
-        plot, message = _picture(elem_id)
+        plot, message = _picture(elem_id, Settings(strength=strength))
         with gr.Accordion("More", open=False, elem_id=elem_id("more")):
             add("points")
             with gr.Row():
@@ -135,10 +135,10 @@ def preset_values(chosen: str) -> list[Any]:
     return [gr.update() for _ in PRESET_FIELDS]
 
 
-def _picture(elem_id: Callable[[str], str]) -> tuple[Any, Any]:
+def _picture(elem_id: Callable[[str], str], start: Settings) -> tuple[Any, Any]:
     """The schedule as a picture, and a line for what is wrong with it."""
     plot = gr.Image(
-        value=draw_settings(Settings()),
+        value=draw_settings(start),
         label="Schedule",
         elem_id=elem_id("schedule"),
         type="pil",

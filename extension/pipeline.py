@@ -57,8 +57,8 @@ class PipelineSession:
         # The refiner is asked for only where the host is about to use it: asking loads it.
         refiner = ["sd_refiner"] if settings.refiner != "base" and _uses_refiner(p) else []
         names = [name for name in base + refiner if hasattr(getattr(self.shared, name), "unet")]
-        if base and not names:
-            host.tell(p, REFUSAL)
+        if not names:
+            host.tell(p, REFUSAL if base or refiner else host.no_such_model(settings.refiner))
         try:
             for name in names:
                 self.runs.append(self.opened.enter_context(self._bypass(name, p, settings)))
@@ -80,8 +80,10 @@ class PipelineSession:
     def close(self, *_: Any) -> None:
         """Leave the models as they were, and say so if no call fell into the window."""
         self.opened.close()
+        state = getattr(self.shared, "state", None)
+        cut_short = any(getattr(state, name, False) for name in ("interrupted", "skipped"))
         for coverage in self.runs:
-            notice = coverage.missed_window()
+            notice = None if cut_short else coverage.missed_window()
             if notice:
                 host.tell(self.p, notice)
             elif coverage.calls:

@@ -35,7 +35,8 @@ class Session:
         self.sampler_arguments: dict[str, Any] = {}
         self.table: tuple[object, SigmaTable] | None = None
         self.steps: StepTable | None = None
-        self.gave_up = False
+        self.left_out = 0
+        self.gave_up = self.cut_short = False
 
     def follow(self, params: Any) -> None:
         """Set the bypass for the denoiser call that `params` announces."""
@@ -43,7 +44,9 @@ class Session:
             return
         try:
             progress = self._progress(params)
-            lam = self.schedule.lam(progress) if self._wants_this_model() else 0.0
+            wanted = self._wants_this_model()
+            self.left_out += not wanted
+            lam = self.schedule.lam(progress) if wanted else 0.0
             self.coverage.record([progress], [lam])
             unet = host.find_unet(self.p)
             if unet is None:
@@ -56,12 +59,16 @@ class Session:
             host.tell(self.p, str(error))
 
     def close(self) -> None:
-        """Leave the model as it was, and say so if no call fell into the window."""
+        """Leave the model as it was, and say so if nothing was bypassed in a whole run."""
         self.calls.detach()
-        notice = None if self.gave_up else self.coverage.missed_window()
+        calls = self.coverage.calls
+        if self.gave_up or self.cut_short or not calls:
+            return
+        left_out = host.no_such_model(self.refiner) if self.left_out == calls else None
+        notice = left_out or self.coverage.missed_window()
         if notice:
             host.tell(self.p, notice)
-        elif self.coverage.calls and not self.gave_up:
+        else:
             log.info("Detour: %s", self.coverage.summary())
 
     def _wants_this_model(self) -> bool:
@@ -109,7 +116,7 @@ class Sessions:
             mine = Session(p, settings)
             self.active.append(mine)
             try:
-                with _noted(p.sampler, mine.sampler_arguments):
+                with _noted(p.sampler, mine):
                     return inner(*args, **kwargs)
             finally:
                 self.active.remove(mine)
@@ -134,9 +141,10 @@ class Sessions:
 
 
 @contextmanager
-def _noted(sampler: Any, arguments: dict[str, Any]) -> Iterator[None]:
+def _noted(sampler: Any, session: Session) -> Iterator[None]:
     """Inside the `with`, note what the sampler's function is called with: the list of sigmas
-    or timesteps is in there, and nowhere else."""
+    or timesteps is in there, and nowhere else. And whether it came to its end: the hosts catch
+    the interrupt outside of it, and give what there is as if nothing had happened."""
     func = getattr(sampler, "func", None)
     if not callable(func):
         yield
@@ -144,8 +152,11 @@ def _noted(sampler: Any, arguments: dict[str, Any]) -> Iterator[None]:
 
     @functools.wraps(func)  # the hosts look at its signature
     def noted(*args: Any, **kwargs: Any) -> Any:
-        arguments.update(kwargs)
-        return func(*args, **kwargs)
+        session.sampler_arguments.update(kwargs)
+        session.cut_short = True
+        sampled = func(*args, **kwargs)
+        session.cut_short = False
+        return sampled
 
     sampler.func = noted
     try:

@@ -93,7 +93,7 @@ def convert(name: str, value: Any) -> Any:
         return str(value)
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise ValueError(f"{name} is {value!r}; write a number.")

@@ -180,6 +180,20 @@ def test_the_refiner_is_only_asked_for_where_it_is_used(world):
     assert used == [1, 1, 1]
 
 
+def test_a_run_that_was_cut_short_is_not_said_to_miss_its_window(world, monkeypatch):
+    monkeypatch.setattr(world.shared, "state", SimpleNamespace(interrupted=True), raising=False)
+    p = Processing()
+    world.generate({**ON, "start_percent": 0.5, "end_percent": 0.501}, p)
+    assert list(p.comments) == []
+
+
+def test_a_refiner_that_is_not_there_is_told(world):
+    p = Processing()
+    plain = world.generate({**ON, "strength": 0.0})[-1]
+    assert torch.equal(world.generate({**ON, "refiner": "refiner"}, p)[-1], plain)
+    assert ["choose 'both'" in text for text in p.comments] == [True]
+
+
 def test_models_without_a_mid_block_and_missed_windows_are_told(world):
     p = Processing()
     world.generate({**ON, "start_percent": 0.5, "end_percent": 0.501}, p)

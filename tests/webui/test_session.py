@@ -155,6 +155,30 @@ def test_after_an_error_or_an_interrupt_nothing_is_left(world, sampler_name, err
     assert_clean(world, plain, sampler_name=sampler_name)
 
 
+def test_a_run_that_was_cut_short_is_not_said_to_miss_its_window(world):
+    late = {**ON, "start_percent": 0.5, "end_percent": 0.501}
+    whole = make(world, late)
+    world.generate(whole)
+    assert ["was never reached" in text for text in whole.comments] == [True]
+
+    def stop(_denoiser):
+        raise InterruptedException("in the middle")
+
+    world.events[2] = [stop]
+    short = make(world, late)
+    world.generate(short)
+    assert list(short.comments) == []
+
+
+@pytest.mark.parametrize(("refiner", "same"), [("refiner", None), ("base", "base")])
+def test_a_setting_of_the_refiner_that_fits_no_call_is_told(world, refiner, same):
+    plain = world.generate(make(world))
+    world.model.sd_checkpoint_info = "base"
+    p = make(world, {**ON, "refiner": refiner}, refiner_checkpoint_info=same)
+    assert torch.equal(world.generate(p)[0], plain[0])
+    assert ["choose 'both'" in text for text in p.comments] == [True]
+
+
 def test_an_error_inside_the_u_net_leaves_nothing(world):
     plain = world.generate(make(world))
     for error in (torch.OutOfMemoryError, KeyboardInterrupt):

@@ -85,6 +85,7 @@ def test_a_dict_takes_the_nodes_names_and_is_switched_on(extension):
     [
         ({"strength": 2}, "strength is 2.0; it must be a number from -1 to 1."),
         ({"strength": None}, "strength is None; write a number."),
+        ({"strength": 10**400}, "write a number."),
         ({"shape": "round"}, "shape is 'round'; it must be one of: constant"),
         ({"enabled": "maybe"}, "enabled is 'maybe'; write true or false."),
         ({"hires": "half"}, "hires is 'half'; it must be one of: same, off, own."),
@@ -155,6 +156,16 @@ def test_unusable_pasted_values_become_defaults(extension):
     assert extension.infotext.reader("shape")(parsed) == "constant"
 
 
+def test_parameters_of_a_newer_detour_are_read_and_told(extension, caplog):
+    enabled = extension.infotext.reader("enabled")
+    for version in ("1", 1):
+        assert enabled({"Detour strength": "0.5", "Detour version": version}) is True
+    assert enabled({"Detour strength": "0.5"}) is True
+    assert caplog.messages == []
+    assert enabled({"Detour strength": "0.5", "Detour version": "2"}) is True
+    assert caplog.messages == [extension.infotext.NEWER]
+
+
 def test_writing_takes_out_what_an_earlier_cell_wrote(extension):
     parameters = {}
     write = extension.infotext.write
@@ -201,6 +212,20 @@ def test_every_field_has_an_axis_once(extension, monkeypatch, family):
     settings = extension.settings.read_arguments([False], cell.detour_axes)
     assert settings.enabled and settings.shape == "bump"
     by_label = {axis.label: axis for axis in module.axis_options}
+
+    def cell_with(*values):
+        cell = SimpleNamespace()
+        for name, value in values:
+            by_label[f"[Detour] {name}"].apply(cell, value, [])
+        return cell.detour_axes
+
+    assert cell_with(("hires strength", 0.3)) == {"hires": "own", "hires_strength": 0.3}
+    assert cell_with(("points", "0:1"))["shape"] == "curve"
+    for values in (
+        (("hires", "off"), ("hires strength", 0.3)),
+        (("hires strength", 0.3), ("hires", "off")),
+    ):
+        assert cell_with(*values)["hires"] == "off"
     assert by_label["[Detour] skip compute"].choices() == ["True", "False"]
     assert by_label["[Detour] refiner"].choices() == ["base", "refiner", "both"]
 
@@ -238,6 +263,17 @@ def test_settings_of_the_host_set_the_panels_start(extension):
     opts.detour_enabled_at_start, opts.detour_strength_at_start = True, 0.25
     controls = extension.shim.DetourScript().ui(False)
     assert controls[1].kwargs["value"] == 0.25
+    for unusable in (7.0, "strong", float("nan")):
+        opts.detour_strength_at_start = unusable
+        assert extension.shim.DetourScript().ui(False)[1].kwargs["value"] == 1.0
+
+
+def test_the_first_picture_is_of_the_panels_start(extension, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(extension.panel, "draw_settings", drawn.append)
+    extension.made["modules.shared"].opts.detour_strength_at_start = 0.25
+    extension.shim.DetourScript().ui(False)
+    assert [settings.strength for settings in drawn] == [0.25]
 
 
 def test_only_the_host_files_name_hosts():
