@@ -205,8 +205,8 @@ def _training_sigmas(scheduler: Any) -> Sequence[float]:
     kept = getattr(scheduler, "alphas_cumprod", None)
     if kept is None:
         raise ValueError(
-            f"{type(scheduler).__name__} has no alphas_cumprod, so the progress cannot be told; "
-            "use a scheduler such as DDIM, Euler, DPM++ or UniPC."
+            f"{scheduler.__class__.__name__} has no alphas_cumprod, so the progress cannot be "
+            "told; use a scheduler such as DDIM, Euler, DPM++ or UniPC."
         )
     alphas = kept.double().clamp(1e-12, 1 - 1e-12)
     return ((1 - alphas) / alphas).sqrt().tolist()

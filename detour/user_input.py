@@ -6,6 +6,7 @@ Every function returns what is meant, or raises ValueError with a sentence that 
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,20 @@ MOST_WEIGHTS = 16
 LARGEST_SEED = 2**31 - 1
 
 
+def plain_name(name: str) -> str:
+    """The name with one sign for each accented letter: macOS writes two into folder names."""
+    return unicodedata.normalize("NFC", name)
+
+
+def folded_name(name: str) -> str:
+    """The name as it is compared: upper and lower case and spaces around it do not count."""
+    return plain_name(name).strip().casefold()
+
+
 def read_number(name: str, value: Any, low: float, high: float) -> float:
     """The number itself; refused are None, NaN (which hosts let through) and out of range."""
     if not isinstance(value, (int, float)) or not (math.isfinite(value) and low <= value <= high):
-        raise ValueError(f"{name} is {value}; it must be a number from {low:g} to {high:g}.")
+        raise ValueError(f"{name} is {value}; it must be a number from {low:.10g} to {high:.10g}.")
     return value
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from .settings import CHOICES, KINDS, NAMES, convert
+from .settings import CHOICES, KINDS, NAMES, check, convert
 
 OVERRIDES = "detour_axes"
 NEEDS = {"hires_strength": {"hires": "own"}, "points": {"shape": "curve"}}
@@ -42,14 +42,25 @@ def _axes(option: Callable[..., Any]) -> Iterable[Any]:
         label, choices = PREFIX + name.replace("_", " "), CHOICES.get(name)
         if KINDS[name] is bool:
             choices = ("True", "False")
+        told = {"confirm": _confirm(name)}
         if choices:
-            yield option(label, str, _override(name), choices=_listed(choices))
+            yield option(label, str, _override(name), **told, choices=_listed(choices))
         else:
-            yield option(label, KINDS[name], _override(name))
+            yield option(label, KINDS[name], _override(name), **told)
 
 
 def _listed(choices: Iterable[str]) -> Callable[[], list[str]]:
     return lambda: list(choices)
+
+
+def _confirm(name: str) -> Callable[[Any, Sequence[Any]], None]:
+    """Refuse a grid with a value that cannot be before it begins: a cell would only be plain."""
+
+    def confirm(_p: Any, values: Sequence[Any]) -> None:
+        for value in values:
+            check(name, convert(name, value))
+
+    return confirm
 
 
 def _override(name: str) -> Callable[[Any, Any, Any], None]:

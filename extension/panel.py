@@ -16,7 +16,7 @@ from ..detour.presets import Preset, parse_presets
 from ..detour.progress import SigmaTable, stable_diffusion_sigmas
 from ..detour.report.schedule_plot import draw_schedule
 from .options import start_values
-from .settings import CHOICES, NAMES, Settings, read_arguments
+from .settings import CHOICES, NAMES, RANGES, Settings, read_arguments
 from .words import INTRO, WORDS
 
 PRESETS = Path(__file__).resolve().parents[1] / "js" / "presets.json"
@@ -26,13 +26,6 @@ PRESET_FIELDS = ("strength", "shape", "start_percent", "end_percent", "schedule_
 OWN = "as set below"
 DRAWN = (*PRESET_FIELDS, "points")
 """The fields that the picture of the schedule depends on."""
-
-RANGES = {
-    "strength": (-1.0, 1.0),
-    "start_percent": (0.0, 1.0),
-    "end_percent": (0.0, 1.0),
-    "hires_strength": (-1.0, 1.0),
-}
 
 
 def build_panel(elem_id: Callable[[str], str], opts: Any, note: str) -> dict[str, Any]:

@@ -82,12 +82,12 @@ class PipelineSession:
         self.opened.close()
         state = getattr(self.shared, "state", None)
         cut_short = any(getattr(state, name, False) for name in ("interrupted", "skipped"))
-        for coverage in self.runs:
-            notice = None if cut_short else coverage.missed_window()
-            if notice:
-                host.tell(self.p, notice)
-            elif coverage.calls:
-                log.info("Detour: %s", coverage.summary())
+        runs = [coverage for coverage in self.runs if coverage.calls]
+        notices = [coverage.missed_window() for coverage in runs]
+        if runs and all(notices) and not cut_short:  # a refiner has but a part of the window
+            host.tell(self.p, notices[0])
+        for coverage in runs:
+            log.info("Detour: %s", coverage.summary())
         self.runs, self.p = [], None
 
 

@@ -21,6 +21,7 @@ from .settings import Settings
 from .unet_calls import UNetCalls
 
 ARMED = "_detour_armed"
+LEFT_OUT = "_detour_left_out"
 
 
 class Session:
@@ -42,6 +43,7 @@ class Session:
         """Set the bypass for the denoiser call that `params` announces."""
         if self.gave_up:
             return
+        followed = False
         try:
             progress = self._progress(params)
             wanted = self._wants_this_model()
@@ -53,10 +55,13 @@ class Session:
                 raise ValueError(REFUSAL)
             tells_rows = self.calls.apply_to != "both"
             self.calls.set(unet, lam, host.rows_of(params) if tells_rows else ())
+            followed = True
         except ValueError as error:  # the host would only print it and go on
-            self.gave_up = True
-            self.calls.detach()
             host.tell(self.p, str(error))
+        finally:
+            if not followed:  # never the bypass of an earlier call
+                self.gave_up = True
+                self.calls.detach()
 
     def close(self) -> None:
         """Leave the model as it was, and say so if nothing was bypassed in a whole run."""
@@ -64,12 +69,24 @@ class Session:
         calls = self.coverage.calls
         if self.gave_up or self.cut_short or not calls:
             return
-        left_out = host.no_such_model(self.refiner) if self.left_out == calls else None
-        notice = left_out or self.coverage.missed_window()
+        if self.left_out == calls:
+            notice = self._no_such_model()
+        else:
+            notice = self.coverage.missed_window()
         if notice:
             host.tell(self.p, notice)
         else:
             log.info("Detour: %s", self.coverage.summary())
+
+    def _no_such_model(self) -> str | None:
+        """The notice where no pass of a generation has the model that the setting names: the
+        hosts use the refiner in the hires pass alone, if they are not told otherwise."""
+        is_hires = bool(getattr(self.p, "is_hr_pass", False))
+        first_too = getattr(self.p, LEFT_OUT, False)
+        setattr(self.p, LEFT_OUT, True)
+        if is_hires != bool(getattr(self.p, "enable_hr", False)) or (is_hires and not first_too):
+            return None
+        return host.no_such_model(self.refiner)
 
     def _wants_this_model(self) -> bool:
         wanted = "refiner" if host.samples_with_refiner(self.p) else "base"

@@ -15,6 +15,7 @@ from ..detour.schedule import (
     parse_points,
     require_choice,
 )
+from ..detour.user_input import read_number
 
 HIRES = ("same", "off", "own")
 REFINER = ("base", "refiner", "both")
@@ -78,7 +79,24 @@ class Settings:
 
 
 NAMES = tuple(field.name for field in fields(Settings))
+RANGES = {
+    "strength": (-1.0, 1.0),
+    "start_percent": (0.0, 1.0),
+    "end_percent": (0.0, 1.0),
+    "hires_strength": (-1.0, 1.0),
+}
+DECIMALS = 10
 KINDS = {field.name: type(field.default) for field in fields(Settings)}
+
+
+def check(name: str, value: Any) -> None:
+    """Raise ValueError, with one sentence, where a converted value can be in no schedule."""
+    if name in CHOICES:
+        require_choice(name, value, CHOICES[name])
+    if name in RANGES:
+        read_number(name, value, *RANGES[name])
+    if name == "points":
+        parse_points(value)
 
 
 def convert(name: str, value: Any) -> Any:
@@ -97,7 +115,8 @@ def convert(name: str, value: Any) -> Any:
         number = math.nan
     if not math.isfinite(number):
         raise ValueError(f"{name} is {value!r}; write a number.")
-    return number
+    # The hosts' X/Y/Z ranges bring 1.0000000000000018 for 1 and -2e-16 for 0.
+    return round(number, DECIMALS) + 0.0
 
 
 def _read_bool(name: str, value: Any) -> bool:

@@ -197,7 +197,7 @@ def _listed(stack: EditStack) -> str:
 
 
 def save_edit(held: Held, work: Work, name: str) -> tuple[Held, Shown]:
-    """All edits as a file of a few hundred bytes, for the same model."""
+    """All edits as a file of a few kilobytes, for the same model."""
     classifier = need_classifier(held)
     if not classifier.stack.edits:
         raise ValueError(NO_EDIT)

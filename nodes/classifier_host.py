@@ -40,13 +40,16 @@ class HostedClassifier:
 
     unedited: the classifier as it was loaded. patcher: the host's handle on its backbone.
     stack: the edits on its head. in_parts: the host may leave some of the backbone's weights
-    where they are (its own models can do that). Branches of a graph share backbone and patcher.
+    where they are (its own models can do that). fitted_on: the probes of which the head learned
+    three quarters, where that happened in this graph. Branches of a graph share backbone and
+    patcher.
     """
 
     unedited: ImageClassifier
     patcher: ModelPatcher
     stack: EditStack
     in_parts: bool = False
+    fitted_on: ProbeSet | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -61,13 +64,22 @@ class HostedClassifier:
         """The same classifier with other edits."""
         return replace(self, stack=stack)
 
-    def with_classifier(self, classifier: ImageClassifier) -> HostedClassifier:
+    def with_classifier(
+        self, classifier: ImageClassifier, fitted_on: ProbeSet | None = None
+    ) -> HostedClassifier:
         """Another head, without edits, on the same backbone."""
-        return replace(self, unedited=classifier, stack=unedited_stack(classifier))
+        stack = unedited_stack(classifier)
+        return replace(self, unedited=classifier, stack=stack, fitted_on=fitted_on)
+
+    def learned_from(self, probe_set: ProbeSet) -> bool:
+        """Whether the head was fitted on some of these pictures."""
+        known = () if self.fitted_on is None else self.fitted_on.sources
+        return bool(set(map(id, known)) & set(map(id, probe_set.sources)))
 
     def backbone_hash(self) -> str:
         """`ImageClassifier.backbone_hash`, computed once for each model of the host's."""
-        key = f"detour backbone {self.unedited.preprocessing!r}"
+        told = self.unedited.description
+        key = f"detour backbone {told.preprocessing!r} {told.architecture} {told.config}"
         if self.patcher.get_attachment(key) is None:
             self.patcher.set_attachments(key, self.unedited.backbone_hash())
         return self.patcher.get_attachment(key)

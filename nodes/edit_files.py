@@ -29,7 +29,7 @@ NO_FILE = "none"
 
 
 class SaveEdit(io.ComfyNode):
-    """An edit in; a file of a few hundred bytes and its path out."""
+    """An edit in; a file of a few kilobytes and its path out."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -39,8 +39,8 @@ class SaveEdit(io.ComfyNode):
             display_name="Save Edit",
             category=CATEGORY,
             description=(
-                "Writes all edits of a classifier to output/detour as a file of a few hundred "
-                "bytes. Send it to a friend: with Apply Edit and the same model it gives bit "
+                "Writes all edits of a classifier to output/detour as a file of a few kilobytes. "
+                "Send it to a friend: with Apply Edit and the same model it gives bit "
                 "for bit the same logits. No picture and no other weight is in it."
             ),
             inputs=[

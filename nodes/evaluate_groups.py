@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from comfy_api.latest import io
 
+from ..detour.probing import FIT_SEED
 from ..detour.report.group_bars import draw_group_bars
 from ..detour.report.group_report import group_numbers, group_text
+from ..detour.report.words import LEARNED
 from ..detour.schedule import require_choice
 from ..detour.spurious import PARTS, compared
 from .classifier_host import ClassifierSocket
@@ -50,6 +54,8 @@ class EvaluateGroups(io.ComfyNode):
         seen = classifier.probes(probes)
         other = None if before is None else (before.probes(probes), before.stack)
         done = compared(seen, classifier.stack, other, part, split_seed)
+        if classifier.learned_from(probes) and (part == "all" or split_seed != FIT_SEED):
+            done = replace(done, notes=(*done.notes, LEARNED))
         report = group_text(done)
         chart, told = shown(cls, report, draw_group_bars(done.after, done.before))
         numbers = as_json(group_numbers(done))

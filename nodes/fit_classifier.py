@@ -57,7 +57,7 @@ class ClassifierFromProbes(io.ComfyNode):
         empty = unfitted(backbone.unedited, probes.class_names)
         seen = backbone.with_classifier(empty).probes(probes)
         head = fit_linear_head(seen, progress=progress(1))
-        fitted = backbone.with_classifier(empty.with_head(head.weight, head.bias))
+        fitted = backbone.with_classifier(empty.with_head(head.weight, head.bias), probes)
         text = describe_head(head, fitted.labels)
         numbers = json.dumps(head.as_dict(), indent=1, ensure_ascii=False)
         return io.NodeOutput(fitted, text, numbers, ui={"detour_report": [text]})

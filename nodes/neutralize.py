@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from comfy_api.latest import io
 
+from ..detour.probing import FIT_SEED
 from ..detour.report.edit_report import edit_numbers, edit_picture, edit_text
 from ..detour.spurious import AUTO, EDITS, METHODS, EditSearch
 from ..detour.user_input import MOST_WEIGHTS
@@ -99,6 +102,9 @@ class Neutralize(io.ComfyNode):
             classifier.stack,
             show_progress(),
         )
+        crossfit = done.ladder is not None and done.ladder.in_sample
+        if classifier.learned_from(probes) and (crossfit or split_seed != FIT_SEED):
+            done = replace(done, learned=True)
         return cls._output(classifier, done, search.feature(seen))
 
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from ..user_input import folded_name
 from .preprocess import Preprocessing
 
 ACTIVATIONS = ("softmax", "sigmoid")
@@ -56,13 +57,14 @@ class Description:
     def index_of(self, label: str) -> int:
         """The class of a label, or of its number written as text.
 
-        A label wins over a number; upper and lower case are the same unless that is ambiguous.
+        A label wins over a number; upper and lower case, and the ways to write an accent, are
+        the same unless that is ambiguous.
         Raises ValueError for an unknown label and for one that several classes carry.
         """
-        wanted = label.strip()
+        wanted, folded = label.strip(), folded_name(label)
         for found in (
             [i for i, name in enumerate(self.labels) if name == wanted],
-            [i for i, name in enumerate(self.labels) if name.casefold() == wanted.casefold()],
+            [i for i, name in enumerate(self.labels) if folded_name(name) == folded],
         ):
             if len(found) == 1:
                 return found[0]

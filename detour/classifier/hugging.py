@@ -134,7 +134,8 @@ def processor_steps(values: Mapping[str, object]) -> dict[str, object]:
     steps["mean"] = _scaled(values.get("image_mean") if normalise else (0.0,) * 3, scale)
     steps["std"] = _scaled(values.get("image_std") if normalise else (1.0,) * 3, scale)
     resample = values.get("resample", 2)
-    steps["interpolation"] = _RESAMPLE.get(resample, "bicubic")  # pyright: ignore
+    named = _RESAMPLE.get(resample) if isinstance(resample, int) else None
+    steps["interpolation"] = named or "bicubic"
     return {name: value for name, value in steps.items() if name in ("crop", "resize") or value}
 
 

@@ -157,13 +157,18 @@ class ImageClassifier(nn.Module):
         return pictures * height * width * FLOATS_PER_PIXEL * 4
 
     def backbone_hash(self) -> str:
-        """Names what features depend on: SHA-256 over preprocessing and backbone weights."""
-        return hash_backbone(self.backbone, self.preprocessing)
+        """Names what features depend on: SHA-256 over preprocessing, architecture and weights."""
+        kind = f"{self.description.architecture}{self.description.config}"
+        return hash_backbone(self.backbone, self.preprocessing, kind)
 
 
-def hash_backbone(backbone: nn.Module, preprocessing: Preprocessing) -> str:
-    """SHA-256, as hex, over the preprocessing and every weight: name, shape, float32 values."""
-    digest = hashlib.sha256(repr(preprocessing).encode())
+def hash_backbone(backbone: nn.Module, preprocessing: Preprocessing, kind: str = "") -> str:
+    """SHA-256, as hex, over the preprocessing and every weight: name, shape, float32 values.
+
+    kind: what else makes the network, since two can have the same weights (`tf_` networks of
+    timm pad otherwise); empty for a host's own model.
+    """
+    digest = hashlib.sha256(f"{preprocessing!r}{kind}".encode())
     for name, value in sorted(backbone.state_dict().items()):
         digest.update(f"{name}{list(value.shape)}".encode())
         digest.update(

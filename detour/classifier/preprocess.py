@@ -56,6 +56,8 @@ class Preprocessing:
             raise ValueError(
                 f"std {self.std} must be above 0 for each colour, and at least {SMALLEST_STD}."
             )
+        if not isinstance(self.crop_first, bool):
+            raise ValueError(f"crop_first {self.crop_first!r} must be true or false.")
         if self.interpolation not in INTERPOLATIONS:
             raise ValueError(
                 f"interpolation {self.interpolation!r} is unknown: use one of "
@@ -191,7 +193,7 @@ def _check_colours(name: str, values: object) -> None:
     if not (
         isinstance(values, tuple)
         and len(values) == 3
-        and all(isinstance(value, (int, float)) and math.isfinite(value) for value in values)
+        and all(isinstance(value, (int, float)) and abs(value) < math.inf for value in values)
     ):
         raise ValueError(f"{name} {values!r} must be three numbers, for red, green and blue.")
     if max(map(abs, values)) > LARGEST_COLOUR:

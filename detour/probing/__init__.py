@@ -2,11 +2,12 @@
 
 from .batch import batch_probes
 from .folder import read_folder
-from .linear_head import LinearHead, fit_linear_head, unfitted
+from .linear_head import FIT_SEED, LinearHead, fit_linear_head, unfitted
 from .probe_set import ProbeSet
 from .report import describe_head, describe_probes, preview
 
 __all__ = [
+    "FIT_SEED",
     "LinearHead",
     "ProbeSet",
     "batch_probes",

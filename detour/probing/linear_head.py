@@ -13,12 +13,13 @@ from ..classifier import ImageClassifier
 from ..spurious import (
     GroupMetrics,
     Probes,
+    apart,
     correct,
     folds,
     group_metrics,
+    share_interval,
     split_parts,
     too_few,
-    wilson,
 )
 from .probe_set import FEW
 
@@ -61,6 +62,10 @@ class LinearHead:
         }
 
 
+FIT_SEED = 0
+"""Of the split into probes to fit on and to judge on; that of the other nodes, unless changed."""
+
+
 def unfitted(classifier: ImageClassifier, labels: tuple[str, ...]) -> ImageClassifier:
     """A classifier of these labels on the same backbone; its head is still all zeros.
 
@@ -79,7 +84,7 @@ def unfitted(classifier: ImageClassifier, labels: tuple[str, ...]) -> ImageClass
 
 
 def fit_linear_head(
-    probes: Probes, seed: int = 0, progress: Callable[[int, int], None] | None = None
+    probes: Probes, seed: int = FIT_SEED, progress: Callable[[int, int], None] | None = None
 ) -> LinearHead:
     """Fit a head on three quarters of the probes and judge it on the last quarter.
 
@@ -106,6 +111,7 @@ def fit_linear_head(
     right = correct(judged, judged.z)
     metrics = group_metrics(judged, right, held_out)
     hits = int(right[held_out].sum())
+    units = apart(probes.unit_numbers[held_out])
     return LinearHead(
         weight,
         bias,
@@ -114,7 +120,7 @@ def fit_linear_head(
         len(fitting),
         len(held_out),
         metrics,
-        (hits / len(held_out), *wilson(hits, len(held_out))),
+        (hits / len(held_out), *share_interval(hits, len(held_out), units)),
         tuple(_notes(probes, metrics, too_few(probes, parts.validate))),
     )
 

@@ -7,15 +7,16 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ..classifier import Description
+from ..user_input import folded_name
 
-ABSENT_NAMES = ("0", "absent", "false", "no", "none", "off", "plain", "without")
+ABSENT_NAMES = ("-1", "0", "absent", "false", "no", "none", "off", "plain", "without")
 ABSENT_WORDS = ("no", "non", "not", "without")
 """A name that begins with one of these words says that something is not there."""
 
 
 def says_absent(name: str) -> bool:
     """Whether a name says that the attribute is missing: `none`, `0`, `no_glasses`."""
-    plain = name.strip().casefold()
+    plain = folded_name(name)
     return plain in ABSENT_NAMES or re.split(r"[\s_-]+", plain)[0] in ABSENT_WORDS
 
 
@@ -26,7 +27,7 @@ def attribute_order(names: Iterable[str]) -> tuple[str, ...]:
     """
 
     def place(name: str) -> tuple[bool, float, str]:
-        number = float(name) if name.isascii() and name.isdigit() else math.inf
+        number = int(name) if re.fullmatch("-?[0-9]{1,9}", name) else math.inf
         return not says_absent(name), number, name.casefold()
 
     return tuple(sorted(set(names), key=place))
@@ -36,6 +37,19 @@ def class_numbers(names: Sequence[str], description: Description) -> list[int]:
     """The classifier's class of each name. Raises ValueError with its labels if one is unknown."""
     numbers = {name: description.index_of(name) for name in dict.fromkeys(names)}
     return [numbers[name] for name in names]
+
+
+def only_tag(description: Description, tag: str) -> int:
+    """The tag that is named, else the only one of a sigmoid classifier, where the pictures'
+    classes do not tell it. Raises ValueError where several are left."""
+    labels = list(description.labels)
+    if not tag and len(labels) > 1:
+        some = ", ".join(labels[:8]) + (", ..." if len(labels) > 8 else "")
+        raise ValueError(
+            f"This classifier has {len(labels)} tags and the probes have no classes: name the tag "
+            f"to look at as the target class, one of {some}."
+        )
+    return description.index_of(tag or labels[0])
 
 
 def tag_numbers(
@@ -50,8 +64,8 @@ def tag_numbers(
     Raises ValueError where that leaves the tag open.
     """
     known = list(dict.fromkeys(names))
-    labels = [label.casefold() for label in description.labels]
-    tags = [name for name in known if labels.count(name.strip().casefold()) == 1]
+    labels = [folded_name(label) for label in description.labels]
+    tags = [name for name in known if labels.count(folded_name(name)) == 1]
     if not tag and len(tags) > 1:
         raise ValueError(
             f"Several classes of the probes are tags of this classifier ({', '.join(tags)}): "
@@ -65,7 +79,7 @@ def tag_numbers(
             f"the pictures with the tag its name as their class, one of {some}."
         )
     index = description.index_of(tag or (tags[0] if tags else description.labels[0]))
-    present = {name for name in known if name.strip().casefold() == labels[index]}
+    present = {name for name in known if folded_name(name) == labels[index]}
     if not present and len(known) == 2 and says_absent(known[0]) != says_absent(known[1]):
         present = {name for name in known if not says_absent(name)}
     if not present:

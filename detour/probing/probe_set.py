@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..classifier import Description, ImageClassifier
 from ..spurious import Probes
-from .names import attribute_order, class_numbers, tag_numbers
+from ..user_input import plain_name
+from .names import attribute_order, class_numbers, only_tag, tag_numbers
 from .sources import Kept, Source, compute_features, make_thumbnail
 
 SPLITS = ("choose", "validate", "report")
@@ -57,6 +58,8 @@ class ProbeSet:
                     f"There are {count} probe pictures and {len(getattr(self, name))} {name}: "
                     "each picture needs one."
                 )
+        for name in ("attributes", "classes"):
+            object.__setattr__(self, name, tuple(map(plain_name, getattr(self, name))))
         _check_sources(self.sources)
         _check_names(self.attributes, self.classes, self.splits)
         _check_parts(self.units, self.splits)
@@ -173,7 +176,7 @@ class ProbeSet:
         if description.activation != "sigmoid":
             return None, class_numbers(self.classes, description) if self.class_names else None
         if not self.class_names:
-            return description.index_of(tag or description.labels[0]), None
+            return only_tag(description, tag), None
         return tag_numbers(self.classes, description, tag)
 
     def _unit_keys(self) -> list[Hashable] | None:

@@ -15,6 +15,7 @@ from .group_bars import draw_group_bars
 from .ladder_chart import draw_ladder
 from .words import (
     HEADS,
+    LEARNED,
     RUNG_NAMES,
     edit_lines,
     group_lines,
@@ -24,6 +25,10 @@ from .words import (
 )
 
 UNSEEN = "These numbers are of probes that did not choose the edit."
+OUT_OF_FOLD = (
+    "These numbers are out of fold: each probe is judged by an edit that was chosen in the same "
+    "way without it."
+)
 SEEN = "Some of these numbers are of the probes that chose the edit and flatter it; see the notes."
 BIAS_ONLY = (
     "A shift of the bias moves pictures with and without it alike: what it adds stays, and the "
@@ -59,7 +64,7 @@ def edit_text(done: Neutralized, feature: str = "the feature") -> str:
             f"{two if done.stack.shape[0] == 2 else ''}."
         )
     if done.ladder is not None:
-        lines += ["", "What each further number buys (worst-group, mean accuracy):"]
+        lines += ["", "What each further number buys (worst-group, mean accuracy; at degree 1):"]
         lines += _ladder_lines(done, done.ladder)
     lines += ["", "Notes:", *(f"- {note}" for note in _notes(done))]
     return "\n".join(lines)
@@ -76,7 +81,7 @@ def edit_numbers(done: Neutralized) -> dict[str, Any]:
         "gap": None if done.gap is None else {"before": done.gap[0], "after": done.gap[1]},
         "curve": [{"degree": point.degree, **point.metrics.as_dict()} for point in done.curve],
         "ladder": None if done.ladder is None else _ladder_numbers(done.ladder),
-        "unseen": not _in_sample(done),
+        "unseen": not (_in_sample(done) or done.learned),
         "notes": _notes(done),
         "standings": [asdict(standing) for standing in done.standings],
     }
@@ -97,7 +102,7 @@ def edit_picture(done: Neutralized, feature: str = "the feature") -> Image.Image
     if len(done.curve) > 1:
         pictures.append(draw_degree(done.curve, done.edit.degree))
     if done.ladder is not None:
-        pictures.append(draw_ladder(done.ladder, _other(done)))
+        pictures.append(draw_ladder(done.ladder, _other(done), done.edit.degree))
     if not pictures:
         raise ValueError("There is nothing to draw: neither groups nor a gap were measured.")
     return stacked(pictures)
@@ -138,14 +143,18 @@ def _in_sample(done: Neutralized) -> bool:
 
 def _notes(done: Neutralized) -> list[str]:
     own = done.edit.method == "worst_group"
-    notes = [SEEN if _in_sample(done) else UNSEEN, *done.notes]
+    crossfit = own and done.ladder is not None and done.ladder.in_sample
+    judged = OUT_OF_FOLD if crossfit else UNSEEN
+    notes = [SEEN if _in_sample(done) else judged, *done.notes]
+    if done.learned:
+        notes[0] = LEARNED
     if done.after is None:
         notes.append(NO_CLASSES)
     else:
         notes += small_groups(done.after)
     if done.ladder is not None and not own:
         notes += [f"Ladder: {note}" for note in done.ladder.notes]
-    if done.ladder is not None and own and done.ladder.in_sample:
+    if crossfit:
         notes.append(CURVE_SEEN)
     return notes
 
@@ -159,9 +168,10 @@ def _ladder_lines(done: Neutralized, ladder: Ladder) -> list[str]:
     if other is not None:
         rows = [(*row[:3], False) for row in rows] + [(*other, True)]
     width = max(len(row[0]) for row in rows)
+    mark = "  <- this edit" if other or done.edit.degree == 1 else "  <- this edit at degree 1"
     return [
         f"  {name:{width}}  {percent(metrics.worst)}, {percent(metrics.mean)}, "
-        f"{numbers_edited(numbers) if numbers else 'no edit'}{'  <- this edit' if chosen else ''}"
+        f"{numbers_edited(numbers) if numbers else 'no edit'}{mark if chosen else ''}"
         for name, numbers, metrics, chosen in rows
     ]
 
@@ -187,6 +197,7 @@ def _metrics(metrics: GroupMetrics | None) -> dict[str, Any] | None:
 def _ladder_numbers(ladder: Ladder) -> dict[str, Any]:
     return {
         "chosen": ladder.chosen,
+        "degree": 1,
         "reason": ladder.reason,
         "crossfit": ladder.crossfit,
         "approximate": ladder.approximate,

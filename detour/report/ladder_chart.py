@@ -9,11 +9,13 @@ from .bars import AFTER, BEFORE, Bar, Row, draw_bars
 from .words import RUNG_NAMES, numbers_edited, percent
 
 
-def draw_ladder(ladder: Ladder, other: tuple[str, int, GroupMetrics] | None = None) -> Image.Image:
+def draw_ladder(
+    ladder: Ladder, other: tuple[str, int, GroupMetrics] | None = None, degree: float = 1.0
+) -> Image.Image:
     """Worst-group and mean accuracy of every size of edit; the chosen one is marked.
 
     other: name, count of numbers and metrics of an edit that another method made; it is then
-    the chosen one.
+    the chosen one. degree: that of the edit; the rows of the ladder are at degree 1.
     """
     rows = [
         _row(
@@ -27,7 +29,8 @@ def draw_ladder(ladder: Ladder, other: tuple[str, int, GroupMetrics] | None = No
     if other is not None:
         rows.append(_row(*other, True))
     legend = [("worst-group accuracy, with 95 % interval", AFTER), ("mean accuracy", BEFORE)]
-    return draw_bars("What each further edited number buys", rows, legend)
+    told = "" if degree == 1 else f"This edit is at degree {degree:g}; the sizes are at degree 1."
+    return draw_bars("What each further edited number buys", rows, legend, told=told)
 
 
 def _row(name: str, numbers: int, metrics: GroupMetrics, chosen: bool) -> Row:

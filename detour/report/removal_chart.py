@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from ..spurious import ClassRate, Removed, wilson
+from ..spurious import ClassRate, Removed, share_interval
 from .bars import AFTER, BEFORE, Bar, Row, draw_bars
 from .canvas import ACCENT
 from .words import percent
@@ -23,10 +23,20 @@ def draw_removal(done: Removed) -> Image.Image:
         at = "" if done.edit.degree == 1 else " (degree 1)"
         legend.append((f"bias shift alone{at}", ACCENT))
     counts = (done.unseen_before, done.unseen_after, done.unseen_bias)
-    first = _row(f"predicted '{done.class_name}'", done.sizes[2], counts, "unseen pictures", True)
+    first = _row(
+        f"predicted '{done.class_name}'",
+        (done.sizes[2], done.units),
+        counts,
+        "unseen pictures",
+        True,
+    )
     told, rates = _shown(done)
     rows = [
-        _row(f"{rate.name}, recognised", rate.count, (rate.before, rate.after, rate.bias_only))
+        _row(
+            f"{rate.name}, recognised",
+            (rate.count, rate.units),
+            (rate.before, rate.after, rate.bias_only),
+        )
         for rate in rates
     ]
     title = f"Removal of '{done.class_name}' at degree {done.edit.degree:g}"
@@ -43,11 +53,16 @@ def _shown(done: Removed) -> tuple[str, list[ClassRate]]:
 
 
 def _row(
-    label: str, n: int, counts: tuple[int, int, int | None], what: str = "", marked: bool = False
+    label: str,
+    sizes: tuple[int, int],
+    counts: tuple[int, int, int | None],
+    what: str = "",
+    marked: bool = False,
 ) -> Row:
-    colours = (BEFORE, AFTER, ACCENT)
+    """sizes: how many pictures, and of how many photos or seeds they are."""
+    n, colours = sizes[0], (BEFORE, AFTER, ACCENT)
     bars = tuple(
-        Bar(count / n, colour, *wilson(count, n))
+        Bar(count / n, colour, *share_interval(count, sizes[0], sizes[1]))
         for count, colour in zip(counts, colours, strict=True)
         if count is not None
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ..spurious import Removed, to_json, wilson
+from ..spurious import Removed, to_json
 from .words import edit_lines, interval, percent
 
 ONLY_PREDICTIONS = (
@@ -32,7 +32,7 @@ def removal_text(done: Removed) -> str:
         lines += ["", "Recognised in each class of those (before -> after):"]
     for rate in done.rates:
         before, after = rate.before / rate.count, rate.after / rate.count
-        span = interval(*wilson(rate.after, rate.count))
+        span = interval(*rate.interval)
         rival = ""
         if rate.bias_only is not None:
             rival = f", bias shift alone {percent(rate.bias_only / rate.count)}"
@@ -56,6 +56,8 @@ def removal_numbers(done: Removed) -> dict[str, Any]:
         "predicted": removal.predicted,
         "remaining": removal.remaining,
         "rate_validate": removal.rate_validate,
+        "degree": done.edit.degree,
+        "remaining_and_rate_validate_at_degree": 1,
         "sizes": dict(zip(("choose", "validate", "report"), done.sizes, strict=True)),
         "choose": {"before": done.chosen_before, "after": done.chosen_after},
         "report": {

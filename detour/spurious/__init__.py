@@ -20,7 +20,7 @@ from .edit_search import AUTO, EditSearch
 from .evaluate import changed_logits, correct, edited_logits, predictions, stack_logits
 from .evidence import evidence, paired, shortcut_gap
 from .ladder import EDITS, Ladder, Rung, build_ladder
-from .metrics import GroupMetrics, collateral, group_metrics, wilson
+from .metrics import GroupMetrics, apart, collateral, group_metrics, share_interval, wilson
 from .neutralize import METHODS, Neutralized, neutralize, with_edits
 from .on_classifier import edited_classifier, unedited_stack
 from .pair import weight_and_bias
@@ -56,6 +56,7 @@ __all__ = [
     "Removed",
     "Rung",
     "Standing",
+    "apart",
     "apply_edits",
     "best_degree",
     "bias_only",
@@ -86,6 +87,7 @@ __all__ = [
     "remove_class",
     "removed",
     "save_edits",
+    "share_interval",
     "shortcut_gap",
     "split_parts",
     "stack_logits",

@@ -110,8 +110,9 @@ def _pairs(probes: Probes, rows: Tensor, present: int) -> tuple[Tensor, Tensor, 
     pairs = sorted(set(unit[has].tolist()) & set(unit[~has].tolist()))
     if len(pairs) < 2:
         raise ValueError(
-            f"Only {len(pairs)} unit(s) have pictures both with and without attribute {present}; "
-            "'paired' needs at least two. Give both versions of a picture the same unit."
+            f"In this part of the probes {len(pairs)} photos or seeds have pictures both with and "
+            f"without attribute {present}; 'paired' needs two at least, about eight in all parts "
+            "together. Give both versions of a picture the same unit."
         )
     number = {name: i for i, name in enumerate(pairs)}
     return has, torch.tensor([number.get(name, -1) for name in unit.tolist()]), len(pairs)

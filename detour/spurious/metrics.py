@@ -19,9 +19,11 @@ class GroupMetrics:
     """Accuracies (0..1) of one set of predictions; groups are numbered as in `Probes`.
 
     counts, right, accuracy, low, high: per group; accuracy and its Wilson 95 % interval are
-    None for an empty group. worst, mean: the lowest and the unweighted mean accuracy of the
-    non-empty groups. adjusted: the mean weighted by training counts (WILDS `adj_acc_avg`),
-    None where these are not known. worst_group: the number of the worst group.
+    None for an empty group. units: per group, of how many photos or seeds the pictures are; the
+    interval is that of so many pictures, since those of one photo err together. worst, mean: the
+    lowest and the unweighted mean accuracy of the non-empty groups. adjusted: the mean weighted
+    by training counts (WILDS `adj_acc_avg`), None where these are not known. worst_group: the
+    number of the worst group.
     """
 
     names: tuple[str, ...]
@@ -34,6 +36,7 @@ class GroupMetrics:
     worst_group: int
     mean: float
     adjusted: float | None
+    units: tuple[int, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: the figures, and one entry per non-empty group."""
@@ -58,8 +61,13 @@ class GroupMetrics:
         }
 
 
-def wilson(right: int, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (Wilson 1927); count must be positive."""
+def apart(units: Tensor) -> int:
+    """Of how many photos or seeds pictures with these unit numbers are."""
+    return len(units.unique())
+
+
+def wilson(right: float, count: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of the share right / count (Wilson 1927); count must be positive."""
     share, z2 = right / count, Z95 * Z95
     centre = share + z2 / (2 * count)
     spread = Z95 * math.sqrt(share * (1 - share) / count + z2 / (4 * count * count))
@@ -67,19 +75,32 @@ def wilson(right: int, count: int) -> tuple[float, float]:
     return min(share, max(0.0, low)), max(share, min(1.0, high))
 
 
+def share_interval(hits: int, count: int, units: int) -> tuple[float, float]:
+    """The interval of hits / count pictures, which are of `units` photos or seeds: that of so
+    many pictures, since those of one photo err together (ours)."""
+    return wilson(hits / count * units, units)
+
+
 def group_metrics(probes: Probes, right: Tensor, rows: Tensor | None = None) -> GroupMetrics:
     """The metrics of the probes `rows` (all if None), given which probes are right `[N]` bool.
 
     Raises ValueError if there is no probe.
     """
-    groups, right = (probes.groups, right) if rows is None else (probes.groups[rows], right[rows])
+    groups, units = probes.groups, probes.unit_numbers
+    if rows is not None:
+        groups, units, right = groups[rows], units[rows], right[rows]
     if len(groups) == 0:
         raise ValueError("There are no probes to measure on. Add probes or change the split.")
     counts = torch.bincount(groups, minlength=probes.n_groups).tolist()
     hits = torch.bincount(groups[right], minlength=probes.n_groups).tolist()
-    pairs = list(zip(hits, counts, strict=True))
-    accuracy = [k / n if n else None for k, n in pairs]
-    intervals = [wilson(k, n) if n else (None, None) for k, n in pairs]
+    accuracy = [k / n if n else None for k, n in zip(hits, counts, strict=True)]
+    # One column for each pair (group, unit) that there is.
+    seen = torch.stack([groups, units]).unique(dim=1)[0]
+    units_seen = torch.bincount(seen, minlength=probes.n_groups).tolist()
+    intervals = [
+        share_interval(hit, n, unit) if n else (None, None)
+        for hit, n, unit in zip(hits, counts, units_seen, strict=True)
+    ]
     known = {g: value for g, value in enumerate(accuracy) if value is not None}
     worst_group = min(known, key=lambda g: known[g])
     return GroupMetrics(
@@ -93,6 +114,7 @@ def group_metrics(probes: Probes, right: Tensor, rows: Tensor | None = None) -> 
         worst_group=worst_group,
         mean=sum(known.values()) / len(known),
         adjusted=_adjusted(probes, known),
+        units=tuple(units_seen),
     )
 
 

@@ -28,11 +28,12 @@ class Neutralized:
 
     before, after: metrics on the report part (out of fold with cross-fitting and degree 1).
     curve: the same against the degree. collateral: share of the predictions of other classes
-    that changed. gap: mean logit with minus without the feature on the same pictures, before
-    and after, for `paired`; with two classes the logit minus the other one's, which is what
-    counts and what `paired` closes. Fields that need classes are None without them. standings:
-    for `paired` with more than two classes, the class's place before, after, and with a shift
-    of its bias alone.
+    that changed; None for a tag, whose edit reaches no other tag. gap: mean logit with minus
+    without the feature on the same pictures, before and after, for `paired`; with two classes
+    the logit minus the other one's, which is what counts and what `paired` closes. Fields that
+    need classes are None without them. standings: for `paired` with more than two classes, the
+    class's place before, after, and with a shift of its bias alone. learned: the classifier
+    itself was fitted on some of the probes that are reported on.
     """
 
     stack: EditStack
@@ -44,6 +45,7 @@ class Neutralized:
     gap: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
     standings: tuple[Standing, ...] = ()
+    learned: bool = False
 
     @property
     def edit(self) -> Edit:
@@ -121,7 +123,7 @@ def _without_classes(
     return replace(
         done,
         gap=(before, after),
-        collateral=collateral(was, found, {row if now.threshold is None else 1}),
+        collateral=collateral(was, found, {row}) if now.threshold is None else None,
         standings=standings(now, logits, row, choose, rows, present),
     )
 
@@ -177,11 +179,14 @@ def _measured(probes: Probes, now: Probes, done: Neutralized, rows: Tensor) -> N
     before = group_metrics(now, correct(now, now.z), rows)
     after = group_metrics(now, correct(now, z), rows)
     found = predictions(now, now.z), predictions(now, z)
-    edited = {1} if now.threshold is not None else {cell.row for cell in done.edit.cells}
-    changed = collateral(found[0][rows], found[1][rows], edited)
+    changed = None
+    if now.threshold is None:
+        edited = {cell.row for cell in done.edit.cells}
+        changed = collateral(found[0][rows], found[1][rows], edited)
     notes = done.notes
     if done.ladder is not None and done.ladder.in_sample and done.edit.degree == 1:
-        after, changed = done.ladder.edit.report, done.ladder.edit.collateral
+        after = done.ladder.edit.report
+        changed = done.ladder.edit.collateral if now.threshold is None else None
     elif done.ladder is not None and done.ladder.in_sample:
         notes = (*notes, "At a degree other than 1 the figures are those of the probes chosen on.")
     made = replace(done.edit, metrics_before=before.as_dict(), metrics_after=after.as_dict())

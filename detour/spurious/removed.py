@@ -9,7 +9,7 @@ from torch import Tensor
 from .change import Change
 from .edit import Edit, EditStack, edit_of
 from .evaluate import predictions, stack_logits
-from .metrics import wilson
+from .metrics import apart, share_interval
 from .neutralize import with_edits
 from .parts import Parts, split_parts
 from .probes import Probes
@@ -24,7 +24,7 @@ class ClassRate:
     """How many of a class's pictures in the report part are predicted as that class.
 
     before, after: unedited and with the edit. bias_only: with the rival, None for heads
-    without a bias.
+    without a bias. units: of how many photos or seeds the pictures are.
     """
 
     name: str
@@ -33,6 +33,12 @@ class ClassRate:
     before: int
     after: int
     bias_only: int | None
+    units: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval (Wilson) of after / count, by photo or seed."""
+        return share_interval(self.after, self.count, self.units)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +48,8 @@ class Removed:
     sizes: probes to choose, validate and report on. chosen_before, chosen_after: predicted as
     the class on the choosing part. unseen_before, unseen_after, unseen_bias: the same on the
     report part. rates: per class of the report part, empty for probes without classes. All
-    are counts of the float32 head at the edit's degree; the rival is at degree 1.
+    are counts of the float32 head at the edit's degree; the rival is at degree 1. units: of how
+    many photos or seeds the report part is.
     """
 
     stack: EditStack
@@ -57,6 +64,7 @@ class Removed:
     unseen_bias: int | None = None
     rates: tuple[ClassRate, ...] = ()
     notes: tuple[str, ...] = ()
+    units: int = 0
 
     @property
     def edit(self) -> Edit:
@@ -65,8 +73,9 @@ class Removed:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval (Wilson) of the share of unseen pictures still predicted as the class."""
-        return wilson(self.unseen_after, self.sizes[2])
+        """95 % interval (Wilson) of the share of unseen pictures still predicted as the class,
+        by photo or seed."""
+        return share_interval(self.unseen_after, self.sizes[2], self.units)
 
 
 def removed(
@@ -119,6 +128,7 @@ def _measured(probes: Probes, now: Probes, done: Removed, parts: Parts, label: i
         unseen_after=count(after, parts.report),
         unseen_bias=None if rival is None else count(rival, parts.report),
         rates=_rates(now, before, after, rival, parts.report),
+        units=apart(now.unit_numbers[parts.report]),
     )
 
 
@@ -162,6 +172,7 @@ def _rates(
             before=right(before, index),
             after=right(after, index),
             bias_only=None if rival is None else right(rival, index),
+            units=apart(now.unit_numbers[rows][y == index]),
         )
         for index in y.unique().tolist()
     )

@@ -251,3 +251,25 @@ def test_the_hosts_executor_runs_the_whole_loop(bench, host_folders):
     assert "Groups" in ran["ui"]["groups"]["detour_report"][0]
     (file,) = (host_folders / "output" / "detour").glob("*.edit.json")
     assert ran["ui"]["save"]["detour_report"] == [f"Saved {file.name}"]
+
+
+@pytest.mark.parametrize(("count", "honest"), [(240, False), (720, True)])
+def test_a_head_judged_on_what_it_was_fitted_on_is_told(bench, count, honest):
+    probes = bench.probes(count)
+    backbone = bench.classifier()
+    fitted = bench.run("ClassifierFromProbes", classifier=backbone, probes=probes).result[0]
+
+    def unseen(classifier, **inputs):
+        given = {"classifier": classifier, "edit": "one_weight", **inputs}
+        return json.loads(bench.run("Neutralize", **given).result[4])["unseen"]
+
+    assert unseen(fitted, probes=probes) == honest
+    assert not unseen(fitted, probes=probes, split_seed=5)
+    assert unseen(fitted, probes=bench.probes(count))  # other pictures
+    assert unseen(backbone, probes=probes)
+    told = [
+        "fitted on some of these very probes"
+        in bench.run("EvaluateGroups", classifier=fitted, probes=probes, part=part).result[0]
+        for part in ("all", "report")
+    ]
+    assert told == [True, False]

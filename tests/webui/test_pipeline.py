@@ -131,6 +131,19 @@ def test_the_very_first_generation_of_a_model_can_tell_its_rows(world):
     assert torch.equal(world.generate({**ON, "apply_to": "cond"})[0], first) and not p.comments
 
 
+def test_who_is_bypassed_and_how_is_passed_on(world):
+    found = [world.generate({**ON, "apply_to": who})[-1] for who in ("cond", "uncond", "both")]
+    assert not any(torch.equal(found[n], found[n - 1]) for n in range(3))
+    runs = []
+    block = world.shared.sd_model.unet.mid_block
+    block.register_forward_hook(lambda *_: runs.append(1))
+    whole = {"enabled": True, "strength": 1.0, "end_percent": 1.0}
+    world.generate({**whole, "skip_compute": True})
+    assert runs == []
+    world.generate({**whole, "skip_compute": False})
+    assert runs
+
+
 def test_a_pipeline_of_another_kind_put_in_place_later_is_followed(world):
     plain, changed = world.generate()[0], world.generate({**ON, "apply_to": "cond"})[0]
     unet = world.shared.sd_model.unet

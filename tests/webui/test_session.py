@@ -6,6 +6,8 @@ After whatever happened the next plain generation is bit-identical to a fresh on
 from __future__ import annotations
 
 import functools
+import sys
+from contextlib import suppress
 
 import pytest
 import torch
@@ -177,6 +179,49 @@ def test_a_setting_of_the_refiner_that_fits_no_call_is_told(world, refiner, same
     p = make(world, {**ON, "refiner": refiner}, refiner_checkpoint_info=same)
     assert torch.equal(world.generate(p)[0], plain[0])
     assert ["choose 'both'" in text for text in p.comments] == [True]
+
+
+def test_the_refiner_of_the_hires_pass_alone_is_no_miss(world):
+    """The hosts' default: the first pass has the base model only."""
+    world.model.sd_checkpoint_info = "base"
+
+    def generated(**given):
+        p = make(world, {**ON, "refiner": "refiner"}, refiner_checkpoint_info="refiner", **given)
+        world.generate(p)
+        return ["choose 'both'" in text for text in p.comments]
+
+    assert generated() == [True] and generated(enable_hr=True) == [True]
+    own = world.script.process_before_every_sampling
+
+    def second_is_the_refiners(p, *args, **kwargs):
+        world.model.sd_checkpoint_info = "refiner" if p.is_hr_pass else "base"
+        own(p, *args, **kwargs)
+
+    world.script.process_before_every_sampling = second_is_the_refiners
+    assert generated(enable_hr=True) == []
+
+
+def test_an_error_of_ours_leaves_the_rest_of_the_run_plain(world, monkeypatch):
+    seen = watch_lams(world, monkeypatch)
+    session = sys.modules["detour_webui.extension.session"].Session
+    own, calls = session._progress, []
+
+    def breaks(self, params):
+        calls.append(params)
+        if len(calls) == 3:
+            raise KeyError("what no one thought of")
+        return own(self, params)
+
+    fire = world.callbacks.fire
+
+    def goes_on(event, *args):  # as the hosts do, which print a callback's error
+        with suppress(KeyError):
+            fire(event, *args)
+
+    monkeypatch.setattr(session, "_progress", breaks)
+    monkeypatch.setattr(world.callbacks, "fire", goes_on)
+    world.generate(make(world, ON))
+    assert [lam for _, lam in seen][:2] == [0.7, 0.7] and {lam for _, lam in seen[2:]} == {0.0}
 
 
 def test_an_error_inside_the_u_net_leaves_nothing(world):

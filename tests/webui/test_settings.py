@@ -80,6 +80,13 @@ def test_a_dict_takes_the_nodes_names_and_is_switched_on(extension):
     assert read([{"skip_compute": "false"}]).skip_compute is False
 
 
+def test_the_ends_of_an_axis_range_are_what_they_are_called(extension):
+    # As the hosts count from -1 to 1 by a fifth.
+    cells = [-1.0 + n * 0.19999999999999996 for n in range(11)]
+    read = [extension.settings.convert("strength", value) for value in (*cells, 1.0000000000000018)]
+    assert read[0] == -1.0 and read[5] == 0.0 and read[-1] == 1.0
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -181,6 +188,7 @@ class AxisOption:
 
     def __init__(self, label, type, apply, confirm=None, cost=0.0, choices=None):
         self.label, self.type, self.apply, self.choices = label, type, apply, choices
+        self.confirm = confirm
 
 
 def plot_module() -> ModuleType:
@@ -212,6 +220,12 @@ def test_every_field_has_an_axis_once(extension, monkeypatch, family):
     settings = extension.settings.read_arguments([False], cell.detour_axes)
     assert settings.enabled and settings.shape == "bump"
     by_label = {axis.label: axis for axis in module.axis_options}
+
+    refused = (("shape", "spiral"), ("end percent", -0.5), ("strength", 1.1), ("points", "a"))
+    for name, value in refused:
+        with pytest.raises(ValueError):
+            by_label[f"[Detour] {name}"].confirm(None, [value])
+    by_label["[Detour] start percent"].confirm(None, [0.8, 1.0000000000000018])
 
     def cell_with(*values):
         cell = SimpleNamespace()

@@ -92,6 +92,8 @@ def test_our_own_metadata_come_back_whole() -> None:
         ({"std": [1e-30] * 3}, "at least 0.001"),
         ({"mean": [123.7, 116.3, 103.5]}, "divide each of the three by 255"),
         ({"interpolation": 3}, "3 is unknown"),
+        ({"crop_first": "false"}, "'false' must be true or false"),
+        ({"mean": [10**400, 0, 0]}, "divide each of the three by 255"),
         ({"input_size": "big"}, "'big' must be pixels"),
         ({"resize": 20, "crop": 20}, "resize them to 16 x 16"),
         ({"architecture": "resnet5000"}, "'resnet5000' is unknown"),

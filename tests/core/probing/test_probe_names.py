@@ -18,6 +18,7 @@ from detour.probing.names import attribute_order, tag_numbers
         (["glasses", "no_glasses"], ("no_glasses", "glasses")),
         (["smoker", "non-smoker"], ("non-smoker", "smoker")),
         (["1", "0"], ("0", "1")),
+        (["1", "-1"], ("-1", "1")),
         (["true", "False"], ("False", "true")),
         (["10", "9", "2"], ("2", "9", "10")),
         (["red", "green"], ("green", "red")),
@@ -73,3 +74,20 @@ def test_probes_of_a_tagger(make_classifier):
     assert probes.y.tolist() == [1, 1, 0, 0]
     assert probes.group_name(2) == "nsfw, x"
     assert probes.group_name(1) == "no nsfw, y"
+
+
+def test_a_tagger_with_several_tags_needs_a_name_where_the_probes_have_no_classes(make_classifier):
+    tagger = make_classifier(("hat", "nsfw"), activation="sigmoid")
+    probe_set = batch_probes(torch.rand(4, 8, 8, 3), "", "hat", 0)
+    with pytest.raises(ValueError, match="has 2 tags and the probes have no classes"):
+        probe_set.probes(tagger, tagger.features)
+    assert probe_set.probes(tagger, tagger.features, tag="nsfw").tag == 1
+
+
+def test_accents_written_in_two_signs_are_the_same_name(make_classifier):
+    folder, typed = "Cafe\u0301", "Caf\u00e9"
+    classifier = make_classifier((typed, "other"))
+    probe_set = batch_probes(torch.rand(4, 8, 8, 3), folder, "hat", 0)
+    assert set(probe_set.classes) == {typed}
+    assert probe_set.probes(classifier, classifier.features).y.tolist() == [0] * 4
+    assert classifier.description.index_of(folder) == 0

@@ -72,6 +72,11 @@ def test_the_chosen_rung_is_marked(neutralized):
         assert found == pytest.approx(rung.report.mean, abs=0.02)
 
 
+def test_another_degree_than_the_ladders_is_said(neutralized):
+    ladder = neutralized["half"].ladder
+    assert draw_ladder(ladder, None, 0.5).height > draw_ladder(ladder, None, 1.0).height
+
+
 def test_an_edit_of_another_method_is_a_row_of_its_own(neutralized):
     ladder = neutralized["evidence"].ladder
     bare = draw_ladder(ladder)

@@ -1,6 +1,7 @@
 """Reports say what the library found, in words and as numbers."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from detour.report.edit_report import (
     BIAS_ONLY,
     CURVE_SEEN,
     NO_CLASSES,
+    OUT_OF_FOLD,
     SEEN,
     UNSEEN,
     edit_numbers,
@@ -16,7 +18,7 @@ from detour.report.edit_report import (
 )
 from detour.report.group_report import group_numbers, group_text
 from detour.report.removal_report import ONLY_PREDICTIONS, removal_numbers, removal_text
-from detour.report.words import HEADS, RUNG_NAMES, percent
+from detour.report.words import HEADS, LEARNED, RUNG_NAMES, percent
 from detour.spurious import (
     Probes,
     apply_edits,
@@ -57,13 +59,20 @@ def test_text_carries_groups_ladder_and_collateral(neutralized, case):
         line = next(line for line in lines if line.startswith(f"  {RUNG_NAMES[rung.name]}  "))
         assert f"{percent(rung.report.worst)}, {percent(rung.report.mean)}" in line
         own = done.edit.method == "worst_group"
-        assert line.endswith("<- this edit") == (own and rung.name == done.ladder.chosen)
-    assert sum(line.endswith("<- this edit") for line in lines) == 1
+        marked = own and rung.name == done.ladder.chosen
+        assert ("<- this edit" in line) == marked
+        # The ladder's figures are those of the whole edit, whatever its degree.
+        assert line.endswith("<- this edit at degree 1") == (marked and done.edit.degree != 1)
+    assert sum("<- this edit" in line for line in lines) == 1
 
 
 def test_who_was_measured_is_said(neutralized):
-    for case in ("worst_group", "evidence", "paired", "few", "bare"):
+    for case in ("worst_group", "evidence", "paired", "bare"):
         assert f"- {UNSEEN}" in edit_text(neutralized[case])
+    assert f"- {OUT_OF_FOLD}" in edit_text(neutralized["few"])
+    learned = replace(neutralized["worst_group"], learned=True)
+    assert f"- {LEARNED}" in edit_text(learned) and UNSEEN not in edit_text(learned)
+    assert not edit_numbers(learned)["unseen"] and edit_numbers(neutralized["few"])["unseen"]
     assert f"- {SEEN}" in edit_text(neutralized["half"])
     assert UNSEEN not in edit_text(neutralized["half"])
     assert CURVE_SEEN in edit_text(neutralized["few"])

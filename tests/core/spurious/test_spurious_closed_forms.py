@@ -78,7 +78,7 @@ def test_paired_needs_no_classes_and_goes_by_photo():
     with pytest.raises(ValueError, match="carry no classes"):
         evidence(probes, target=2)
     lonely = Probes(torch.cat([plain, marked]), attributes, None, weight, units=list(range(48)))
-    with pytest.raises(ValueError, match="at least two"):
+    with pytest.raises(ValueError, match="needs two at least"):
         paired(lonely, target=2)
     same = Probes(torch.cat([plain, plain]), attributes, None, weight, units=units)
     with pytest.raises(ValueError, match="same pictures"):

@@ -54,6 +54,20 @@ def test_metrics_by_hand():
         group_metrics(probes, right, torch.tensor([], dtype=torch.long))
 
 
+def test_pictures_of_one_photo_do_not_make_the_interval_narrower():
+    def measured(units):
+        probes = Probes(
+            torch.ones(80, 1), [0] * 80, [0] * 80, logits=torch.zeros(80, 2), units=units
+        )
+        return group_metrics(probes, torch.arange(80) < 20)
+
+    alone, photos = measured(None), measured([f"photo {n // 20}" for n in range(80)])
+    assert (alone.low[0], alone.high[0]) == wilson(20, 80) and alone.units[0] == 80
+    assert (photos.low[0], photos.high[0]) == wilson(1, 4) and photos.units[0] == 4
+    assert photos.accuracy == alone.accuracy and photos.counts == alone.counts
+    assert photos.high[0] - photos.low[0] > 2 * (alone.high[0] - alone.low[0])
+
+
 def test_collateral_is_the_share_of_other_predictions_that_changed():
     before, after = torch.tensor([0, 1, 1, 2, 2]), torch.tensor([1, 1, 0, 2, 0])
     assert collateral(before, after, {0}) == 0.5
