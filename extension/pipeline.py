@@ -68,7 +68,7 @@ class PipelineSession:
 
     def _bypass(self, name: str, p: Any, settings: Settings) -> Any:
         def schedule() -> Schedule:
-            return settings.schedule(is_hires=bool(getattr(p, "is_hr_pass", False)))
+            return settings.schedule(_is_hires(p))
 
         return mid_block_bypass(
             _Pipe(lambda: getattr(self.shared, name)),
@@ -89,6 +89,13 @@ class PipelineSession:
         for coverage in runs:
             log.info("Detour: %s", coverage.summary())
         self.runs, self.p = [], None
+
+
+def _is_hires(p: Any) -> bool:
+    """Whether the hires pass is under way. To refine a picture of before, the host does that pass
+    alone, with that picture's own `p`, so that it is not marked in this one."""
+    again = getattr(p, "state", "") == "reprocess_refine"
+    return again or bool(getattr(p, "is_hr_pass", False))
 
 
 def _uses_refiner(p: Any) -> bool:

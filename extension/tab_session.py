@@ -92,12 +92,11 @@ class TabSession:
         self.held = Held()
         self.work: Work | None = None
 
-    def stop(self) -> str:
-        """Let the work under way end at its next report of progress."""
-        if self.work is None:
-            return "Nothing is running."
-        self.work.is_stopped = True
-        return "Stopping ..."
+    def stop(self) -> bool:
+        """Let the work under way end at its next report of progress; False if there is none."""
+        if self.work is not None:
+            self.work.is_stopped = True
+        return self.work is not None
 
     def run(self, find: Callable[[], Action], values: tuple[Any, ...], show: Show) -> Shown:
         """Do an action; what it made is kept only if it came to its end.

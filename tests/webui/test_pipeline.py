@@ -240,6 +240,16 @@ def test_the_hires_pass_has_the_same_no_or_its_own_bypass(world):
     assert_clean(world, plain)
 
 
+def test_refining_an_earlier_picture_is_a_hires_pass(world):
+    plain, half = world.generate()[0], world.generate({**ON, "strength": 0.3})[0]
+    for values, expected in (
+        ({"hires": "off"}, plain),
+        ({"strength": 0.0, "hires": "own", "hires_strength": 0.3}, half),
+    ):
+        found = world.generate({**ON, **values}, Processing(state="reprocess_refine"))[0]
+        assert torch.equal(found, expected)
+
+
 def test_what_is_told_stands_under_the_picture_once(world):
     for values in ({**ON, "start_percent": 0.5, "end_percent": 0.501}, {"strength": 7}):
         p = Processing(comments={"of another extension": 1})
