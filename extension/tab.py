@@ -186,7 +186,8 @@ class _Tab:
         self.on("save_edit", self.save_edit.click, "edit_name", "edit_file")
         self.on("apply_edit", self.apply_edit.click, "edit_file apply_degree")
         self.on("save_classifier", self.save_classifier.click, "classifier_name", "file")
-        self.stop.click(_stop, [self.session], [self.message], queue=False, api_name=False)
+        # It says nothing itself: that would come late, over the answer of what was stopped.
+        self.stop.click(TabSession.stop, [self.session], None, queue=False, api_name=False)
         self.refresh.click(
             lambda: [_list_of(name, Shown("")) for name in ("file", "edit_file")],
             None,
@@ -205,11 +206,6 @@ class _Tab:
             [*results, *(getattr(self, one) for one in lists.split())],
             api_name=False,
         )
-
-
-def _stop(session: TabSession) -> Any:
-    # The work itself says that it was stopped, and might say so before this arrives.
-    return gr.update() if session.stop() else "Nothing is running."
 
 
 def _handler(name: str, lists: Sequence[str]) -> Callable[..., list[Any]]:

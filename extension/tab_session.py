@@ -92,11 +92,10 @@ class TabSession:
         self.held = Held()
         self.work: Work | None = None
 
-    def stop(self) -> bool:
-        """Let the work under way end at its next report of progress; False if there is none."""
+    def stop(self) -> None:
+        """Let the work under way, if there is any, end at its next report of progress."""
         if self.work is not None:
             self.work.is_stopped = True
-        return self.work is not None
 
     def run(self, find: Callable[[], Action], values: tuple[Any, ...], show: Show) -> Shown:
         """Do an action; what it made is kept only if it came to its end.

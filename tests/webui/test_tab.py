@@ -187,7 +187,9 @@ def test_stop_ends_a_search_and_keeps_nothing(tab, page):
     keep_screenshot(page, f"tab-{tab['version']}-searching")
     press(page, "stop", "Stopped: nothing of it was kept.")
     (tab["data"] / "slow").unlink()
-    press(page, "stop", "Nothing is running.")
+    page.click("#detour_tab_stop")
+    page.wait_for_timeout(300)
+    assert page.input_value("#detour_tab_message textarea").startswith("Stopped: ")
     press(page, "undo", "The classifier has 0 edits now.")  # the one that was there before
 
 
