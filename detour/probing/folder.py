@@ -13,7 +13,8 @@ from .probe_set import SPLITS, ProbeSet
 METADATA = "metadata.csv"
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 FILE_COLUMNS = ("img_filename", "filename")
-CLASS_COLUMNS = ("y",)
+CLASS_COLUMNS = ("y", "class", "label")
+"""The first of these that is there."""
 ATTRIBUTE_COLUMNS = ("place", "a", "attribute")
 SPLIT_NAMES = {
     **{str(number): name for number, name in enumerate(SPLITS)},
@@ -30,11 +31,11 @@ SPLIT_NAMES = {
 def read_folder(folder: Path) -> ProbeSet:
     """The probes in a folder, by its `metadata.csv` or its sub-folders `<class>/<attribute>/`.
 
-    metadata.csv: `img_filename` or `filename`, `y` (may be missing or empty: no classes),
-    `place`, `a` or `attribute`; optional `split` and `unit`; other columns are passed over.
-    Sub-folders: files of one name in different sub-folders are one unit; `<attribute>/` alone
-    gives probes without classes. Each picture's header
-    is looked at, the pictures themselves are read when they are needed.
+    metadata.csv: `img_filename` or `filename`; `y`, `class` or `label` (may be missing or empty:
+    no classes); `place`, `a` or `attribute`; optional `split` and `unit`; other columns are
+    passed over. Sub-folders: files of one name in different sub-folders are one unit;
+    `<attribute>/` alone gives probes without classes. Each picture's header is looked at, the
+    pictures themselves are read when they are needed.
 
     Raises ValueError with one sentence that names the line or file, FileNotFoundError for a
     picture or folder that is not there.
@@ -49,7 +50,7 @@ def _from_metadata(path: Path) -> ProbeSet:
     with path.open(encoding="utf-8-sig", newline="") as file:
         try:
             reader = csv.DictReader(file, strict=True)
-            columns = [name.strip() for name in reader.fieldnames or ()]
+            columns = [name.strip().casefold() for name in reader.fieldnames or ()]
             reader.fieldnames = columns
             rows = list(reader)
         except (csv.Error, UnicodeDecodeError) as error:
@@ -58,8 +59,8 @@ def _from_metadata(path: Path) -> ProbeSet:
             ) from None
     name = _column(columns, FILE_COLUMNS, "the file names")
     attribute = _column(columns, ATTRIBUTE_COLUMNS, "the attribute")
-    known = any(column in columns for column in CLASS_COLUMNS)
-    label = _column(columns, CLASS_COLUMNS, "the class") if known else ""
+    known = [column for column in CLASS_COLUMNS if column in columns][:1]
+    label = _column(columns, known, "the class") if known else ""
     if not rows:
         raise ValueError(f"{METADATA} has no lines below its header: add one for each picture.")
     files: dict[Path, int] = {}

@@ -78,6 +78,11 @@ def test_a_dict_takes_the_nodes_names_and_is_switched_on(extension):
     assert (settings.enabled, settings.strength, settings.end_percent) == (True, 0.5, 0.4)
     assert not read([{"enabled": False}]).enabled
     assert read([{"skip_compute": "false"}]).skip_compute is False
+    # The hosts' API puts the panel's defaults behind what a request names.
+    behind = [getattr(extension.settings.Settings(), name) for name in ARGUMENTS[1:]]
+    assert read([{"strength": 0.5, "shape": "bump"}, *behind]) == read(
+        [{"strength": 0.5, "shape": "bump"}]
+    )
 
 
 def test_the_ends_of_an_axis_range_are_what_they_are_called(extension):

@@ -46,6 +46,20 @@ def test_metadata_with_other_names_units_and_no_classes(tmp_path, write_picture,
     assert probes.class_names == ()
 
 
+@pytest.mark.parametrize("column", ["Y", "class", "Label"])
+def test_the_class_column_has_several_names(tmp_path, write_picture, column):
+    write_picture("1.png")
+    metadata(tmp_path, f"Filename,{column},Attribute,Split", "1.png,nurse,hat,test")
+    probes = read_folder(tmp_path)
+    assert (probes.class_names, probes.splits) == (("nurse",), ("report",))
+
+
+def test_of_several_class_columns_y_is_taken(tmp_path, write_picture):
+    write_picture("1.png")
+    metadata(tmp_path, "filename,label,y,a", "1.png,wrong,nurse,hat")
+    assert read_folder(tmp_path).class_names == ("nurse",)
+
+
 def test_sub_folders(tmp_path, write_picture):
     for name in ("nurse/woman/1.png", "nurse/man/1.JPG", "ceo/man/2.png", "ceo/woman/2.webp"):
         write_picture(name)
