@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ..detour.classifier import ImageClassifier
 from ..detour.file_names import CLASSIFIER_ENDINGS
 from ..detour.paths import resolve_inside
-from ..detour.probing import ProbeSet
+from ..detour.probing import FIT_SEED, ProbeSet
 from ..detour.spurious import EditStack, Probes, edited_classifier, unedited_stack
 
 ClassifierSocket = io.Custom("DETOUR_CLASSIFIER")
@@ -71,10 +71,14 @@ class HostedClassifier:
         stack = unedited_stack(classifier)
         return replace(self, unedited=classifier, stack=stack, fitted_on=fitted_on)
 
-    def learned_from(self, probe_set: ProbeSet) -> bool:
-        """Whether the head was fitted on some of these pictures."""
+    def learned_from(self, probe_set: ProbeSet, split_seed: int, whole: bool) -> bool:
+        """Whether the head was fitted on some of the pictures that it is judged on.
+
+        whole: that is all of them; else the report part of this split seed.
+        """
         known = () if self.fitted_on is None else self.fitted_on.sources
-        return bool(set(map(id, known)) & set(map(id, probe_set.sources)))
+        shared = set(map(id, known)) & set(map(id, probe_set.sources))
+        return bool(shared) and (whole or split_seed != FIT_SEED)
 
     def backbone_hash(self) -> str:
         """`ImageClassifier.backbone_hash`, computed once for each model of the host's."""

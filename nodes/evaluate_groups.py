@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from comfy_api.latest import io
 
-from ..detour.probing import FIT_SEED
 from ..detour.report.group_bars import draw_group_bars
 from ..detour.report.group_report import group_numbers, group_text
 from ..detour.report.words import LEARNED
@@ -54,7 +53,7 @@ class EvaluateGroups(io.ComfyNode):
         seen = classifier.probes(probes)
         other = None if before is None else (before.probes(probes), before.stack)
         done = compared(seen, classifier.stack, other, part, split_seed)
-        if classifier.learned_from(probes) and (part == "all" or split_seed != FIT_SEED):
+        if classifier.learned_from(probes, split_seed, whole=part == "all"):
             done = replace(done, notes=(*done.notes, LEARNED))
         report = group_text(done)
         chart, told = shown(cls, report, draw_group_bars(done.after, done.before))

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from comfy_api.latest import io
 
-from ..detour.probing import FIT_SEED
 from ..detour.report.edit_report import edit_numbers, edit_picture, edit_text
 from ..detour.spurious import AUTO, EDITS, METHODS, EditSearch
 from ..detour.user_input import MOST_WEIGHTS
@@ -103,7 +102,7 @@ class Neutralize(io.ComfyNode):
             show_progress(),
         )
         crossfit = done.ladder is not None and done.ladder.in_sample
-        if classifier.learned_from(probes) and (crossfit or split_seed != FIT_SEED):
+        if classifier.learned_from(probes, split_seed, whole=crossfit):
             done = replace(done, learned=True)
         return cls._output(classifier, done, search.feature(seen))
 

@@ -57,7 +57,7 @@ def removal_numbers(done: Removed) -> dict[str, Any]:
         "remaining": removal.remaining,
         "rate_validate": removal.rate_validate,
         "degree": done.edit.degree,
-        "remaining_and_rate_validate_at_degree": 1,
+        "search_degree": 1,
         "sizes": dict(zip(("choose", "validate", "report"), done.sizes, strict=True)),
         "choose": {"before": done.chosen_before, "after": done.chosen_after},
         "report": {

@@ -200,6 +200,14 @@ def test_a_run_that_was_cut_short_is_not_said_to_miss_its_window(world, monkeypa
     assert list(p.comments) == []
 
 
+def test_a_refiner_that_has_no_part_in_the_window_is_no_miss(world):
+    refiner = world.shared.sd_refiner = Pipe(diffusers_unet())
+    p = Processing(enable_hr=True, refiner_steps=5, refiner_start=0.8)
+    # The refiner's own calls come late: a part of the schedule that ends before the window.
+    world.generate({**ON, "schedule_by": "sigma"}, p, before=lambda: refiner(steps=1))
+    assert list(p.comments) == []
+
+
 def test_a_refiner_that_is_not_there_is_told(world):
     p = Processing()
     plain = world.generate({**ON, "strength": 0.0})[-1]

@@ -169,6 +169,9 @@ def test_hash_names_weights_and_preprocessing(small: ImageClassifier) -> None:
     assert len(first) == 64
     assert small.with_head(small.weight + 1, small.bias).backbone_hash() == first
     assert hash_backbone(small.backbone, Preprocessing()) != first
+    other = replace(small.description, architecture="timm:pads_otherwise")
+    same_weights = ImageClassifier(small.backbone, small.weight, small.bias, other)
+    assert same_weights.backbone_hash() != first, "the architecture"
     wide, tall = nn.Linear(2, 3, bias=False), nn.Linear(3, 2, bias=False)
     tall.weight = nn.Parameter(wide.weight.detach().reshape(2, 3))
     assert hash_backbone(wide, SQUARE) != hash_backbone(tall, SQUARE), "the shape counts"

@@ -10,7 +10,7 @@ import torch
 from detour.classifier import load_classifier, save_classifier
 from detour.probing import batch_probes, describe_head, fit_linear_head, unfitted
 from detour.probing.linear_head import STRENGTHS, fit_logistic
-from detour.spurious import Probes, split_parts
+from detour.spurious import Probes, split_parts, wilson
 
 
 def problem(n=240, d=6, classes=2, seed=0, noise=1.0, **more) -> Probes:
@@ -127,6 +127,14 @@ def test_small_groups_are_told_what_the_interval_can_tell():
     (note,) = fit_linear_head(replace(problem(60), split=part_numbers(parts))).notes
     assert "fewer than 50 pictures" in note
     assert fit_linear_head(problem(800)).notes == ()
+
+
+def test_the_interval_of_the_total_goes_by_unit():
+    crops = replace(problem(800), units=[number // 10 for number in range(800)])
+    head = fit_linear_head(crops)
+    share, low, high = head.share
+    units = head.held_out // 10
+    assert (low, high) == pytest.approx(wilson(share * units, units))
 
 
 def test_report_and_numbers():

@@ -20,6 +20,7 @@ from detour.spurious import (
     removed,
     split_parts,
     stack_logits,
+    wilson,
 )
 
 
@@ -119,6 +120,16 @@ def test_removal_counts_are_those_of_the_edited_head(headed, edit, degree):
         assert done.unseen_after == done.unseen_bias
     low, high = done.interval
     assert low <= done.unseen_after / done.sizes[2] <= high
+
+
+def test_the_intervals_of_a_removal_go_by_unit(headed):
+    probes = headed(0, n=600, d=8, c=5, units=[number // 10 for number in range(600)])
+    done = removed(probes, unedited(probes), 4)
+    assert done.units == done.sizes[2] // 10
+    assert done.interval == wilson(done.unseen_after / done.sizes[2] * done.units, done.units)
+    for rate in done.rates:
+        assert rate.units < rate.count
+        assert rate.interval == wilson(rate.after / rate.count * rate.units, rate.units)
 
 
 def test_removal_goes_on_top_of_other_edits(headed):
