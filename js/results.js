@@ -42,6 +42,13 @@ function resultOf(output) {
   return { text, charts: output.detour_chart ?? [] };
 }
 
+/** The result that a workflow holds, as far as it is one: workflows are edited and made by others. */
+function keptResult(kept) {
+  if (typeof kept?.text !== "string") return null;
+  const charts = Array.isArray(kept.charts) ? kept.charts : [];
+  return { text: kept.text, charts: charts.filter((one) => typeof one?.filename === "string") };
+}
+
 function chartAddress({ filename, subfolder = "", type = "temp" }) {
   return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
 }
@@ -146,7 +153,7 @@ app.registerExtension({
     const configured = node.onConfigure;
     node.onConfigure = function (...args) {
       configured?.apply(this, args);
-      const kept = this.properties[PROPERTY];
+      const kept = keptResult(this.properties?.[PROPERTY]);
       if (kept) results.get(this).show(kept);
     };
   },

@@ -13,6 +13,9 @@ import { runSigmas, stepMarks } from "./steps.js";
 const NODES = ["DetourMidBlockBypass", "DetourBypassSweep", "DetourPlotSchedule"];
 const NAME = "detour_schedule_preview";
 const HEIGHT = 176; // px, margins included
+const RESTING_MS = 120; // between two looks at a node at rest
+const LIVELY = 30; // looks at display rate after a change, or after the user did something
+const USERS = ["pointerdown", "pointermove", "keydown", "input"];
 const TABLE = stableDiffusionSigmas();
 const short = (value) => `${Number(value.toPrecision(3))}`;
 
@@ -76,7 +79,7 @@ class Preview {
       this.update();
     });
     this.progress = null;
-    this.seen = this.drawn = "";
+    this.seen = [];
     const { probe } = this.plot;
     const about = { "aria-label": "Progress", "aria-valuemin": 0, "aria-valuemax": 1 };
     setAttributes(probe, { ...about, "aria-valuenow": 0 });
@@ -89,13 +92,26 @@ class Preview {
     showOnNode(node, NAME, this.box, () => ({ min: HEIGHT }));
   }
 
-  /** Draw again if a value, a connection, the run or the size is not what it was. */
+  /** Everything that is drawn, as one list of plain values. */
+  state() {
+    const { values, unknown } = scheduleValues(this.node);
+    const run = Object.values(runValues(this.node) ?? {});
+    const told = [isConnected(this.node, "curve"), isConnected(this.node, "points"), ...unknown];
+    return [...Object.values(values), ...told, ...run, this.plot.width, this.plot.height];
+  }
+
+  /** Draw again if anything is not what it was; true if so. */
   update() {
-    if (!this.plot.measure()) return;
-    const state = [scheduleValues(this.node), isConnected(this.node, "curve"), runValues(this.node)];
-    const seen = JSON.stringify([state, this.plot.width, this.plot.height]);
-    if (seen === this.seen) return;
-    this.seen = seen;
+    if (!this.plot.measure()) return false;
+    const state = this.state();
+    const same = (value, index) => Object.is(value, this.seen[index]);
+    if (state.length === this.seen.length && state.every(same)) return false;
+    this.seen = state;
+    this.draw();
+    return true;
+  }
+
+  draw() {
     try {
       this.told = describe(this.node);
     } catch (error) {
@@ -139,16 +155,36 @@ class Preview {
   }
 }
 
-/** Follow a node while it can be seen: its values change in many ways, and all show here. */
+/**
+ * Follow a node while it can be seen: its values change in many ways, and all show here. At display
+ * rate while something changes or the user is at work, so that a dragged slider shows at once.
+ */
 function watch(preview) {
   let frame = 0;
+  let timer = 0;
+  let lively = 0;
+  const stop = () => {
+    cancelAnimationFrame(frame);
+    clearTimeout(timer);
+    timer = 0;
+  };
   const look = () => {
-    preview.update();
+    timer = 0;
+    lively = preview.update() ? LIVELY : lively - 1;
+    if (lively > 0) frame = requestAnimationFrame(look);
+    else timer = setTimeout(look, RESTING_MS);
+  };
+  const wake = () => {
+    lively = LIVELY;
+    if (!timer) return;
+    stop();
     frame = requestAnimationFrame(look);
   };
   new IntersectionObserver((entries) => {
-    cancelAnimationFrame(frame);
-    if (entries.at(-1).isIntersecting) look();
+    stop();
+    const change = entries.at(-1).isIntersecting ? "addEventListener" : "removeEventListener";
+    for (const kind of USERS) window[change](kind, wake, { capture: true, passive: true });
+    if (change === "addEventListener") look();
   }).observe(preview.box);
 }
 

@@ -111,10 +111,10 @@ class Desk:
         return ids
 
     def settle(self) -> None:
-        """Wait until what was changed is drawn."""
+        """Wait until what was changed is drawn, at the rate of a user who is at work."""
         self.run(
-            "() => new Promise((done) => requestAnimationFrame(() => "
-            "requestAnimationFrame(() => setTimeout(done, 20))))"
+            "() => new Promise((done) => { window.dispatchEvent(new PointerEvent('pointermove')); "
+            "requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 20))); })"
         )
 
     def element(self, node: str, widget: str = PREVIEW) -> Any:

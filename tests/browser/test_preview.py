@@ -140,3 +140,40 @@ def test_nothing_of_the_preview_is_saved_or_queued(desk):
         assert len(node["widgets_values"]) == expected
     queued = desk.queued()
     assert all("detour" not in name for node in ids.values() for name in queued[node])
+
+
+@pytest.mark.each_frontend
+def test_a_preview_at_rest_rests(desk):
+    node = desk.build([["a", DIAL, 0, 0, {}]])["a"]
+    desk.page.wait_for_timeout(900)  # what came before has been drawn
+    looks = desk.run(
+        """async (id) => {
+          const widget = app.graph.getNodeById(id).widgets.find((w) => w.name === "strength");
+          const kept = Object.getOwnPropertyDescriptor(widget, "value");
+          const plain = JSON.stringify;
+          let [reads, value, written] = [0, widget.value, 0];
+          const read = () => {
+            reads += /schedule_preview/.test(new Error().stack);
+            return value;
+          };
+          Object.defineProperty(widget, "value", {
+            configurable: true, get: read, set: (given) => (value = given),
+          });
+          JSON.stringify = function (...given) {
+            written += /schedule_preview/.test(new Error().stack);
+            return plain.apply(this, given);
+          };
+          await new Promise((done) => setTimeout(done, 1200));
+          JSON.stringify = plain;
+          if (kept) Object.defineProperty(widget, "value", kept);
+          else delete widget.value;
+          return [reads, written];
+        }""",
+        node,
+    )
+    assert 2 <= looks[0] <= 15, "a look every 120 ms or so, not at display rate"
+    assert looks[1] == 0
+    # And what a script changes meanwhile is drawn all the same.
+    desk.run("(id) => { app.graph.getNodeById(id).widgets[0].value = 0; }", node)
+    words = desk.element(node).query_selector("p")
+    desk.page.wait_for_function("(p) => p.textContent.startsWith('Strength 0')", arg=words)

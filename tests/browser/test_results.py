@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from .test_preview import DIAL
 
 RESULT, NOTICE = "detour_result", "detour_notice"
@@ -107,3 +109,34 @@ def test_without_a_clipboard_the_text_is_selected(desk):
     assert desk.run("getSelection().toString()").strip() == REPORT.strip()
     assert button.text_content() == "Selected: press Ctrl+C"
     desk.run("delete navigator.clipboard")
+
+
+MALFORMED = [
+    "text",
+    5,
+    [],
+    {"text": 5},
+    {"text": {"a": 1}, "charts": []},
+    {"charts": [{"filename": "x.png"}]},
+    {"text": REPORT, "charts": None},
+    {"text": REPORT, "charts": "x"},
+    {"text": REPORT, "charts": [None, 5, {}, {"filename": 3}]},
+    {"text": REPORT, "charts": {"0": {"filename": "x.png"}}},
+]
+
+
+@pytest.mark.each_frontend
+def test_a_workflow_with_a_malformed_result_opens(desk):
+    node = desk.build([["a", DIAL, 0, 0, {"strength": 0.7}]])["a"]
+    saved = desk.saved()
+    for kept in MALFORMED:
+        saved["nodes"][0]["properties"][RESULT] = kept
+        desk.clear()
+        desk.reload(saved)
+        assert desk.value(node, "strength") == 0.7
+        box = desk.element(node, RESULT)
+        shown = REPORT if isinstance(kept, dict) and kept.get("text") == REPORT else ""
+        assert box.query_selector("pre").text_content() == shown
+        assert not box.query_selector("img").is_visible()
+    report(desk, node)
+    assert desk.element(node, RESULT).query_selector("pre").text_content() == REPORT
