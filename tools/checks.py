@@ -11,11 +11,11 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from pathlib import Path
 
+from .beside import GENERATIONS, REGISTRY, prepare_beside
 from .cache import cache_root, make_folder, write_whole
 from .environment import prepare
 from .failure import Failure, say
 from .frontend import prepare_browser
-from .gradio import prepare_gradio
 from .host import prepare_all
 from .junit import count_outcomes, summary_line
 from .pip import clean_environment
@@ -25,7 +25,7 @@ NO_TESTS = 5
 """pytest's exit status when it found nothing to run."""
 WORKERS = min(4, os.cpu_count() or 1)
 """Processes that share the whole suite, by the groups of tests/conftest.py."""
-BROWSER, WEBUI = "tests/browser", "tests/webui"
+BROWSER, WEBUI, ARCHIVE = "tests/browser", "tests/webui", "tests/registry"
 SLOW = ("browser", "comfyui_http", "webui", "evidence")
 """Folders whose files take long: they come first, so that no process waits for one at the end."""
 LEFT_OUT = "NOT RUN: the browser tests were left out (--no-browser)."
@@ -119,9 +119,12 @@ def test_command(arguments: Sequence[str]) -> int:
         extra += [f"--ignore={ROOT / BROWSER}"]
     elif asks_for(BROWSER, named):
         prepare_browser(python)
-    panels = prepare_gradio() if asks_for(WEBUI, named) else {}
+    beside = prepare_beside(
+        (GENERATIONS if asks_for(WEBUI, named) else {})
+        | (REGISTRY if asks_for(ARCHIVE, named) else {})
+    )
     lint_good = options.no_lint or lint(python)
-    environment = {**clean_environment(), **panels, "COMFYUI_PATH": str(host)}
+    environment = {**clean_environment(), **beside, "COMFYUI_PATH": str(host)}
     # The processes share the cores; threads of their own would only stand in the way.
     environment["OMP_NUM_THREADS"] = "1"
     pictures = make_folder(cache_root() / "screenshots")

@@ -1,4 +1,4 @@
-"""The panel's environments: one for each Gradio generation, cached, left out where none is."""
+"""The environments beside the main one: cached, and left out where one cannot be had."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import environment, gradio
+from tools import beside, environment
 from tools.failure import Failure
 from tools.pip import PackageMissing
 
@@ -23,18 +23,18 @@ def stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         python.parent.mkdir(parents=True)
         python.touch()
 
-    monkeypatch.setattr(gradio, "_make_venv", make_venv)
-    monkeypatch.setattr(gradio, "run_pip", lambda python, options, stage, log: seen.append(stage))
-    monkeypatch.setattr(gradio, "NEEDED_GB", 0.0)
+    monkeypatch.setattr(beside, "_make_venv", make_venv)
+    monkeypatch.setattr(beside, "run_pip", lambda python, options, stage, log: seen.append(stage))
+    monkeypatch.setattr(beside, "NEEDED_GB", 0.0)
     return seen
 
 
 def test_each_generation_is_built_once(stages: list[str]) -> None:
-    first = gradio.prepare_gradio()
+    first = beside.prepare_beside(beside.GENERATIONS)
     assert set(first) == {"DETOUR_GRADIO3", "DETOUR_GRADIO4"}
     assert len(set(first.values())) == 2
     assert stages == ["installing gradio3", "installing gradio4"]
-    assert gradio.prepare_gradio() == first
+    assert beside.prepare_beside(beside.GENERATIONS) == first
     assert len(stages) == 2
 
 
@@ -45,16 +45,20 @@ def test_a_generation_that_cannot_be_had_is_said_and_left_out(
         if "gradio3" in stage:
             raise PackageMissing("The package Pillow==9.5.0 cannot be had.")
 
-    monkeypatch.setattr(gradio, "run_pip", run_pip)
-    assert set(gradio.prepare_gradio()) == {"DETOUR_GRADIO4"}
-    assert "NOT RUN: the panel's tests with requirements-gradio3" in capsys.readouterr().out
+    monkeypatch.setattr(beside, "run_pip", run_pip)
+    assert set(beside.prepare_beside(beside.GENERATIONS)) == {"DETOUR_GRADIO4"}
+    assert "NOT RUN: the tests with requirements-gradio3" in capsys.readouterr().out
     monkeypatch.setenv("CI", "1")
     with pytest.raises(Failure):
-        gradio.prepare_gradio()
+        beside.prepare_beside(beside.GENERATIONS)
 
 
 def test_everything_is_pinned() -> None:
-    files = (*gradio.GENERATIONS.values(), environment.WEBUI_REQUIREMENTS)
+    files = (
+        *beside.GENERATIONS.values(),
+        *beside.REGISTRY.values(),
+        environment.WEBUI_REQUIREMENTS,
+    )
     lines = environment.requirement_lines(*files)
     assert len(lines) > 10
     assert all("==" in line.split(";")[0] for line in lines)
