@@ -27,11 +27,12 @@ Lam = float | tuple[float, ...]
 
 
 def find_mid_block(unet: object) -> str:
-    """The name of a U-Net's mid-block attribute: `middle_block` (ldm) or `mid_block` (diffusers).
+    """The name of a U-Net's mid-block attribute: `middle_block` (ldm) or `mid_block` (diffusers;
+    `base_midblock` beside a control model's in one block).
 
     Raises ValueError that names the model's class if it has none.
     """
-    for name in ("middle_block", "mid_block"):
+    for name in ("middle_block", "mid_block", "base_midblock"):
         if isinstance(getattr(unet, name, None), nn.Module):
             return name
     raise ValueError(f"{REFUSAL} (The connected model is of the kind {type(unet).__name__}.)")
@@ -133,11 +134,13 @@ class BypassedMidBlock(nn.Module):
     def __getitem__(self, index):
         return self.inner[index]
 
-    def forward(self, h: torch.Tensor, *args, **kwargs) -> torch.Tensor:
-        """The blend of the mid-block's output and its input `h [B, C, ...]`."""
+    def forward(self, *args, **kwargs) -> torch.Tensor:
+        """The blend of the mid-block's output and its input `h [B, C, ...]`, the first argument
+        or, where a host calls by keyword, `hidden_states`."""
+        h = args[0] if args else kwargs["hidden_states"]
         if self.skips:
             return h.clone()
-        return blend(self.inner(h, *args, **kwargs), h, self.lam)
+        return blend(self.inner(*args, **kwargs), h, self.lam)
 
 
 def blend(out: torch.Tensor, h: torch.Tensor, lam: Lam) -> torch.Tensor:

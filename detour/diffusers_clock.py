@@ -1,0 +1,219 @@
+"""Where a U-Net call of a diffusers loop is: by its sigma, or by the step of the run.
+
+By step nothing is computed from sigmas where it can be counted: a run is a stretch of its
+scheduler's timesteps, and the place of a call in it over the number of steps is the progress,
+whatever the schedule ends at and whichever way it goes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from .progress import SigmaTable, StepTable, stable_diffusion_sigmas
+from .schedule import Schedule
+
+NEAR = 5e-4
+"""Half precision rounds timesteps by less than this share."""
+
+
+@dataclass
+class Run:
+    """The run under way, a stretch of the scheduler's `times` from the entry `begin` on.
+
+    steps: the timesteps at which its steps begin; closing: the one at which the last step
+    ends, None where the list ends with it.
+    order: entries for one step (2: Heun and the like), 0 if the scheduler repeats timesteps at
+    will, so that they are told by value (PNDM, RePaint).
+    asked: what told its extent, to see that another run has begun; last: the latest entry.
+    """
+
+    times: list[float]
+    begin: int
+    steps: list[float]
+    closing: float | None
+    order: int
+    asked: tuple
+    last: int
+
+    def step(self, position: int) -> int | None:
+        """The step at an entry of the list; None for an entry inside of a step."""
+        time = self.times[position]
+        if self.order == 0:
+            return self.steps.index(time) if time in self.steps else None
+        whole, inside = divmod(position - self.begin, self.order)
+        if inside == 0:
+            return whole
+        at_next = position + 1 < len(self.times) and self.times[position + 1] == time
+        return whole + 1 if at_next else None
+
+
+@dataclass
+class Clock:
+    """Reads the progress from timesteps. State of one `with`: the run that is under way.
+
+    scheduler: of the loop, None for Stable Diffusion's 0..999; pipe: the pipeline, if any.
+    """
+
+    schedule: Schedule
+    scheduler: Any
+    pipe: Any = None
+    table: SigmaTable | None = None
+    seen: tuple = ()
+    run: Run | None = None
+    listed: Any = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.schedule.schedule_by == "step":
+            self._require_steps()
+        else:
+            self._table()
+
+    def progress(self, timestep: Any, rows: int) -> list[float]:
+        """The progress 0..1 for each row; timestep: a number, or a tensor with one or `rows`."""
+        times = timestep.flatten().tolist() if torch.is_tensor(timestep) else [float(timestep)]
+        read = self._by_step if self.schedule.schedule_by == "step" else self._by_sigma
+        found = [read(float(time)) for time in times]
+        return found * rows if len(found) == 1 else found
+
+    def _require_steps(self) -> None:
+        if self.scheduler is None:
+            raise ValueError(
+                "schedule_by = step needs the steps of the run: pass scheduler=..., or use "
+                "schedule_by = sigma."
+            )
+        kind = self.pipe.__class__
+        takes = inspect.signature(kind.__call__).parameters if self.pipe is not None else {}
+        if "denoising_end" in takes and not hasattr(kind, "num_timesteps"):
+            raise ValueError(
+                f"{kind.__name__} does not tell where its run ends (denoising_end), so "
+                "schedule_by = step cannot be followed; use schedule_by = sigma."
+            )
+
+    def _table(self) -> SigmaTable:
+        """The model's sigmas, read anew when another scheduler was put in place."""
+        seen = (self.scheduler.__class__, getattr(self.scheduler, "alphas_cumprod", None))
+        known = self.seen and seen[0] is self.seen[0] and seen[1] is self.seen[1]
+        if self.table is None or not known:
+            self.table, self.seen = SigmaTable(tuple(_training_sigmas(self.scheduler))), seen
+        return self.table
+
+    def _by_sigma(self, timestep: float) -> float:
+        """A scheduler may round its timesteps, so its own sigma of the current step is taken
+        if it belongs to this timestep."""
+        table, by_table = self._table(), self._table_sigma(timestep)
+        sigmas = getattr(self.scheduler, "sigmas", None)
+        index = _current_index(self.scheduler) or 0
+        if sigmas is None or not index < len(sigmas):
+            return table.progress(by_table)
+        own = table.progress(float(sigmas[index]))
+        apart = abs(own - table.progress(by_table)) * (len(table.sigmas) - 1)
+        return own if apart <= 1.0 else table.progress(by_table)
+
+    def _table_sigma(self, timestep: float) -> float:
+        if _is_continuous(self.scheduler):
+            return math.exp(4 * timestep)
+        table = self._table()
+        return table.sigma(1.0 - timestep / (len(table.sigmas) - 1))
+
+    def _by_step(self, timestep: float) -> float:
+        run, position = self._follow(timestep)
+        step = None if position is None else run.step(position)
+        if step is not None:
+            return min(step / len(run.steps), 1.0)
+        sigmas = [self._table_sigma(time) for time in run.steps]
+        sigmas.append(0.0 if run.closing is None else self._table_sigma(run.closing))
+        return StepTable(tuple(sigmas)).progress(self._table_sigma(timestep))
+
+    def _follow(self, timestep: float) -> tuple[Run, int | None]:
+        """The run under way and the place of this call in its list; None if it is not in it.
+
+        Another run has begun if the list or what bounds it is another, or if the place lies
+        before the run; in a list made anew with the same values (Panorama copies it for each
+        view) if the place goes back.
+        """
+        listed, run = self.scheduler.timesteps, self.run
+        # A count is set by the pipeline before its loop; a class that tells none keeps None.
+        asked = (getattr(self.scheduler, "begin_index", None), self._told_count())
+        anew = run is None or listed is not self.listed
+        times = [float(time) for time in listed] if anew else run.times
+        position = _position(self.scheduler, times, timestep)
+        if run is not None and (times != run.times or asked != run.asked):
+            run = None
+        if run is not None and position is not None:
+            went_back = position < run.begin or (anew and position < run.last)
+            run = None if went_back else run
+        run = run or self._begin(times, position or 0, asked)
+        run.last = run.last if position is None else position
+        self.run, self.listed = run, listed
+        return run, position
+
+    def _begin(self, times: list[float], begin: int, asked: tuple) -> Run:
+        count, order = asked[1] or len(times), getattr(self.scheduler, "order", 1)
+        if not hasattr(self.scheduler, "step_index"):
+            order = 0  # of equal entries the run begins at the last from which it fits the list
+            equal = [at for at, time in enumerate(times) if time == times[begin]]
+            begin = max((at for at in equal if at + count <= len(times)), default=begin)
+        entries = times[begin : begin + count]
+        if order == 0:
+            own = getattr(self.scheduler, "_timesteps", entries)  # PNDM's, no Runge-Kutta stages
+            steps = [time for time in dict.fromkeys(entries) if time in own]
+        else:
+            steps = entries[::order]
+        after = begin + max(len(entries), len(steps) * order)
+        closing = times[after] if after < len(times) else None
+        return Run(times, begin, steps, closing, order, asked, begin)
+
+    def _told_count(self) -> int | None:
+        return getattr(self.pipe, "_num_timesteps", None)
+
+
+def _current_index(scheduler: Any) -> int | None:
+    """The place that a scheduler is at, or at which its next run begins."""
+    index = getattr(scheduler, "step_index", None)
+    return getattr(scheduler, "begin_index", None) if index is None else index
+
+
+def _position(scheduler: Any, times: Sequence[float], time: float) -> int | None:
+    """The place of a timestep in the list: the scheduler's own if it is there, else the first."""
+    index = _current_index(scheduler)
+    if index is not None and index < len(times) and _near(times[index], time):
+        return index
+    nearest = min(range(len(times)), key=lambda i: abs(times[i] - time))
+    return nearest if _near(times[nearest], time) else None
+
+
+def _near(a: float, b: float) -> bool:
+    return abs(a - b) <= NEAR * max(1.0, abs(b))
+
+
+def _is_continuous(scheduler: Any) -> bool:
+    """True if the timesteps are log(sigma) / 4, as SVD's Euler and the EDM schedulers have them."""
+    of_sigma = getattr(scheduler, "precondition_noise", None)
+    if of_sigma is not None:
+        return math.isclose(float(of_sigma(math.e)), 0.25, rel_tol=1e-5)
+    config = getattr(scheduler, "config", {})
+    by_v = config.get("prediction_type") == "v_prediction"
+    return by_v and config.get("timestep_type") == "continuous"
+
+
+def _training_sigmas(scheduler: Any) -> Sequence[float]:
+    """The sigma table that a scheduler's model was trained with, rising."""
+    if scheduler is None:
+        return stable_diffusion_sigmas()
+    if _is_continuous(scheduler):
+        low, high = scheduler.config["sigma_min"], scheduler.config["sigma_max"]
+        return [low * (high / low) ** (index / 999) for index in range(1000)]
+    kept = getattr(scheduler, "alphas_cumprod", None)
+    if kept is None:
+        raise ValueError(
+            f"{scheduler.__class__.__name__} has no alphas_cumprod, so the progress cannot be "
+            "told; use a scheduler such as DDIM, Euler, DPM++ or UniPC."
+        )
+    alphas = kept.double().clamp(1e-12, 1 - 1e-12)
+    return ((1 - alphas) / alphas).sqrt().tolist()
