@@ -41,7 +41,9 @@ def mid_block_bypass(
     pipe_or_unet: a diffusers pipeline with a `unet`, or a U-Net of diffusers.
     scheduler: for a bare U-Net, the scheduler of the loop; without one the timesteps are read
         as Stable Diffusion's 0..999. A pipeline brings its own.
-    apply_to: `both`, or `cond` / `uncond` for pipelines whose batches are known (docs/diffusers.md).
+    apply_to: `both`, or `cond` / `uncond` for pipelines whose batches are known (listed in
+        docs/diffusers.md).
+    skip_compute: at lam 1 do not run the mid-block, unless an attention processor reads in it.
 
     Raises ValueError for a model without a mid-block and for what cannot be told of a U-Net.
     """
@@ -88,8 +90,9 @@ class _Calls:
         self.coverage.record(progress, lams)
         frames = _frames(self.unet, sample)
         lam = uniform([lam for lam in lams for _ in range(frames)])
-        mid = bypassed(_holder(self.unet), lam, skip_compute=self.skip_compute)
-        self.open.enter_context(mid)
+        holder = _holder(self.unet)
+        skip = self.skip_compute and lam == 1.0 and not _is_read(holder)
+        self.open.enter_context(bypassed(holder, lam, skip_compute=skip))
 
     def leave(self, _unet: nn.Module, _args: tuple, _output: Any) -> None:
         """After a call, also one that failed."""
@@ -118,6 +121,15 @@ def _require_mid_block(model: Any) -> None:
 
 def _is_unet(part: Any) -> bool:
     return isinstance(part, nn.Module) and isinstance(getattr(part, "mid_block", None), nn.Module)
+
+
+def _is_read(holder: nn.Module) -> bool:
+    """Whether something may record inside the mid-block, so that it has to run: an attention
+    processor other than diffusers' models bring (SAG, Attend-and-Excite, LEDITS++, your own)."""
+    mid = getattr(holder, find_mid_block(holder))
+    processors = [getattr(module, "processor", None) for module in mid.modules()]
+    kinds = {type(processor) for processor in processors if processor is not None}
+    return any(not kind.__module__.startswith("diffusers.models.") for kind in kinds)
 
 
 def _frames(unet: Any, sample: torch.Tensor) -> int:

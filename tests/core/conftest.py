@@ -1,6 +1,7 @@
-"""Fixtures of the host-free tests."""
+"""Fixtures of the host-free tests; the helpers beside this file are imported by their names."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from detour.spurious import Probes
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 

@@ -1,0 +1,237 @@
+"""schedule_by = step with every scheduler of diffusers, against the definition written out.
+
+The progress of a call is the fractional index of its sigma in the sigmas of this run, between
+two steps in log sigma, divided by the number of steps.
+"""
+
+import inspect
+import math
+
+import diffusers
+import diffusers_zoo as zoo
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from detour.diffusers import mid_block_bypass
+from detour.schedule import Schedule
+
+SD = zoo.SD
+WINDOWS = ((0.0, 0.3), (0.25, 0.5), (0.5, 1.0))
+
+FITTING = {
+    "CMStochasticIterativeScheduler": {},
+    "CosineDPMSolverMultistepScheduler": {},
+    "DDIMInverseScheduler": SD,
+    "DDIMParallelScheduler": SD,
+    "DDIMScheduler": SD,
+    "DDPMParallelScheduler": SD,
+    "DDPMScheduler": SD,
+    "DEISMultistepScheduler": SD,
+    "DPMSolverMultistepInverseScheduler": SD,
+    "DPMSolverMultistepScheduler": SD,
+    "DPMSolverSDEScheduler": SD,
+    "DPMSolverSinglestepScheduler": SD,
+    "EDMDPMSolverMultistepScheduler": {},
+    "EDMEulerScheduler": {},
+    "EulerAncestralDiscreteScheduler": SD,
+    "EulerDiscreteScheduler": SD,
+    "FlowMatchEulerDiscreteScheduler": {},
+    "FlowMatchHeunDiscreteScheduler": {},
+    "FlowMatchLCMScheduler": {},
+    "HeunDiscreteScheduler": SD,
+    "IPNDMScheduler": {},
+    "KDPM2AncestralDiscreteScheduler": SD,
+    "KDPM2DiscreteScheduler": SD,
+    "LCMScheduler": SD,
+    "LMSDiscreteScheduler": SD,
+    "PNDMScheduler": {**SD, "skip_prk_steps": True},
+    "SASolverScheduler": SD,
+    "TCDScheduler": SD,
+    "UnCLIPScheduler": {},
+    "UniPCMultistepScheduler": SD,
+}
+OTHERS = {
+    "AmusedScheduler": "tokens",
+    "BlockRefinementScheduler": "tokens",
+    "DiscreteDDIMScheduler": "tokens",
+    "EntropyBoundScheduler": "tokens",
+    "VQDiffusionScheduler": "tokens",
+    "CogVideoXDDIMScheduler": "a transformer's",
+    "CogVideoXDPMScheduler": "a transformer's",
+    "ConsistencyDecoderScheduler": "of a decoder",
+    "DDPMWuerstchenScheduler": "of a U-Net without a mid-block",
+    "FlowMapEulerDiscreteScheduler": "a transformer's",
+    "HeliosDMDScheduler": "a transformer's",
+    "HeliosScheduler": "a transformer's",
+    "KarrasVeScheduler": "hands sigmas to its U-Net: refused (test_diffusers_pipelines)",
+    "LTXEulerAncestralRFScheduler": "a transformer's",
+    "RePaintScheduler": "steps with a picture: test_diffusers_pipelines",
+    "SCMScheduler": "a transformer's",
+    "ScoreSdeVeScheduler": "hands sigmas to its U-Net: refused (test_diffusers_pipelines)",
+}
+VARIANTS = {
+    "dpmpp_sigma_min": ("DPMSolverMultistepScheduler", {"final_sigmas_type": "sigma_min"}),
+    "dpmpp_karras": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
+    "sde_dpmpp": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}),
+    "euler_sigma_min": ("EulerDiscreteScheduler", {"final_sigmas_type": "sigma_min"}),
+    "euler_trailing": ("EulerDiscreteScheduler", {"timestep_spacing": "trailing"}),
+    "heun_karras": ("HeunDiscreteScheduler", {"use_karras_sigmas": True}),
+    "kdpm2_karras": ("KDPM2DiscreteScheduler", {"use_karras_sigmas": True}),
+    "pndm_runge_kutta": ("PNDMScheduler", {"skip_prk_steps": False}),
+    "unipc_sigma_min": ("UniPCMultistepScheduler", {"final_sigmas_type": "sigma_min"}),
+    "ddim_trailing": ("DDIMScheduler", {"timestep_spacing": "trailing"}),
+}
+
+
+def test_every_scheduler_of_diffusers_is_here():
+    kinds = vars(diffusers.schedulers)
+    names = {n for n in dir(diffusers.schedulers) if n.endswith("Scheduler") and "Flax" not in n}
+    names = {n for n in names if inspect.isclass(getattr(diffusers, n, None)) and n in kinds}
+    assert names == {*FITTING, *OTHERS}
+
+
+class Model(nn.Module):
+    """Has a mid-block, and little else."""
+
+    def __init__(self):
+        super().__init__()
+        self.mid_block = nn.Identity()
+
+    def forward(self, sample, timestep):
+        return self.mid_block(sample) * 0.1
+
+
+class Pipe:
+    """A pipeline's loop: image-to-image leaves out the first steps, `denoising_end` the last."""
+
+    def __init__(self, scheduler, tells=True):
+        self.unet, self.scheduler, self.tells = Model(), scheduler, tells
+
+    def __call__(self, strength=1.0, keep=None, after=None, **given):
+        scheduler = self.scheduler
+        scheduler.set_timesteps(**given)
+        steps = len(scheduler.timesteps[:: scheduler.order])
+        begin = (steps - max(1, min(int(steps * strength), steps))) * scheduler.order
+        if begin and hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(begin)
+        times = scheduler.timesteps[begin:][:keep]
+        if self.tells:
+            self._num_timesteps = len(times)
+        x = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(2))
+        for time in times:
+            scaled = x
+            if hasattr(scheduler, "scale_model_input"):
+                scaled = scheduler.scale_model_input(x, time)
+            out = self.unet(scaled, time)
+            after(time)
+            x = scheduler.step(out, time, x)[0]
+        return begin, times
+
+
+def flags(pipe, window, **given):
+    """For each call whether it was bypassed, and what the loop did."""
+    schedule = Schedule(1.0, start_percent=window[0], end_percent=window[1], schedule_by="step")
+    found = []
+    with mid_block_bypass(pipe, schedule) as coverage:
+        run = pipe(after=lambda _: found.append(coverage.bypassed), **given)
+    return [b > a for a, b in zip([0, *found], found, strict=False)], run
+
+
+def literal(scheduler, begin, times):
+    """The progress of each call: the definition, slowly."""
+    sigmas = run_sigmas(scheduler, begin, times)
+    steps = len(sigmas) - 1
+    return [fraction(sigmas, own) / steps for own in call_sigmas(scheduler, begin, times)]
+
+
+def table(scheduler, time):
+    """The sigma at a timestep: log sigma between the two of training next to it."""
+    kept = scheduler.alphas_cumprod.double().clamp(1e-12, 1 - 1e-12)
+    logs = ((1 - kept) / kept).log().numpy() / 2
+    return math.exp(np.interp(float(time), np.arange(len(logs)), logs))
+
+
+def run_sigmas(scheduler, begin, times):
+    if hasattr(scheduler, "sigmas") and hasattr(scheduler, "step_index"):
+        own = [float(s) for s in scheduler.sigmas[begin : begin + len(times) + 1]]
+        if scheduler.order == 1:
+            closing = own[-1:] if len(own) == len(times) else []  # no closing one: it stays
+            return own + closing
+        return [s for at, s in enumerate(own) if at == 0 or s != own[at - 1]]
+    stops = getattr(scheduler, "_timesteps", scheduler.timesteps)
+    steps = [t for t in dict.fromkeys(map(float, times)) if t in [float(s) for s in stops]]
+    rest = [float(t) for t in scheduler.timesteps[begin + len(times) :]]
+    closing = table(scheduler, rest[0]) if rest else 0.0
+    if len(steps) > 1 and steps[0] < steps[1]:  # inverse: it ends above the last
+        closing = table(scheduler, rest[0]) if rest else math.inf
+    return [*(table(scheduler, time) for time in steps), closing]
+
+
+def call_sigmas(scheduler, begin, times):
+    if hasattr(scheduler, "sigmas") and hasattr(scheduler, "step_index"):
+        own = [float(s) for s in scheduler.sigmas]
+        if scheduler.order == 1:
+            return own[begin : begin + len(times)]
+        return [
+            near(own, table(scheduler, time)) if hasattr(scheduler, "alphas_cumprod") else own[i]
+            for i, time in enumerate(times, begin)
+        ]
+    return [table(scheduler, time) for time in times]
+
+
+def near(own, sigma):
+    """The run's sigma if a timestep is one of its steps (to a rounding), else itself."""
+    best = min((s for s in own if s > 0), key=lambda s: abs(math.log(s / sigma)))
+    return best if abs(math.log(best / sigma)) < 2e-3 else sigma
+
+
+def fraction(sigmas, sigma):
+    for at, (a, b) in enumerate(zip(sigmas, sigmas[1:], strict=False)):
+        if abs(sigma - a) <= 1e-6 * a:
+            return float(at)
+        if min(a, b) < sigma < max(a, b):
+            return at + (math.log(a / sigma) / math.log(a / b) if b else (a - sigma) / a)
+    return float(len(sigmas) - 1)
+
+
+def check(scheduler, **given):
+    try:
+        Pipe(make(scheduler))(after=lambda _: None, **given)
+    except (ValueError, IndexError, AttributeError, TypeError, ZeroDivisionError) as error:
+        pytest.skip(f"diffusers itself: {error}")
+    for window in WINDOWS:
+        pipe = Pipe(make(scheduler))
+        found, (begin, times) = flags(pipe, window, **given)
+        places = literal(pipe.scheduler, begin, times)
+        for edge in window:  # a midpoint of the step must not lie on an edge of the window
+            assert not any(0 < abs(place - edge) < 1e-3 for place in places)
+        last = window[1] == 1.0
+        assert found == [window[0] <= p and (p < window[1] or last) for p in places], places
+
+
+def make(name):
+    kind, more = VARIANTS.get(name, (name, {}))
+    return getattr(diffusers, kind)(**{**FITTING[kind], **more})
+
+
+ALL = [*FITTING, *VARIANTS]
+
+
+@pytest.mark.parametrize("steps", [1, 4, 10, 20])
+@pytest.mark.parametrize("name", ALL)
+def test_the_calls_in_the_window_are_bypassed(name, steps):
+    check(name, num_inference_steps=steps)
+
+
+@pytest.mark.parametrize("strength", [0.6, 0.3])
+@pytest.mark.parametrize("name", ALL)
+def test_image_to_image(name, strength):
+    check(name, num_inference_steps=20, strength=strength)
+
+
+@pytest.mark.parametrize("keep", [1, 6, 7])
+@pytest.mark.parametrize("name", ALL)
+def test_a_run_that_ends_before_its_schedule(name, keep):
+    check(name, num_inference_steps=10, keep=keep)
