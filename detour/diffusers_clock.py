@@ -89,7 +89,7 @@ class Clock:
             )
         kind = self.pipe.__class__
         takes = inspect.signature(kind.__call__).parameters if self.pipe is not None else {}
-        if "denoising_end" in takes and not hasattr(kind, "num_timesteps"):
+        if "denoising_end" in takes and not hasattr(kind, "denoising_end"):
             raise ValueError(
                 f"{kind.__name__} does not tell where its run ends (denoising_end), so "
                 "schedule_by = step cannot be followed; use schedule_by = sigma."
@@ -138,8 +138,8 @@ class Clock:
         view) if the place goes back.
         """
         listed, run = self.scheduler.timesteps, self.run
-        # A count is set by the pipeline before its loop; a class that tells none keeps None.
-        asked = (getattr(self.scheduler, "begin_index", None), self._told_count())
+        told = [getattr(self.pipe, name, None) for name in ("_num_timesteps", "_denoising_end")]
+        asked = (getattr(self.scheduler, "begin_index", None), *told)
         anew = run is None or listed is not self.listed
         times = [float(time) for time in listed] if anew else run.times
         position = _position(self.scheduler, times, timestep)
@@ -155,11 +155,15 @@ class Clock:
 
     def _begin(self, times: list[float], begin: int, asked: tuple) -> Run:
         count, order = asked[1] or len(times), getattr(self.scheduler, "order", 1)
+        ending = asked[2]
         if not hasattr(self.scheduler, "step_index"):
             order = 0  # of equal entries the run begins at the last from which it fits the list
             equal = [at for at, time in enumerate(times) if time == times[begin]]
             begin = max((at for at in equal if at + count <= len(times)), default=begin)
         entries = times[begin : begin + count]
+        if isinstance(ending, float) and 0.0 < ending < 1.0:  # some count before they cut
+            cut = round((1.0 - ending) * self.scheduler.config["num_train_timesteps"])
+            entries = [time for time in entries if time >= cut]
         if order == 0:
             own = getattr(self.scheduler, "_timesteps", entries)  # PNDM's, no Runge-Kutta stages
             steps = [time for time in dict.fromkeys(entries) if time in own]
@@ -168,9 +172,6 @@ class Clock:
         after = begin + max(len(entries), len(steps) * order)
         closing = times[after] if after < len(times) else None
         return Run(times, begin, steps, closing, order, asked, begin)
-
-    def _told_count(self) -> int | None:
-        return getattr(self.pipe, "_num_timesteps", None)
 
 
 def _current_index(scheduler: Any) -> int | None:

@@ -498,11 +498,6 @@ UNCLIP = {
     },
 }
 VERSATILE = parts(image_unet=sd)
-INVERTED = {
-    "parts": {**text(), "scheduler": lambda: diffusers.DDIMScheduler(**SD, clip_sample=False)},
-    "method": "invert",
-    "call": {"image": picture(size=32), "height": NONE, "width": NONE, "num_inversion_steps": 4, "skip": 0.0, "source_prompt": "a"},
-}
 
 SPECIAL = {
     "AudioDiffusionPipeline": "its spectrograms need librosa",
@@ -520,7 +515,7 @@ SPECIAL = {
     "KandinskyV22Img2ImgCombinedPipeline": COMBINED,
     "KandinskyV22InpaintCombinedPipeline": COMBINED,
     "LDMTextToImagePipeline": "its text encoder is a model of its own (BERT)",
-    "LEditsPPPipelineStableDiffusion": INVERTED,
+    "LEditsPPPipelineStableDiffusion": "its inversion gives back the picture that it was given",
     "LEditsPPPipelineStableDiffusionXL": "its inversion needs two text encoders",
     "StableDiffusionDiffEditPipeline": {
         "parts": {

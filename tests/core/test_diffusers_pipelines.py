@@ -16,7 +16,6 @@ from detour.schedule import Schedule
 WHOLE = Schedule(1.0, end_percent=1.0, schedule_by="step")
 BY_SIGMA = Schedule(1.0, end_percent=1.0)
 READ = {  # their attention processors read in the mid-block, so that it runs at strength 1 too
-    "LEditsPPPipelineStableDiffusion",
     "StableDiffusionAttendAndExcitePipeline",
     "StableDiffusionSAGPipeline",
     "TextToVideoZeroPipeline",

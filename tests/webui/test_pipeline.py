@@ -14,32 +14,39 @@ SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"
 ON = {"enabled": True, "strength": 0.7, "end_percent": 0.6}
 
 
-class Pipe:
-    """A pipeline's parts and a loop over its scheduler; guidance is on from the first call."""
+def pipe(unet):
+    """A real pipeline as SD.Next has it, without its text encoder and VAE; see `draw`."""
+    from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-    @property
-    def do_classifier_free_guidance(self):
-        return self._guidance_scale > 1
+    parts = {"vae": None, "text_encoder": None, "tokenizer": None, "feature_extractor": None}
+    scheduler = DDIMScheduler(**SD, clip_sample=False)
+    made = StableDiffusionPipeline(
+        unet=unet, scheduler=scheduler, safety_checker=None, **parts, requires_safety_checker=False
+    )
+    made.set_progress_bar_config(disable=True)
+    return made
 
-    def __init__(self, unet) -> None:
-        from diffusers import DDIMScheduler
 
-        self.unet, self.scheduler = unet, DDIMScheduler(**SD)
+def draw(pipe, steps=8, stop=None, at=None):
+    """One generation with fixed words and seed; `stop` is called before the step `at`."""
+    words = torch.randn(2, 1, 3, WORDS, generator=torch.Generator().manual_seed(2))
 
-    @torch.no_grad()
-    def __call__(self, steps=8, stop=None, at=None):
-        self._guidance_scale = 3.0
-        self.scheduler.set_timesteps(steps)
-        generator = torch.Generator().manual_seed(2)
-        x = torch.randn(1, 4, 8, 8, generator=generator) * self.scheduler.init_noise_sigma
-        words = torch.randn(2, 3, WORDS, generator=generator)
-        for index, time in enumerate(self.scheduler.timesteps):
-            if index == at:
-                stop()
-            both = self.scheduler.scale_model_input(torch.cat([x, x]), time)
-            uncond, cond = self.unet(both, time, encoder_hidden_states=words).sample.chunk(2)
-            x = self.scheduler.step(uncond + 2 * (cond - uncond), time, x).prev_sample
-        return x
+    def ended(_pipe, index, _time, kept):
+        if at is not None and index == at - 1:
+            stop()
+        return kept
+
+    return pipe(
+        prompt_embeds=words[1],
+        negative_prompt_embeds=words[0],
+        guidance_scale=3.0,
+        num_inference_steps=steps,
+        height=64,
+        width=64,
+        output_type="latent",
+        generator=torch.Generator().manual_seed(3),
+        callback_on_step_end=ended,
+    ).images
 
 
 class Processing:
@@ -60,7 +67,7 @@ class World:
     def __init__(self, made) -> None:
         self.shared = made["modules.shared"]
         self.callbacks = made["modules.script_callbacks"]
-        self.shared.sd_model = Pipe(diffusers_unet())
+        self.shared.sd_model = pipe(diffusers_unet())
         self.script = run_shim(SHIM).DetourScript()
         self.processed = SimpleNamespace(comments="")
 
@@ -76,10 +83,10 @@ class World:
                 if before:
                     before()
                 try:
-                    found.append(self.shared.sd_model(**pipe_options))
+                    found.append(draw(self.shared.sd_model, **pipe_options))
                     if p.enable_hr:  # on the same pipeline, and without a call in between
                         p.is_hr_pass = True
-                        found.append(self.shared.sd_model(**pipe_options))
+                        found.append(draw(self.shared.sd_model, **pipe_options))
                         p.is_hr_pass = False
                 except AssertionError:  # how an interrupt ends the pipeline
                     found.append(None)
@@ -149,7 +156,7 @@ def test_a_pipeline_of_another_kind_put_in_place_later_is_followed(world):
     unet = world.shared.sd_model.unet
 
     def replace():
-        world.shared.sd_model = Pipe(unet)
+        world.shared.sd_model = pipe(unet)
 
     assert torch.equal(world.generate({**ON, "apply_to": "cond"}, before=replace)[0], changed)
     assert_clean(world, plain)
@@ -170,8 +177,22 @@ def test_after_an_error_or_an_interrupt_nothing_is_left(world, error):
     assert_clean(world, plain)
 
 
+def test_a_pipeline_whose_rows_are_not_known_is_told(world):
+    class Own(type(world.shared.sd_model)):
+        def __call__(self, *args, **more):
+            return super().__call__(*args, **more)
+
+    plain = world.generate()[0]
+    made = pipe(world.shared.sd_model.unet)
+    world.shared.sd_model = Own(**made.components, requires_safety_checker=False)
+    world.shared.sd_model.set_progress_bar_config(disable=True)
+    p = Processing()
+    assert torch.equal(world.generate({**ON, "apply_to": "cond"}, p)[0], plain)
+    assert any("use apply_to = both" in text for text in p.comments)
+
+
 def test_the_refiner_is_only_asked_for_where_it_is_used(world):
-    refiner = Pipe(diffusers_unet())
+    refiner = pipe(diffusers_unet())
     plain, used = world.generate()[0], []
     own = world.shared.sd_model
 
@@ -201,10 +222,10 @@ def test_a_run_that_was_cut_short_is_not_said_to_miss_its_window(world, monkeypa
 
 
 def test_a_refiner_that_has_no_part_in_the_window_is_no_miss(world):
-    refiner = world.shared.sd_refiner = Pipe(diffusers_unet())
+    refiner = world.shared.sd_refiner = pipe(diffusers_unet())
     p = Processing(enable_hr=True, refiner_steps=5, refiner_start=0.8)
     # The refiner's own calls come late: a part of the schedule that ends before the window.
-    world.generate({**ON, "schedule_by": "sigma"}, p, before=lambda: refiner(steps=1))
+    world.generate({**ON, "schedule_by": "sigma"}, p, before=lambda: draw(refiner, steps=1))
     assert list(p.comments) == []
 
 
