@@ -133,7 +133,7 @@ def _is_read(holder: nn.Module) -> bool:
 
 
 def _frames(unet: Any, sample: torch.Tensor) -> int:
-    """How many rows of the mid-block one row of a video's batch is: its frames follow each other."""
+    """How many rows of the mid-block one row of a video's batch is (its frames in a row)."""
     if sample.ndim < 5:
         return 1
     by_frame = "SpatioTemporal" in getattr(unet, "_orig_mod", unet).__class__.__name__

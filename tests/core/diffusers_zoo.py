@@ -252,7 +252,9 @@ def sparse():
 
 def motion_adapter():
     return MotionAdapter(
-        block_out_channels=(8, 16), motion_layers_per_block=1, motion_num_attention_heads=2,
+        block_out_channels=(8, 16),
+        motion_layers_per_block=1,
+        motion_num_attention_heads=2,
         motion_norm_num_groups=4,
     )
 
@@ -453,23 +455,32 @@ class Encoded(torch.nn.Module):
 KANDINSKY21 = {
     "parts": {
         "unet": lambda: sd(
-            addition_embed_type="text_image", encoder_hid_dim=WORDS, out_channels=8,
+            addition_embed_type="text_image",
+            encoder_hid_dim=WORDS,
+            out_channels=8,
             encoder_hid_dim_type="text_image_proj",
         ),
-        "text_encoder": Encoded, "tokenizer": tokenizer,
+        "text_encoder": Encoded,
+        "tokenizer": tokenizer,
     },
     "call": {**clean_words(), **IMAGE_EMBEDS},
 }
 VIDEO = {"parts": unet(three_d)}
+
 
 def vocoder():
     from transformers import SpeechT5HifiGan, SpeechT5HifiGanConfig
 
     return SpeechT5HifiGan(
         SpeechT5HifiGanConfig(
-            model_in_dim=8, sampling_rate=16000, upsample_initial_channel=8,
-            upsample_rates=[2, 2], upsample_kernel_sizes=[4, 4], resblock_kernel_sizes=[3, 7],
-            resblock_dilation_sizes=[[1, 3, 5], [1, 3, 5]], normalize_before=False,
+            model_in_dim=8,
+            sampling_rate=16000,
+            upsample_initial_channel=8,
+            upsample_rates=[2, 2],
+            upsample_kernel_sizes=[4, 4],
+            resblock_kernel_sizes=[3, 7],
+            resblock_dilation_sizes=[[1, 3, 5], [1, 3, 5]],
+            normalize_before=False,
         )
     )
 
@@ -477,8 +488,10 @@ def vocoder():
 AUDIO = {
     "parts": {
         "unet": lambda: sd(
-            class_embed_type="simple_projection", projection_class_embeddings_input_dim=WORDS,
-            class_embeddings_concat=True, cross_attention_dim=(8, 16),
+            class_embed_type="simple_projection",
+            projection_class_embeddings_input_dim=WORDS,
+            class_embeddings_concat=True,
+            cross_attention_dim=(8, 16),
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         ),
@@ -486,15 +499,20 @@ AUDIO = {
         "vocoder": vocoder,
     },
     "call": {
-        "prompt_embeds": torch.ones(1, WORDS), "negative_prompt_embeds": -torch.ones(1, WORDS),
-        "audio_length_in_s": 0.01, "output_type": "np",
+        "prompt_embeds": torch.ones(1, WORDS),
+        "negative_prompt_embeds": -torch.ones(1, WORDS),
+        "audio_length_in_s": 0.01,
+        "output_type": "np",
     },
 }
 
 
 UNCLIP = {
     "parts": {
-        "decoder": sd, "super_res_first": plain, "super_res_last": plain, **text(),
+        "decoder": sd,
+        "super_res_first": plain,
+        "super_res_last": plain,
+        **text(),
     },
 }
 VERSATILE = parts(image_unet=sd)
@@ -548,9 +566,15 @@ SPECIAL = {
     "DanceDiffusionPipeline": {
         "parts": {
             "unet": lambda: UNet1DModel(
-                block_out_channels=(32, 32, 64), extra_in_channels=64, sample_size=64,
-                sample_rate=64, in_channels=2, out_channels=2, flip_sin_to_cos=True,
-                use_timestep_embedding=False, time_embedding_type="fourier",
+                block_out_channels=(32, 32, 64),
+                extra_in_channels=64,
+                sample_size=64,
+                sample_rate=64,
+                in_channels=2,
+                out_channels=2,
+                flip_sin_to_cos=True,
+                use_timestep_embedding=False,
+                time_embedding_type="fourier",
                 mid_block_type="UNetMidBlock1D",
                 down_block_types=("DownBlock1DNoSkip", "DownBlock1D", "AttnDownBlock1D"),
                 up_block_types=("AttnUpBlock1D", "UpBlock1D", "UpBlock1DNoSkip"),
@@ -574,8 +598,11 @@ SPECIAL = {
         "parts": {
             **KANDINSKY21["parts"],
             "unet": lambda: sd(
-                addition_embed_type="text_image", encoder_hid_dim=WORDS, out_channels=8,
-                encoder_hid_dim_type="text_image_proj", in_channels=9,
+                addition_embed_type="text_image",
+                encoder_hid_dim=WORDS,
+                out_channels=8,
+                encoder_hid_dim_type="text_image_proj",
+                in_channels=9,
             ),
         },
         "call": {**KANDINSKY21["call"], "mask_image": HALF},
@@ -589,8 +616,10 @@ SPECIAL = {
     "KandinskyV22ControlnetPipeline": HINTED,
     "KandinskyV22ControlnetImg2ImgPipeline": HINTED,
     "KarrasVePipeline": uncond(scheduler=diffusers.KarrasVeScheduler),
-    "LDMPipeline": {"parts": {**unet(plain, in_channels=4, out_channels=4), "vqvae": movq},
-                    "call": {"output_type": "np"}},
+    "LDMPipeline": {
+        "parts": {**unet(plain, in_channels=4, out_channels=4), "vqvae": movq},
+        "call": {"output_type": "np"},
+    },
     "LDMSuperResolutionPipeline": {
         "parts": {**unet(plain, in_channels=6), "vqvae": lambda: movq(latent_channels=3)},
         "call": {"output_type": "np", "image": torch.ones(1, 3, 8, 8)},
@@ -607,32 +636,52 @@ SPECIAL = {
             "target_properties": lambda: {"target_names": ["albedo", "shading"]},
         },
     },
-    "KolorsImg2ImgPipeline": {"encode_prompt": (embeds(1), embeds(-1), torch.ones(1, WORDS), -torch.ones(1, WORDS))},
+    "KolorsImg2ImgPipeline": {
+        "encode_prompt": (embeds(1), embeds(-1), torch.ones(1, WORDS), -torch.ones(1, WORDS))
+    },
     "PIAPipeline": parts(unet=lambda: motion(in_channels=9)),
     "PaintByExamplePipeline": "its image encoder has a form of its own",
     "RePaintPipeline": {
         "parts": {**unet(plain), "scheduler": diffusers.RePaintScheduler},
-        "call": {"output_type": "np", "jump_length": 2, "jump_n_sample": 2, "eta": 0.0,
-                 "num_inference_steps": 6, "image": picture(size=32), "mask_image": mask(32)},
+        "call": {
+            "output_type": "np",
+            "jump_length": 2,
+            "jump_n_sample": 2,
+            "eta": 0.0,
+            "num_inference_steps": 6,
+            "image": picture(size=32),
+            "mask_image": mask(32),
+        },
     },
     "ScoreSdeVePipeline": uncond(scheduler=diffusers.ScoreSdeVeScheduler),
     "SemanticStableDiffusionPipeline": {
-        "parts": text(), "call": clean_words(editing_prompt=["smile"]),
+        "parts": text(),
+        "call": clean_words(editing_prompt=["smile"]),
     },
     "StableDiffusionPipelineSafe": {"parts": text(), "call": clean_words()},
     "StableDiffusionAttendAndExcitePipeline": {
         "parts": text(),
-        "call": {"prompt": "a nurse", "token_indices": [2], "prompt_embeds": NONE,
-                 "negative_prompt_embeds": NONE, "max_iter_to_alter": 0, "attn_res": (4, 4)},
+        "call": {
+            "prompt": "a nurse",
+            "token_indices": [2],
+            "prompt_embeds": NONE,
+            "negative_prompt_embeds": NONE,
+            "max_iter_to_alter": 0,
+            "attn_res": (4, 4),
+        },
     },
     "StableDiffusionControlNetXSPipeline": XS,
     "StableDiffusionXLControlNetXSPipeline": {
         "parts": {**XS["parts"], **unet(sdxl, layers_per_block=2)},
     },
     "StableDiffusionDepth2ImgPipeline": {
-        "parts": unet(sd, in_channels=5), "call": {"depth_map": torch.rand(1, SIZE, SIZE)},
+        "parts": unet(sd, in_channels=5),
+        "call": {"depth_map": torch.rand(1, SIZE, SIZE)},
     },
-    "StableDiffusionGLIGENPipeline": {"parts": {**text(), **unet(sd, attention_type="gated")}, "call": {"gligen_phrases": ["a"], "gligen_boxes": [[0, 0, 1, 1]]}},
+    "StableDiffusionGLIGENPipeline": {
+        "parts": {**text(), **unet(sd, attention_type="gated")},
+        "call": {"gligen_phrases": ["a"], "gligen_boxes": [[0, 0, 1, 1]]},
+    },
     "StableDiffusionImageVariationPipeline": parts(**eyes()),
     "StableDiffusionInstructPix2PixPipeline": parts(unet=lambda: sd(in_channels=8)),
     "StableDiffusionXLInstructPix2PixPipeline": parts(unet=lambda: sdxl(in_channels=8)),
@@ -658,8 +707,12 @@ SPECIAL = {
             ),
             **eyes(),
             "scheduler": lambda: EulerDiscreteScheduler(
-                **SD, prediction_type="v_prediction", timestep_type="continuous",
-                sigma_min=0.002, sigma_max=700.0, use_karras_sigmas=True,
+                **SD,
+                prediction_type="v_prediction",
+                timestep_type="continuous",
+                sigma_min=0.002,
+                sigma_max=700.0,
+                use_karras_sigmas=True,
             ),
         },
         "call": {"decode_chunk_size": 2},
@@ -711,7 +764,6 @@ def make(name):
     return pipe, run
 
 
-
 def flat(result):
     """The numbers of a result: tensors, arrays or pictures."""
     import numpy as np
@@ -731,4 +783,3 @@ def why_refused(sentence):
         if words in sentence:
             return short
     raise AssertionError(sentence)
-

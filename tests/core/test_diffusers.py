@@ -273,8 +273,13 @@ def test_rows_are_told_of_known_loops_only():
     words = torch.ones(2, 3, 8)
     made = {}
     for kind in (Renamed, Other):
-        made[kind] = kind(unet=sd_unet(), scheduler=DDIMScheduler(**SD), safety_checker=None,
-                          requires_safety_checker=False, **parts)
+        made[kind] = kind(
+            unet=sd_unet(),
+            scheduler=DDIMScheduler(**SD),
+            safety_checker=None,
+            requires_safety_checker=False,
+            **parts,
+        )
     with (
         pytest.raises(ValueError, match="use apply_to = both"),
         mid_block_bypass(made[Other], Schedule(), apply_to="cond"),

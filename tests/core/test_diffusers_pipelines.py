@@ -110,7 +110,11 @@ def written(name, *cells):
 
 
 def listed():
-    return [line for line in DOCS.read_text(encoding="utf-8").splitlines() if "Pipeline" in line]
+    return [
+        line
+        for line in DOCS.read_text(encoding="utf-8").splitlines()
+        if line.startswith("| ") and "Pipeline" in line
+    ]
 
 
 def outcome(name):

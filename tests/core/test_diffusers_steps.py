@@ -6,6 +6,7 @@ two steps in log sigma, divided by the number of steps.
 
 import inspect
 import math
+from itertools import pairwise
 
 import diffusers
 import diffusers_zoo as zoo
@@ -192,7 +193,7 @@ def near(own, sigma):
 
 
 def fraction(sigmas, sigma):
-    for at, (a, b) in enumerate(zip(sigmas, sigmas[1:], strict=False)):
+    for at, (a, b) in enumerate(pairwise(sigmas)):
         if abs(sigma - a) <= 1e-6 * a:
             return float(at)
         if min(a, b) < sigma < max(a, b):
@@ -283,18 +284,20 @@ ENDING = [
 ]
 
 
-@pytest.mark.parametrize("kind", ["DDIMScheduler", "EulerDiscreteScheduler", "UniPCMultistepScheduler"])
+@pytest.mark.parametrize(
+    "kind", ["DDIMScheduler", "EulerDiscreteScheduler", "UniPCMultistepScheduler"]
+)
 @pytest.mark.parametrize("name", ENDING)
 def test_denoising_end_is_the_end_of_the_run(name, kind):
     schedule = Schedule(1.0, end_percent=0.5, schedule_by="step")
     more = {"strength": 1.0} if "Img2Img" in name or "Inpaint" in name else {}
-    found = calls_of(
-        name, make(kind), schedule, num_inference_steps=10, denoising_end=0.6, **more
-    )
+    found = calls_of(name, make(kind), schedule, num_inference_steps=10, denoising_end=0.6, **more)
     assert found in ((6, 3), (7, 4))  # 7: UniPC's own rounding puts one more before the cut
 
 
-@pytest.mark.parametrize("kind", ["DDIMScheduler", "EulerDiscreteScheduler", "HeunDiscreteScheduler"])
+@pytest.mark.parametrize(
+    "kind", ["DDIMScheduler", "EulerDiscreteScheduler", "HeunDiscreteScheduler"]
+)
 def test_denoising_start_begins_the_run(kind):
     schedule = Schedule(1.0, end_percent=0.5, schedule_by="step")
     given = {"num_inference_steps": 10, "denoising_start": 0.6}
@@ -341,5 +344,8 @@ def test_the_examples_of_the_report():
     for name in ("DDIMInverseScheduler", "DPMSolverMultistepInverseScheduler"):
         pipe, seen = Pipe(make(name)), []
         with mid_block_bypass(pipe, first) as coverage:
-            pipe(num_inference_steps=10, after=lambda _: seen.append(coverage.bypassed))
+            pipe(
+                num_inference_steps=10,
+                after=lambda _, seen=seen, coverage=coverage: seen.append(coverage.bypassed),
+            )
         assert seen == [1, 2, 3, *[3] * 7]
