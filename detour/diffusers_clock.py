@@ -140,8 +140,9 @@ class Clock:
         listed, run = self.scheduler.timesteps, self.run
         told = [getattr(self.pipe, name, None) for name in ("_num_timesteps", "_denoising_end")]
         asked = (getattr(self.scheduler, "begin_index", None), *told)
-        anew = run is None or listed is not self.listed
-        times = [float(time) for time in listed] if anew else run.times
+        anew = listed is not self.listed
+        kept = run is not None and not anew
+        times = run.times if kept else [float(time) for time in listed]
         position = _position(self.scheduler, times, timestep)
         if run is not None and (times != run.times or asked != run.asked):
             run = None
