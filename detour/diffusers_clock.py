@@ -141,8 +141,10 @@ class Clock:
         told = [getattr(self.pipe, name, None) for name in ("_num_timesteps", "_denoising_end")]
         asked = (getattr(self.scheduler, "begin_index", None), *told)
         anew = listed is not self.listed
-        kept = run is not None and not anew
-        times = run.times if kept else [float(time) for time in listed]
+        if run is None or anew:
+            times = [float(time) for time in listed]
+        else:
+            times = run.times
         position = _position(self.scheduler, times, timestep)
         if run is not None and (times != run.times or asked != run.asked):
             run = None
