@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -45,7 +45,7 @@ def on_device(network: nn.Module, room: int, wait: Callable[[], None]) -> Iterat
     runs; what it raises ends the waiting. Afterwards the network is on the CPU, in any case.
     """
     device = pick_device()
-    with torch.autocast(device.type, enabled=False):
+    with _without_autocast(device):
         if device.type == "cpu":
             yield
             return
@@ -57,6 +57,17 @@ def on_device(network: nn.Module, room: int, wait: Callable[[], None]) -> Iterat
             finally:
                 network.to("cpu")
                 devices.torch_gc()
+
+
+def _without_autocast(device: torch.device) -> AbstractContextManager:
+    """Autocast off, where there is such a thing for the device: elsewhere it cannot be on.
+
+    Asking for it there is an error, as with `mps` before torch 2.5 and `privateuseone` (DirectML).
+    """
+    try:
+        return torch.autocast(device.type, enabled=False)
+    except (RuntimeError, AssertionError):
+        return nullcontext()
 
 
 @contextmanager

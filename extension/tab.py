@@ -182,7 +182,7 @@ class _Tab:
         self.on("slide_degree", self.degree.release, "degree")
         self.on("undo", self.undo.click, "")
         self.on("remove", self.remove.click, "remove_class degree remove_edit seed")
-        self.on("evaluate", self.evaluate.click, "part seed")
+        self.on("evaluate", self.evaluate.click, "part seed target")
         self.on("save_edit", self.save_edit.click, "edit_name", "edit_file")
         self.on("apply_edit", self.apply_edit.click, "edit_file apply_degree")
         self.on("save_classifier", self.save_classifier.click, "classifier_name", "file")

@@ -22,7 +22,6 @@ from ..detour.spurious import (
     CurvePoint,
     EditSearch,
     EditStack,
-    Neutralized,
     Probes,
     compared,
     save_edits,
@@ -53,13 +52,13 @@ class LastEdit:
 
     probes: as the unedited head sees them. before: the edits below it. curve: accuracies
     against the degree, empty without classes. unit: the degree that 1 on the slider stands
-    for (`evidence` finds its own); None if it is not known.
+    for (`evidence` finds its own).
     """
 
     probes: Probes
     before: EditStack
     curve: tuple[CurvePoint, ...]
-    unit: float | None
+    unit: float
     seed: int
 
 
@@ -88,17 +87,13 @@ def neutralize(
         bool(auto_degree),
     )
     seen, done = classifier.search(search, probe_set, work)
-    last = LastEdit(seen, classifier.stack, done.curve, _unit(done, degree), search.split_seed)
+    last = LastEdit(seen, classifier.stack, done.curve, done.unit, search.split_seed)
     told = f"{edit_lines(done.stack)[0]} {_count(done.stack)}"
+    if done.edit.cells and done.edit.degree == 0 != search.degree:
+        told += " No degree did better than none; the slider counts in the formula's own degrees."
     feature = search.feature(seen)
     shown = Shown(told, edit_text(done, feature), edit_picture(done, feature))
     return replace(held, classifier=classifier.with_stack(done.stack), last=last), shown
-
-
-def _unit(done: Neutralized, degree: float) -> float | None:
-    if done.edit.method != "evidence":
-        return 1.0
-    return done.edit.degree / degree if degree != 0 else None
 
 
 def _count(stack: EditStack) -> str:
@@ -117,11 +112,6 @@ def set_degree(held: Held, work: Work, degree: float) -> tuple[Held, Shown]:
             "The degree of an edit can be set here as long as it is the last one and its probes "
             "are the ones read last: find it anew, or apply its file at another degree."
         )
-    if last.unit is None:
-        raise ValueError(
-            "'evidence' was asked for degree 0, so its own degree is not known: undo the edit, "
-            "and find it at degree 1."
-        )
     stack = classifier.stack.with_degree(wanted * last.unit)
     told = f"The last edit is at degree {stack.edits[-1].degree:g} now."
     report, chart = "\n".join(edit_lines(stack)), None
@@ -138,7 +128,7 @@ def set_degree(held: Held, work: Work, degree: float) -> tuple[Held, Shown]:
 
 def slide_degree(held: Held, work: Work, degree: float) -> tuple[Held, Shown]:
     """`set_degree` where there is an edit to move; else the slider waits for the next one."""
-    if held.last is None or held.last.unit is None:
+    if held.last is None:
         return held, Shown("The degree counts from the next edit on.")
     return set_degree(held, work, degree)
 
@@ -169,13 +159,17 @@ def remove(
     return replace(held, classifier=classifier.with_stack(done.stack), last=last), shown
 
 
-def evaluate(held: Held, work: Work, part: str, seed: float) -> tuple[Held, Shown]:
-    """Accuracy of each group, beside that of the unedited classifier."""
+def evaluate(
+    held: Held, work: Work, part: str, seed: float, target: str | None = None
+) -> tuple[Held, Shown]:
+    """Accuracy of each group, beside that of the unedited classifier; of a tagger, for one tag."""
     classifier, probe_set = need_classifier(held), need_probes(held)
     require_choice("part", part, PARTS)
     split = read_whole("The split seed", seed, 0, LARGEST_SEED)
-    done = compared(classifier.probes(probe_set, work), classifier.stack, None, part, split)
-    told = f"Worst-group accuracy: {done.after.worst:.1%}."
+    read_class(classifier.unedited.description, target)
+    seen = classifier.probes(probe_set, work, tag=target or "")
+    done = compared(seen, classifier.stack, None, part, split)
+    told = f"Worst-group accuracy: {done.after.worst:.1%}{done.after.of_groups}."
     return held, Shown(told, group_text(done), draw_group_bars(done.after, done.before))
 
 

@@ -11,6 +11,7 @@ from ..detour.report.group_report import group_numbers, group_text
 from ..detour.report.words import LEARNED
 from ..detour.schedule import require_choice
 from ..detour.spurious import PARTS, compared
+from ..detour.user_input import read_class
 from .classifier_host import ClassifierSocket
 from .edit_inputs import classifier_input, probes_input, split_seed_input
 from .schema import CATEGORY, build
@@ -38,7 +39,7 @@ class EvaluateGroups(io.ComfyNode):
                 io.Float.Output(
                     "worst_group",
                     display_name="worst_group",
-                    tooltip="Accuracy (0 to 1) of the worst group.",
+                    tooltip="Accuracy (0 to 1) of the worst group that was measured.",
                 ),
                 numbers_output(),
             ],
@@ -48,10 +49,15 @@ class EvaluateGroups(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, classifier, probes, part, before=None, split_seed=0) -> io.NodeOutput:
+    def execute(
+        cls, classifier, probes, part, before=None, split_seed=0, target_class=""
+    ) -> io.NodeOutput:
         require_choice("part", part, PARTS)
-        seen = classifier.probes(probes)
-        other = None if before is None else (before.probes(probes), before.stack)
+        read_class(classifier.unedited.description, target_class)
+        seen = classifier.probes(probes, tag=target_class)
+        other = None
+        if before is not None:
+            other = before.probes(probes, tag=target_class), before.stack
         done = compared(seen, classifier.stack, other, part, split_seed)
         if classifier.learned_from(probes, split_seed, whole=part == "all"):
             done = replace(done, notes=(*done.notes, LEARNED))
@@ -84,4 +90,16 @@ def _inputs() -> list:
             ),
         ),
         split_seed_input(),
+        build(
+            io.String.Input,
+            "target_class",
+            default="",
+            optional=True,
+            tooltip=(
+                "Of a tagger, the tag that is measured: pictures of the class with its name have "
+                "it, all others not. Empty = the class that is a tag. Others need none. You should "
+                "see: groups called by this tag and 'no' this tag."
+            ),
+            advanced=True,
+        ),
     ]

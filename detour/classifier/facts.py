@@ -72,7 +72,10 @@ def make_preprocessing(steps: Mapping[str, object]) -> Preprocessing:
 
 def encode(description: Description) -> str:
     """A description as the JSON that `read_facts` understands."""
-    return json.dumps(dataclasses.asdict(description), ensure_ascii=False)
+    told = dataclasses.asdict(description)
+    if description.activation == "softmax":
+        del told["threshold"]  # it has none
+    return json.dumps(told, ensure_ascii=False)
 
 
 def metadata_facts(metadata: Mapping[str, str]) -> Facts:

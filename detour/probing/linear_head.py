@@ -17,9 +17,9 @@ from ..spurious import (
     correct,
     folds,
     group_metrics,
+    needs_folds,
     share_interval,
     split_parts,
-    too_few,
 )
 from .probe_set import FEW
 
@@ -121,7 +121,7 @@ def fit_linear_head(
         len(held_out),
         metrics,
         (hits / len(held_out), *share_interval(hits, len(held_out), units)),
-        tuple(_notes(probes, metrics, too_few(probes, parts.validate))),
+        tuple(_notes(probes, metrics, needs_folds(probes, parts))),
     )
 
 
@@ -211,6 +211,11 @@ def _solve(
 def _notes(probes: Probes, metrics: GroupMetrics, cross_fitted: bool) -> list[str]:
     """What the figures cannot tell."""
     notes = list(probes.empty_groups())
+    if metrics.unmeasured:
+        notes.append(
+            f"No picture of {metrics.unmeasured_names} is held out: how well the classifier does "
+            "there is not known. Make more of them, from other seeds or photos."
+        )
     if cross_fitted and probes.split is None:
         notes.append(
             "Choose edits of it on other pictures: these are too few for three parts, so that "

@@ -41,7 +41,7 @@ def describe_head(head: LinearHead, labels: tuple[str, ...]) -> str:
         "On those that it was fitted on it looks better: evaluate it on the part 'report', or on "
         "other pictures.",
         f"Held-out accuracy {share:.1%} (95 % interval {low:.1%} to {high:.1%}); worst group "
-        f"{metrics.worst:.1%}, mean over groups {metrics.mean:.1%}",
+        f"{metrics.worst:.1%}{metrics.of_groups}, mean over groups {metrics.mean:.1%}",
     ]
     for name, count, accuracy, low, high in zip(
         metrics.names, metrics.counts, metrics.accuracy, metrics.low, metrics.high, strict=True

@@ -51,7 +51,8 @@ class _Plot:
         return [g for g, count in enumerate(first.counts) if count]
 
     def grid(self) -> None:
-        legend = [("worst group", AFTER), ("mean", INK), ("each group", GROUP)]
+        worst = f"worst group{self.curve[0].metrics.of_groups}"
+        legend = [(worst, AFTER), ("mean", INK), ("each group", GROUP)]
         heading(self.pen, "Accuracy against the degree of the edit", legend)
         letters = font(18)
         for index in range(5):

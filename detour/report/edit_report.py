@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from PIL import Image
 
-from ..spurious import GroupMetrics, Ladder, Neutralized, Rung, effective_cells, to_json
+from ..spurious import Gain, GroupMetrics, Ladder, Neutralized, Rung, effective_cells, to_json
 from .bars import stacked
 from .degree_chart import draw_degree
 from .gap_chart import draw_gap, draw_standings
@@ -17,6 +17,7 @@ from .words import (
     HEADS,
     LEARNED,
     RUNG_NAMES,
+    claim,
     edit_lines,
     group_lines,
     numbers_edited,
@@ -57,6 +58,8 @@ def edit_text(done: Neutralized, feature: str = "the feature") -> str:
         ]
     if done.after is not None:
         lines += ["", "Groups, accuracy with 95 % interval:", *group_lines(done.before, done.after)]
+        gain = _gain(done)
+        lines += [] if gain is None else [claim(gain, done.after)]
     if done.collateral is not None:
         two = " (with two classes a change of one is a change of the other)"
         lines.append(
@@ -79,6 +82,7 @@ def edit_numbers(done: Neutralized) -> dict[str, Any]:
         "after": _metrics(done.after),
         "collateral": done.collateral,
         "gap": None if done.gap is None else {"before": done.gap[0], "after": done.gap[1]},
+        "gain": None if (gain := _gain(done)) is None else asdict(gain),
         "curve": [{"degree": point.degree, **point.metrics.as_dict()} for point in done.curve],
         "ladder": None if done.ladder is None else _ladder_numbers(done.ladder),
         "unseen": not (_in_sample(done) or done.learned),
@@ -141,6 +145,13 @@ def _in_sample(done: Neutralized) -> bool:
     return own and done.ladder is not None and done.ladder.in_sample and done.edit.degree != 1
 
 
+def _gain(done: Neutralized) -> Gain | None:
+    """What may be claimed; nothing where the classifier itself was fitted on these probes."""
+    if done.gain is None or not done.learned:
+        return done.gain
+    return replace(done.gain, verdict="seen")
+
+
 def _notes(done: Neutralized) -> list[str]:
     own = done.edit.method == "worst_group"
     crossfit = own and done.ladder is not None and done.ladder.in_sample
@@ -170,7 +181,7 @@ def _ladder_lines(done: Neutralized, ladder: Ladder) -> list[str]:
     width = max(len(row[0]) for row in rows)
     mark = "  <- this edit" if other or done.edit.degree == 1 else "  <- this edit at degree 1"
     return [
-        f"  {name:{width}}  {percent(metrics.worst)}, {percent(metrics.mean)}, "
+        f"  {name:{width}}  {percent(metrics.worst)}{metrics.of_groups}, {percent(metrics.mean)}, "
         f"{numbers_edited(numbers) if numbers else 'no edit'}{mark if chosen else ''}"
         for name, numbers, metrics, chosen in rows
     ]

@@ -36,17 +36,19 @@ def draw_group_bars(
 def _shown(after: GroupMetrics) -> tuple[str, list[int]]:
     groups = list(range(len(after.names)))
     if len(groups) > MOST_WITH_EMPTY:
-        groups = [g for g in groups if after.counts[g]]
+        groups = [g for g in groups if after.counts[g] or g in after.unmeasured]
     if len(groups) <= MOST:
         return "", groups
-    worst = sorted(groups, key=lambda g: after.accuracy[g] or 0.0)[:MOST]
+    known = [g for g in groups if after.counts[g]]
+    worst = sorted(known, key=lambda g: after.accuracy[g] or 0.0)[:MOST]
     return f"The {MOST} worst of {len(groups)} groups; the report has them all.", sorted(worst)
 
 
 def _row(before: GroupMetrics | None, after: GroupMetrics, g: int) -> Row:
     name, now = after.names[g], after.accuracy[g]
     if now is None:
-        return Row(name, (), "no probes", "left out of worst and mean")
+        what = "not measured" if g in after.unmeasured else "no probes"
+        return Row(name, (), what, "left out of worst and mean")
     marked = g == after.worst_group
     detail = f"n {after.counts[g]}" + (", worst group" if marked else "")
     bars = [_bar(after, g, AFTER)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..spurious import EditStack, GroupMetrics, effective_cells
+from ..spurious import EditStack, Gain, GroupMetrics, effective_cells
 
 RUNG_NAMES = {
     "unedited": "unedited",
@@ -71,6 +71,26 @@ def group_lines(before: GroupMetrics | None, after: GroupMetrics) -> list[str]:
     return [*lines, *summary_lines(before, after)]
 
 
+def claim(gain: Gain, after: GroupMetrics) -> str:
+    """What may be said of the worst group before and after, in one sentence."""
+    told = f"{100 * abs(gain.difference):.1f} points"
+    span = f"(95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f} points)"
+    if gain.verdict in ("improved", "worse"):
+        what = "better" if gain.verdict == "improved" else "worse"
+        return f"The worst group is {told} {what} {span}."
+    if gain.verdict == "unclear":
+        return f"No improvement is shown: the change {span} may be chance. Add pictures."
+    if gain.verdict == "unmeasured":
+        return f"No improvement is claimed: of {after.unmeasured_names} nothing was measured."
+    if gain.verdict == "few":
+        few, g = min((n, g) for g, n in enumerate(after.units) if n)
+        return (
+            f"No improvement is claimed: the group ({after.names[g]}) has {few} photos or seeds "
+            "to report on, and so few tell nothing."
+        )
+    return "No improvement is claimed: probes that had a say in the classifier or its edit judge it."
+
+
 def summary_lines(before: GroupMetrics | None, after: GroupMetrics) -> list[str]:
     """Worst-group, mean and adjusted average accuracy."""
     names = [("Worst-group accuracy", "worst"), ("Mean accuracy of the groups", "mean")]
@@ -83,7 +103,7 @@ def summary_lines(before: GroupMetrics | None, after: GroupMetrics) -> list[str]
         where = ""
         if name == "worst":
             old = "" if before is None else f"{before.names[before.worst_group]} -> "
-            where = f" ({old}{after.names[after.worst_group]})"
+            where = f"{after.of_groups} ({old}{after.names[after.worst_group]})"
         lines.append(f"{title}: {first}{percent(getattr(after, name))}{where}")
     return lines
 
@@ -96,9 +116,15 @@ LEARNED = (
 
 
 def small_groups(metrics: GroupMetrics) -> list[str]:
-    """What the intervals can tell: a sentence about several pictures of one photo or seed, and
-    one about the smallest group if it has fewer than `FEW` of those."""
+    """What the figures cannot tell: a sentence about groups that are not measured, one about
+    several pictures of one photo or seed, and one about the smallest group if it has fewer than
+    `FEW` of those."""
     told = []
+    if metrics.unmeasured:
+        told.append(
+            f"Of {metrics.unmeasured_names} there are probes, but none among those measured on: "
+            "worst-group and mean accuracy say nothing of them. Add pictures, or change the split."
+        )
     several = metrics.units != metrics.counts
     if several:
         told.append(

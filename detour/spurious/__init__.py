@@ -16,15 +16,17 @@ from .edit import (
     new_stack,
 )
 from .edit_file import from_json, load_edits, named_edits, save_edits, to_json
-from .edit_search import AUTO, EditSearch
+from .edit_search import EditSearch
 from .evaluate import changed_logits, correct, edited_logits, predictions, stack_logits
 from .evidence import evidence, paired, shortcut_gap
+from .gain import Gain
 from .ladder import EDITS, Ladder, Rung, build_ladder
 from .metrics import GroupMetrics, apart, collateral, group_metrics, share_interval, wilson
 from .neutralize import METHODS, Neutralized, neutralize, with_edits
+from .nested import AUTO
 from .on_classifier import edited_classifier, unedited_stack
 from .pair import weight_and_bias
-from .parts import Parts, folds, split_parts, too_few
+from .parts import Parts, folds, needs_folds, split_parts
 from .probes import Probes
 from .removal import Removal, remove_class
 from .removed import SIZES, ClassRate, Removed, removed
@@ -47,6 +49,7 @@ __all__ = [
     "EditSearch",
     "EditStack",
     "Found",
+    "Gain",
     "GroupMetrics",
     "Ladder",
     "Neutralized",
@@ -78,6 +81,7 @@ __all__ = [
     "head_hash",
     "load_edits",
     "named_edits",
+    "needs_folds",
     "neutralize",
     "neutralize_with_ladder",
     "new_stack",
@@ -92,7 +96,6 @@ __all__ = [
     "split_parts",
     "stack_logits",
     "to_json",
-    "too_few",
     "unedited_stack",
     "weight_and_bias",
     "wilson",

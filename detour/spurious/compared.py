@@ -9,7 +9,7 @@ import torch
 from .edit import EditStack
 from .evaluate import correct, stack_logits
 from .metrics import GroupMetrics, group_metrics
-from .parts import split_parts, too_few
+from .parts import needs_folds, split_parts
 from .probes import Probes
 
 PARTS = ("all", "report")
@@ -65,10 +65,10 @@ def _notes(probes: Probes, stack: EditStack, part: str, seed: int, rows: torch.T
             "'report' with the seed that chose it, or other pictures."
         )
     given = probes.split is not None  # then the report part is kept apart, however few there are
-    few = not given and too_few(probes, split_parts(probes, seed).validate)
+    few = not given and needs_folds(probes, split_parts(probes, seed))
     if part == "report" and stack.edits and few:
         notes.append(
             "So few probes are all used to choose a worst_group edit (cross-fitting): if they "
             "were, these figures flatter it."
         )
-    return [*notes, *probes.empty_groups(rows)]
+    return [*notes, *probes.empty_groups()]

@@ -18,13 +18,12 @@ from ..user_input import (
 from .edit import EditStack
 from .ladder import EDITS
 from .neutralize import METHODS, Neutralized
+from .nested import AUTO
 from .probes import Probes
 from .with_ladder import neutralize_with_ladder
 
 if TYPE_CHECKING:
     from ..classifier import Description
-
-AUTO = "auto"
 
 
 @dataclass(frozen=True)

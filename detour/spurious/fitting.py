@@ -26,8 +26,8 @@ class Fitted:
 
     in_sample: of the edits chosen on `choose`. held_out: the same where three parts are
     used; with cross-fitting, for the probes of `validate`, of edits chosen without them.
-    steps: how many weights the last rung takes. unjudged: how many probes of `validate` could
-    only be judged unedited.
+    steps: how many weights the last rung takes. folds: of cross-fitting. unjudged: how many
+    probes of `validate` could only be judged unedited.
     """
 
     path: Path
@@ -37,17 +37,22 @@ class Fitted:
     choose: Tensor
     validate: Tensor
     report: Tensor
-    crossfit: bool
+    folds: tuple[Tensor, ...] = ()
     unjudged: int = 0
 
-    def key(self, rung: str) -> str:
-        """The step of the path that a rung of the ladder stands for."""
-        return {"one_weight_bias": "step1", "k_weights_bias": f"step{self.steps}"}.get(rung, rung)
-
     @property
-    def judged(self) -> dict[str, Tensor]:
-        """The predictions to report: held out, unless the report part is apart anyway."""
-        return self.in_sample if self.apart else self.held_out
+    def crossfit(self) -> bool:
+        """Whether there were too few probes for three parts."""
+        return bool(self.folds)
+
+    def key(self, rung: str, steps: int | None = None) -> str:
+        """The step of the path that a rung of the ladder stands for, with so many weights."""
+        last = self.steps if steps is None else steps
+        return {"one_weight_bias": "step1", "k_weights_bias": f"step{last}"}.get(rung, rung)
+
+    def steps_on(self, probes: Probes, rows: Tensor) -> int:
+        """How many weights the last rung takes by the probes `rows` of `validate`."""
+        return _steps(probes, self.held_out, rows)
 
     @property
     def apart(self) -> bool:
@@ -60,7 +65,7 @@ def three_parts(probes: Probes, fit: Fit, parts: Parts) -> Fitted:
     path = fit(parts.choose, 0.0, 1.0)
     found = _predictions(probes, path)
     steps = _steps(probes, found, parts.validate)
-    return Fitted(path, found, found, steps, parts.choose, parts.validate, parts.report, False)
+    return Fitted(path, found, found, steps, parts.choose, parts.validate, parts.report)
 
 
 def cross_fit(probes: Probes, fit: Fit, rows: Tensor, report: Tensor, seed: int) -> Fitted:
@@ -69,7 +74,7 @@ def cross_fit(probes: Probes, fit: Fit, rows: Tensor, report: Tensor, seed: int)
     A fold whose others have one class or attribute only is judged unedited.
     report: where to report; pass `rows` itself to report on the folds.
     """
-    parts = [part for part in folds(probes, rows, seed) if len(part)]
+    parts = tuple(part for part in folds(probes, rows, seed) if len(part))
     share = 1 / (len(parts) + 1)
     path = fit(rows, 0.0, share)
     found = _predictions(probes, path)
@@ -86,7 +91,7 @@ def cross_fit(probes: Probes, fit: Fit, rows: Tensor, report: Tensor, seed: int)
         for name, value in held_out.items():
             value[part] = without.get(name, without[last])[part]
     steps = _steps(probes, held_out, rows)
-    return Fitted(path, found, held_out, steps, rows, rows, report, True, unjudged)
+    return Fitted(path, found, held_out, steps, rows, rows, report, parts, unjudged)
 
 
 def _predictions(probes: Probes, path: Path) -> dict[str, Tensor]:

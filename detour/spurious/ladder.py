@@ -11,8 +11,9 @@ from .bootstrap import worst_difference
 from .change import Change
 from .fitting import Fit, Fitted, cross_fit, three_parts
 from .greedy import Path, fit_path
-from .metrics import GroupMetrics, collateral, group_metrics
-from .parts import split_parts, too_few
+from .metrics import GroupMetrics, collateral, group_metrics, listed
+from .nested import AUTO, nested
+from .parts import needs_folds, split_parts
 from .probes import Probes
 from .search import MAX_BYTES, Progress
 
@@ -26,8 +27,8 @@ class Rung:
 
     choose: on the probes that it was chosen on, flattering. validate: where sizes were
     compared. report: to be reported. With cross-fitting `validate` is out of fold (each
-    probe judged by an edit chosen without it), and so is `report` unless a part was given.
-    collateral: on the report part, share of the predictions of other classes that changed.
+    probe judged by an edit chosen without it), and so is `report` unless a part was given; there
+    the number of weights, too, was chosen without it. collateral: on the report part, share of the predictions of other classes that changed.
     """
 
     name: str
@@ -45,7 +46,9 @@ class Ladder:
     reason: a sentence why. crossfit: too few probes for three parts. approximate: some
     search did not try everything. notes: sentences for the report. report_rows: the probes
     reported on. in_sample: the edit itself was chosen on these too (cross-fitting with no
-    report part of its own); the rungs' figures are out of fold even so.
+    report part of its own); the figures are out of fold even so. judged: the predictions `[N]`
+    to report of the edit, of use for `report_rows`: those of the edit itself, or out of fold,
+    each probe by an edit whose size, too, was chosen without it.
     """
 
     rungs: tuple[Rung, ...]
@@ -56,6 +59,7 @@ class Ladder:
     sizes: tuple[int, int, int]
     notes: tuple[str, ...]
     report_rows: Tensor
+    judged: Tensor
     in_sample: bool = False
 
     def __getitem__(self, name: str) -> Rung:
@@ -95,8 +99,12 @@ def build_ladder(
         return fit_path(probes, rows, target, max_weights, max_bytes, step)
 
     fitted = _fit(probes, fit, seed)
-    rungs = _rungs(probes, fitted)
+    judged, picks = _judged(probes, fitted, seed)
+    rungs = _rungs(probes, fitted, judged)
     chosen, reason = _choose(probes, fitted, rungs, edit, seed)
+    notes = _notes(probes, fitted)
+    if edit == AUTO and picks:
+        notes.append(_picked(picks))
     return Ladder(
         rungs=rungs,
         chosen=chosen,
@@ -104,15 +112,16 @@ def build_ladder(
         crossfit=fitted.crossfit,
         approximate=fitted.path.approximate,
         sizes=(len(fitted.choose), len(fitted.validate), len(fitted.report)),
-        notes=tuple(_notes(probes, fitted)),
+        notes=tuple(notes),
         report_rows=fitted.report,
+        judged=judged[AUTO if edit == AUTO and AUTO in judged else chosen],
         in_sample=not fitted.apart,
     )
 
 
 def _fit(probes: Probes, fit: Fit, seed: int) -> Fitted:
     parts = split_parts(probes, seed)
-    if not too_few(probes, parts.validate):
+    if not needs_folds(probes, parts):
         return three_parts(probes, fit, parts)
     rows = parts.fitting if probes.split is not None else torch.arange(len(probes))
     apart = probes.split is not None and len(parts.report) > 0
@@ -143,13 +152,28 @@ def smallest(
     return best, f"auto took {best}: no smaller edit is as good on the validation part."
 
 
-def _rungs(probes: Probes, fitted: Fitted) -> tuple[Rung, ...]:
+def _judged(
+    probes: Probes, fitted: Fitted, seed: int
+) -> tuple[dict[str, Tensor], dict[str, int]]:
+    """The predictions to report of each rung, of `auto` if they are out of fold, and its picks."""
+    names = [name for name in RUNGS if fitted.key(name) in fitted.in_sample]
+    if fitted.apart:
+        return {name: fitted.in_sample[fitted.key(name)] for name in names}, {}
+
+    def pick(right: dict[str, Tensor], rows: Tensor) -> str:
+        return smallest(probes, {n: v for n, v in right.items() if n in EDITS}, rows, seed)[0]
+
+    found = nested(probes, fitted, names, pick)
+    return found.judged, found.picks
+
+
+def _rungs(probes: Probes, fitted: Fitted, judged: dict[str, Tensor]) -> tuple[Rung, ...]:
     rungs = []
     before = fitted.in_sample["unedited"]
     for name in RUNGS:
-        key = fitted.key(name)
-        if key not in fitted.in_sample:
+        if name not in judged:
             continue
+        key = fitted.key(name)
         change = fitted.path.change(key)
         found, apart = fitted.in_sample[key], fitted.held_out[key]
         rungs.append(
@@ -158,10 +182,10 @@ def _rungs(probes: Probes, fitted: Fitted) -> tuple[Rung, ...]:
                 change,
                 group_metrics(probes, found == probes.y, fitted.choose),
                 group_metrics(probes, apart == probes.y, fitted.validate),
-                group_metrics(probes, fitted.judged[key] == probes.y, fitted.report),
+                group_metrics(probes, judged[name] == probes.y, fitted.report),
                 collateral(
                     before[fitted.report],
-                    fitted.judged[key][fitted.report],
+                    judged[name][fitted.report],
                     {1 if probes.threshold is not None else change.row},
                 ),
             )
@@ -173,10 +197,10 @@ def _choose(
     probes: Probes, fitted: Fitted, rungs: tuple[Rung, ...], edit: str, seed: int
 ) -> tuple[str, str]:
     names = [rung.name for rung in rungs if rung.name in EDITS]
-    if edit != "auto" and edit not in names:
+    if edit != AUTO and edit not in names:
         raise ValueError(f"This head has no bias; the edit {edit!r} needs one. Use 'one_weight'.")
     reason = "Chosen by hand."
-    if edit == "auto":
+    if edit == AUTO:
         right = {name: fitted.held_out[fitted.key(name)] == probes.y for name in names}
         edit, reason = smallest(probes, right, fitted.validate, seed)
     if not fitted.path.change(fitted.key(edit)).numbers:
@@ -185,17 +209,16 @@ def _choose(
 
 
 def _notes(probes: Probes, fitted: Fitted) -> list[str]:
-    notes = list(probes.empty_groups())
+    notes = [*probes.empty_groups(), *_missing(probes, fitted)]
+    few = "Some group has too few probes for three parts (40 to validate on, any in the others)"
     if fitted.crossfit and fitted.apart:
         notes.append(
-            "Some group has fewer than 40 probes to validate on: sizes are compared by five-fold "
-            f"cross-fitting on the {len(fitted.choose)} probes that choose; reported on "
+            f"{few}: sizes are compared by five-fold cross-fitting on the {len(fitted.choose)} probes that choose; reported on "
             f"{len(fitted.report)} others."
         )
     elif fitted.crossfit:
         notes.append(
-            "Some group has fewer than 40 probes to validate on: five-fold cross-fitting, each "
-            "probe is judged by an edit that was chosen without it; the edit itself is chosen on "
+            f"{few}: five-fold cross-fitting, each probe is judged by an edit that was chosen without it; the edit itself is chosen on "
             "all of them."
         )
     else:
@@ -217,12 +240,33 @@ def _notes(probes: Probes, fitted: Fitted) -> list[str]:
     return notes
 
 
+def _missing(probes: Probes, fitted: Fitted) -> list[str]:
+    """Groups that had no say in the edit or in its size."""
+    notes = []
+    for rows, what in ((fitted.choose, "choose the edit"), (fitted.validate, "compare sizes")):
+        lacking = [probes.group_name(g) for g in probes.unmeasured(rows)]
+        if lacking:
+            notes.append(
+                f"No probe to {what} is of {listed(lacking)}: what the edit does there was not "
+                "looked at. Change the split."
+            )
+    return notes[:1] if fitted.crossfit else notes
+
+
+def _picked(picks: dict[str, int]) -> str:
+    counts = ", ".join(f"{name} in {count}" for name, count in picks.items())
+    return (
+        "The figures of the edit are of auto as a whole: each fold was judged by the size that "
+        f"the other folds chose ({counts})."
+    )
+
+
 def _slice(progress: Progress, start: float, stop: float) -> Progress:
     return lambda share: progress(start + share * (stop - start))
 
 
 def _check_inputs(probes: Probes, edit: str, max_weights: int) -> None:
-    if edit != "auto" and edit not in EDITS:
+    if edit != AUTO and edit not in EDITS:
         raise ValueError(f"The edit is {edit!r}; known are auto, {', '.join(EDITS)}.")
     if max_weights < 1:
         raise ValueError(f"max_weights is {max_weights}; at least 1 is needed.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from torch import Tensor
 from .probes import Probes
 
 Z95 = 1.959963984540054
+NAMED, NAME_LENGTH = 4, 60
+"""So many groups a sentence names, with so many letters each; of more it tells how many."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class GroupMetrics:
     interval is that of so many pictures, since those of one photo err together. worst, mean: the
     lowest and the unweighted mean accuracy of the non-empty groups. adjusted: the mean weighted
     by training counts (WILDS `adj_acc_avg`), None where these are not known. worst_group: the
-    number of the worst group.
+    number of the worst group. unmeasured: the numbers of the groups that the probes have, but
+    not among those measured on; worst, mean and adjusted say nothing of them.
     """
 
     names: tuple[str, ...]
@@ -37,6 +41,20 @@ class GroupMetrics:
     mean: float
     adjusted: float | None
     units: tuple[int, ...]
+    unmeasured: tuple[int, ...] = ()
+
+    @property
+    def of_groups(self) -> str:
+        """` of 3 of 4 groups` where some are not measured, else nothing: for any worst group."""
+        if not self.unmeasured:
+            return ""
+        measured = sum(count > 0 for count in self.counts)
+        return f" of {measured} of {measured + len(self.unmeasured)} groups"
+
+    @property
+    def unmeasured_names(self) -> str:
+        """The groups that are not measured, in words; the first few of many."""
+        return listed([self.names[g] for g in self.unmeasured])
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: the figures, and one entry per non-empty group."""
@@ -57,8 +75,15 @@ class GroupMetrics:
             "worst_group": self.names[self.worst_group],
             "mean_accuracy": self.mean,
             "adjusted_average_accuracy": self.adjusted,
+            "unmeasured_groups": [self.names[g] for g in self.unmeasured],
             "groups": groups,
         }
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names of groups in one phrase; of many, the first few and how many more."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(f"({name[:NAME_LENGTH]})" for name in names[:NAMED]) + more
 
 
 def apart(units: Tensor) -> int:
@@ -87,6 +112,7 @@ def group_metrics(probes: Probes, right: Tensor, rows: Tensor | None = None) -> 
     Raises ValueError if there is no probe.
     """
     groups, units = probes.groups, probes.unit_numbers
+    unmeasured = () if rows is None else tuple(probes.unmeasured(rows))
     if rows is not None:
         groups, units, right = groups[rows], units[rows], right[rows]
     if len(groups) == 0:
@@ -115,6 +141,7 @@ def group_metrics(probes: Probes, right: Tensor, rows: Tensor | None = None) -> 
         mean=sum(known.values()) / len(known),
         adjusted=_adjusted(probes, known),
         units=tuple(units_seen),
+        unmeasured=unmeasured,
     )
 
 

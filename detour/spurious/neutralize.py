@@ -12,6 +12,7 @@ from .curve import CurvePoint, best_degree, degree_curve
 from .edit import Edit, EditStack, apply_edits, edit_of, new_stack
 from .evaluate import changed_logits, correct, predictions, stack_logits
 from .evidence import evidence, paired, shortcut_gap
+from .gain import Gain, gain
 from .ladder import Ladder, build_ladder, smallest
 from .metrics import GroupMetrics, collateral, group_metrics
 from .parts import split_parts
@@ -33,7 +34,9 @@ class Neutralized:
     the logit minus the other one's, which is what counts and what `paired` closes. Fields that
     need classes are None without them. standings: for `paired` with more than two classes, the
     class's place before, after, and with a shift of its bias alone. learned: the classifier
-    itself was fitted on some of the probes that are reported on.
+    itself was fitted on some of the probes that are reported on. gain: what may be claimed of
+    worst-group accuracy; None without classes and without an edit. unit: the degree that "as
+    found" stands for: 1, or what `evidence` took for the best.
     """
 
     stack: EditStack
@@ -46,6 +49,8 @@ class Neutralized:
     notes: tuple[str, ...] = ()
     standings: tuple[Standing, ...] = ()
     learned: bool = False
+    gain: Gain | None = None
+    unit: float = 1.0
 
     @property
     def edit(self) -> Edit:
@@ -76,7 +81,7 @@ def neutralize(
     weight = _check(probes, method)
     stack = new_stack(weight, probes.bias) if stack is None else stack
     now = with_edits(probes, stack)
-    ladder = None
+    ladder, unit = None, 1.0
     if method == "worst_group":
         ladder = build_ladder(now, target, edit, max_weights, seed, progress=progress)
         change, rows = ladder.edit.change, ladder.report_rows
@@ -87,13 +92,14 @@ def neutralize(
     pushed = stack.push(made)
     if degree is None and method == "evidence":
         degree, note = _best_degree(probes, pushed, split_parts(now, seed).validate)
+        unit = degree or 1.0  # no multiple of 0 is anything else
         notes.append(note)
     pushed = pushed.with_degree(1.0 if degree is None else degree)
-    done = Neutralized(pushed, ladder=ladder, notes=tuple(notes))
+    done = Neutralized(pushed, ladder=ladder, notes=tuple(notes), unit=unit)
     if method == "paired":
         parts = split_parts(now, seed).choose, rows
         done = _without_classes(probes, now, done, change.row, parts, present)
-    return done if probes.classes is None else _measured(probes, now, done, rows)
+    return done if probes.classes is None else _measured(probes, now, done, rows, seed)
 
 
 def with_edits(probes: Probes, stack: EditStack) -> Probes:
@@ -137,8 +143,14 @@ def _best_degree(probes: Probes, stack: EditStack, validate: Tensor) -> tuple[fl
     """The degree of `evidence`, and the sentence that says where it is from."""
     if len(validate) == 0:
         return 1.0, "There is no validation part to compare degrees on: degree 1 is the formula's."
-    degree = best_degree(degree_curve(probes, stack, validate))
-    return degree, f"Degree {degree:g} is the best on the validation part."
+    curve = degree_curve(probes, stack, validate)
+    degree, lacking = best_degree(curve), curve[0].metrics.unmeasured_names
+    note = f"Degree {degree:g} is the best on the validation part."
+    if degree == 0:
+        note += " There no degree of this edit is better than none."
+    if lacking:
+        note += f" That part has nothing of {lacking}."
+    return degree, note
 
 
 def _check(probes: Probes, method: str) -> Tensor:
@@ -174,21 +186,21 @@ def _closed_form(
     return changes[name], report, f"{about} {reason}"
 
 
-def _measured(probes: Probes, now: Probes, done: Neutralized, rows: Tensor) -> Neutralized:
-    z = stack_logits(probes, done.stack)
-    before = group_metrics(now, correct(now, now.z), rows)
-    after = group_metrics(now, correct(now, z), rows)
-    found = predictions(now, now.z), predictions(now, z)
+def _measured(
+    probes: Probes, now: Probes, done: Neutralized, rows: Tensor, seed: int
+) -> Neutralized:
+    was, found = predictions(now, now.z), predictions(now, stack_logits(probes, done.stack))
+    notes, seen = done.notes, done.ladder is not None and done.ladder.in_sample
+    if done.ladder is not None and seen and done.edit.degree == 1:
+        found, seen = done.ladder.judged, False
+    elif seen:
+        notes = (*notes, "At a degree other than 1 the figures are those of the probes chosen on.")
+    right = was == now.y, found == now.y
+    before, after = (group_metrics(now, one, rows) for one in right)
     changed = None
     if now.threshold is None:
         edited = {cell.row for cell in done.edit.cells}
-        changed = collateral(found[0][rows], found[1][rows], edited)
-    notes = done.notes
-    if done.ladder is not None and done.ladder.in_sample and done.edit.degree == 1:
-        after = done.ladder.edit.report
-        changed = done.ladder.edit.collateral if now.threshold is None else None
-    elif done.ladder is not None and done.ladder.in_sample:
-        notes = (*notes, "At a degree other than 1 the figures are those of the probes chosen on.")
+        changed = collateral(was[rows], found[rows], edited)
     made = replace(done.edit, metrics_before=before.as_dict(), metrics_after=after.as_dict())
     return replace(
         done,
@@ -196,6 +208,7 @@ def _measured(probes: Probes, now: Probes, done: Neutralized, rows: Tensor) -> N
         before=before,
         after=after,
         collateral=changed,
+        gain=gain(now, right, rows, seen, seed) if made.cells else None,
         curve=tuple(degree_curve(probes, done.stack, rows)),
         notes=notes,
     )

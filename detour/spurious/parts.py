@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,8 @@ def split_parts(probes: Probes, seed: int = 0) -> Parts:
     """The parts that the probes name, or 50/25/25, stratified by group (without classes: by
     attribute) and split by unit.
 
-    Pictures of one unit (photo, seed) stay in one part.
+    Pictures of one unit (photo, seed) stay in one part. A group of at least three units is in
+    every part, unless those are also the only units of a group that is rarer.
     """
     if probes.split is not None:
         part = torch.as_tensor(probes.split)
@@ -56,8 +58,22 @@ def too_few(probes: Probes, rows: Tensor) -> bool:
     return int(counts[present].min()) < FEWEST
 
 
+def needs_folds(probes: Probes, parts: Parts) -> bool:
+    """Whether three parts are too few to choose, compare and report an edit on.
+
+    So it is with fewer than `FEWEST` probes of a group to validate on, and with a group that
+    has none to choose or to report on, unless the probes themselves name their parts.
+    """
+    if probes.split is None and any(map(probes.unmeasured, (parts.choose, parts.report))):
+        return True
+    return too_few(probes, parts.validate)
+
+
 def _assign(probes: Probes, rows: Tensor, shares: tuple[float, ...], seed: int) -> Tensor:
-    """The part of each row: units in random order, each to where its groups lack most."""
+    """The part of each row: units in random order, each to where its groups lack most.
+
+    First of all to a part that has nothing yet of its groups, the rarest of them counting most.
+    """
     strata, count = probes.a, probes.n_attributes
     if probes.classes is not None:
         strata, count = probes.groups, probes.n_groups
@@ -65,11 +81,13 @@ def _assign(probes: Probes, rows: Tensor, shares: tuple[float, ...], seed: int) 
     members: list[list[int]] = [[] for _ in range(len(units))]
     for group, number in zip(strata[rows].tolist(), unit.tolist(), strict=True):
         members[number].append(group)
+    spread = Counter(g for groups in members for g in set(groups))
     filled = [[0.0] * count for _ in shares]
     chosen = [0] * len(units)
     for number in np.random.default_rng(seed).permutation(len(units)).tolist():
         groups = members[number]
-        lack = [sum(part[g] for g in groups) for part in filled]
+        rare = sorted(set(groups), key=lambda g: (spread[g], g))
+        lack = [([part[g] > 0 for g in rare], sum(part[g] for g in groups)) for part in filled]
         best = min(range(len(shares)), key=lambda p: (lack[p], -shares[p], p))
         chosen[number] = best
         for g in groups:

@@ -138,10 +138,17 @@ class Probes:
         known = attribute < len(self.attribute_names)
         return self.attribute_names[attribute] if known else f"attribute {attribute}"
 
-    def empty_groups(self, rows: Tensor | None = None) -> list[str]:
-        """A sentence for every group of the classes that occur which has no probes."""
-        groups = self.groups if rows is None else self.groups[rows]
-        counts = torch.bincount(groups, minlength=self.n_groups).view(self.n_classes, -1)
+    def unmeasured(self, rows: Tensor) -> list[int]:
+        """The groups that have probes, but none among `rows`."""
+        every, some = (
+            torch.bincount(groups, minlength=self.n_groups) > 0
+            for groups in (self.groups, self.groups[rows])
+        )
+        return (every & ~some).nonzero().flatten().tolist()
+
+    def empty_groups(self) -> list[str]:
+        """A sentence for every group of the classes that occur which has no probes at all."""
+        counts = torch.bincount(self.groups, minlength=self.n_groups).view(self.n_classes, -1)
         attributes = (counts.sum(0) > 0).nonzero().flatten().tolist()
         return [
             f"The group ({self.group_name(c * self.n_attributes + g)}) has no probes; it is "

@@ -44,8 +44,8 @@ def neutralize_with_ladder(
     done = closed(None if found else degree)
     if found and degree != 1:
         best = done.edit.degree
-        note = f"{done.notes[-1][:-1]}; here {degree:g} times that."
-        done = closed(best * degree)
+        note = f"{done.notes[-1]} Here it is {degree:g} times that."
+        done = replace(closed(best * degree), unit=done.unit)
         done = replace(done, notes=(*done.notes, note))
     if probes.classes is None:
         return done
