@@ -64,10 +64,13 @@ class HostedClassifier:
             bar = work.counted("Classifying")
             return self.edited().head(compute_features(pictures, self._features, bar))
 
-    def probes(self, probe_set: ProbeSet, work: Work, tag: str = "") -> Probes:
+    def probes(
+        self, probe_set: ProbeSet, work: Work, tag: str = "", strict: bool = True
+    ) -> Probes:
         """The probes as the unedited head sees them; features are computed once.
 
-        tag: of a sigmoid classifier, the one to look at, where the classes leave it open.
+        tag: of a sigmoid classifier, the one to look at, where the classes leave it open. strict:
+        see `ProbeSet.probes`.
         """
         with self._ready(work):
             return probe_set.probes(
@@ -75,6 +78,7 @@ class HostedClassifier:
                 self._features,
                 backbone=self.backbone,
                 tag=tag,
+                strict=strict,
                 progress=work.counted("Looking at the probes"),
             )
 

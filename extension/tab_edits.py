@@ -150,7 +150,7 @@ def remove(
     index = read_class(classifier.unedited.description, class_name)
     if index is None:
         raise ValueError("No class to remove was chosen: choose one, or write its number.")
-    seen = classifier.probes(probe_set, work, tag=class_name or "")
+    seen = classifier.probes(probe_set, work, tag=class_name or "", strict=False)
     bar = work.shared("Searching")
     done = remove_from(seen, classifier.stack, index, edit, wanted, split, bar)
     last = LastEdit(seen, classifier.stack, (), 1.0, split)

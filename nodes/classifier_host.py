@@ -97,17 +97,19 @@ class HostedClassifier:
         """Logits `[B, C]` with the edits."""
         return self.edited().head(self.features(images))
 
-    def probes(self, probe_set: ProbeSet, tag: str = "") -> Probes:
+    def probes(self, probe_set: ProbeSet, tag: str = "", strict: bool = True) -> Probes:
         """The probes as this classifier's unedited head sees them.
 
         Features that the set already has are used if they are of this backbone. tag: of a
-        sigmoid classifier, the one to look at, where the classes' names leave it open.
+        sigmoid classifier, the one to look at, where the classes' names leave it open. strict:
+        see `ProbeSet.probes`.
         """
         return probe_set.probes(
             self.unedited,
             self._features_quietly,
             backbone=self.backbone_hash(),
             tag=tag,
+            strict=strict,
             progress=progress(len(probe_set)),
         )
 

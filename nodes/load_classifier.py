@@ -157,7 +157,7 @@ def _meaning_inputs() -> list:
             step=0.001,
             tooltip=(
                 "For sigmoid: the score from which a tag counts as present; 0 = as the file "
-                "says, else 0.5. You should see: fewer tags as this goes up."
+                "says, else 0.5. softmax has none. You should see: fewer tags as this goes up."
             ),
         ),
     ]

@@ -55,7 +55,7 @@ class RemoveClass(io.ComfyNode):
         index = read_class(classifier.unedited.description, class_name)
         if index is None:
             raise ValueError("class_name is empty: write the label or the number of a class.")
-        seen = classifier.probes(probes, tag=class_name)
+        seen = classifier.probes(probes, tag=class_name, strict=False)
         done = removed(seen, classifier.stack, index, edit, degree, split_seed, show_progress())
         report = removal_text(done)
         chart, told = shown(cls, report, draw_removal(done))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from . import architectures, hugging, libraries
 from .checkpoint import Checkpoint, read_checkpoint
+from .description import Description
 from .facts import Facts, make_preprocessing, metadata_facts, side_car_facts
 from .heads import install_head, split_head
 from .libraries import Architecture
@@ -56,6 +57,7 @@ def load_classifier(
     source = _read(Path(path))
     told = Facts(labels=labels, activation=activation, threshold=threshold)
     facts = told.over(source.facts)
+    source = replace(source, notes=(*source.notes, *_unused_threshold(facts, threshold)))
     if facts.backbone_hash and not facts.architecture:
         return _load_head(source, facts, backbone)
     if facts.config and architecture in ("", facts.architecture):
@@ -98,6 +100,20 @@ def _choose(name: str, state: Mapping[str, Tensor], asked: str, told: str) -> Ar
         f"The architecture of {name} is not recognised from its weights ({keys}, ...).{like} "
         "Name it, for example resnet50, torchvision:regnet_y_400mf or timm:convnext_small."
     )
+
+
+def _unused_threshold(facts: Facts, asked: float | None) -> list[str]:
+    """What is to be said of a threshold for softmax. Files that were saved before there was
+    anything to say hold the default, which nobody meant."""
+    wanted = facts.threshold if asked is None else asked
+    default = asked is None and wanted == Description.threshold
+    if wanted is None or default or facts.activation == "sigmoid":
+        return []
+    return [
+        f"The threshold {wanted:g} is not used: with softmax a picture is of the class with the "
+        "highest score. Choose sigmoid if each class is a tag; a least score for pictures to keep "
+        "is set where they are classified."
+    ]
 
 
 def _remarks(found: Architecture, facts: Facts, asked: str) -> list[str]:
@@ -186,4 +202,4 @@ def _load_head(source: _Source, facts: Facts, backbone: nn.Module | None) -> Ima
     weight = state.get(f"{HEAD}.weight")
     if weight is None:
         raise ValueError(f"{source.name} holds no {HEAD}.weight: save the classifier again.")
-    return ImageClassifier(backbone, weight, state.get(f"{HEAD}.bias"), description)
+    return ImageClassifier(backbone, weight, state.get(f"{HEAD}.bias"), description, source.notes)

@@ -140,17 +140,24 @@ class ProbeSet:
         backbone: str = "",
         tag: str = "",
         progress: Progress | None = None,
+        strict: bool = True,
     ) -> Probes:
         """The probes with the features of a classifier's backbone, and its head.
 
         features: computes features `[B, D]` of IMAGE batches. backbone: the hash, where it is
         known already. tag: of a sigmoid classifier, the one to look at; where it is empty the
-        class that is one of its labels (see `tag_numbers`).
+        class that is one of its labels (see `tag_numbers`). strict: classes that the classifier
+        does not know are refused; otherwise those that it knows are `Probes.partly`.
 
-        Raises ValueError for a class that the classifier does not know.
+        Raises ValueError for a class that the classifier does not know, if strict.
         """
-        description = classifier.description
-        index, numbers = self._numbers(description, tag)
+        description, partly = classifier.description, None
+        try:
+            index, numbers = self._numbers(description, tag)
+        except ValueError:
+            if strict:
+                raise
+            index, numbers, partly = self._partly(description, tag)
         names = classifier.labels
         if index is not None:
             names = (f"no {names[index]}", names[index])
@@ -169,7 +176,17 @@ class ProbeSet:
             class_names=names,
             attribute_names=order,
             backbone=backbone,
+            partly=partly,
         )
+
+    def _partly(
+        self, description: Description, tag: str
+    ) -> tuple[int | None, None, list[int]]:
+        """As `_numbers` without classes, and the class of each picture, -1 where it is unknown."""
+        if description.activation == "sigmoid":
+            return only_tag(description, tag), None, [-1] * len(self)
+        numbers = {name: _class_or_none(name, description) for name in self.class_names}
+        return None, None, [numbers[name] for name in self.classes]
 
     def _numbers(self, description: Description, tag: str) -> tuple[int | None, list[int] | None]:
         """(the tag of a sigmoid classifier, the class of each picture), or None for either."""
@@ -183,6 +200,14 @@ class ProbeSet:
         if not any(self.units):
             return None
         return [unit or number for number, unit in enumerate(self.units)]
+
+
+def _class_or_none(name: str, description: Description) -> int:
+    """The classifier's class of a name, -1 if it has none, or several."""
+    try:
+        return description.index_of(name)
+    except ValueError:
+        return -1
 
 
 def _check_sources(sources: tuple[Source, ...]) -> None:

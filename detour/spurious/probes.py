@@ -28,6 +28,8 @@ class Probes:
     threshold, tag: a sigmoid head with a cut-off. Classes then are 0/1 = tag absent/present.
     train_counts: training pictures per group, for the adjusted average (WILDS).
     backbone: hash of the network that made the features.
+    partly: `[N]`, in place of `classes` where not all of them are known to the classifier: the
+        class, or -1. Only reports on a removed class read it.
 
     Groups are the pairs (class, attribute), numbered `class * n_attributes + attribute`
     (WILDS). Raises ValueError with a sentence for anything that does not fit.
@@ -47,6 +49,7 @@ class Probes:
     class_names: Sequence[str] = ()
     attribute_names: Sequence[str] = ()
     backbone: str = ""
+    partly: Tensor | Sequence[int] | None = None
     n_classes: int = field(init=False, default=0)
     n_attributes: int = field(init=False, default=0)
 
@@ -64,6 +67,9 @@ class Probes:
             classes = integers(self.classes, "classes", count)
             check_below(classes, "classes", self.n_classes)
             put(self, "classes", classes)
+        if self.partly is not None:
+            put(self, "partly", integers([n + 1 for n in self.partly], "partly", count) - 1)
+            check_below(torch.as_tensor(self.partly), "partly", self.n_classes)
         if self.split is not None:
             split = integers(self.split, "split", count)
             check_below(split, "split", 3)

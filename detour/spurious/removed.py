@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from .change import Change
@@ -102,6 +103,7 @@ def removed(
     validate = parts.validate if len(parts.validate) else parts.choose
     removal = remove_class(now, class_index, parts.choose, validate, progress=progress)
     change, notes = _pick(removal, edit)
+    notes += _unknown(probes)
     label = 1 if probes.threshold is not None else class_index
     name = dict(enumerate(probes.class_names)).get(label, f"class {label}")
     about = {"method": "remove_class", "class_name": name, "degree": degree}
@@ -156,10 +158,11 @@ def _pick(removal: Removal, edit: str) -> tuple[Change, tuple[str, ...]]:
 def _rates(
     now: Probes, before: Tensor, after: Tensor, rival: Tensor | None, rows: Tensor
 ) -> tuple[ClassRate, ...]:
-    if now.classes is None:
+    truth = now.partly if now.classes is None else now.classes
+    if truth is None:
         return ()
     names = dict(enumerate(now.class_names))
-    y = now.y[rows]
+    y = torch.as_tensor(truth)[rows]
 
     def right(found: Tensor, index: int) -> int:
         return int((found[rows][y == index] == index).sum())
@@ -175,6 +178,17 @@ def _rates(
             units=apart(now.unit_numbers[rows][y == index]),
         )
         for index in y.unique().tolist()
+        if index >= 0
+    )
+
+
+def _unknown(probes: Probes) -> tuple[str, ...]:
+    if probes.partly is None:
+        return ()
+    count = int((torch.as_tensor(probes.partly) < 0).sum())
+    return (
+        f"{count} of {len(probes)} probes are of classes that this classifier does not know. They "
+        "take part in choosing and in the counts of all, but in the rate of no class.",
     )
 
 
