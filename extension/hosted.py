@@ -64,9 +64,7 @@ class HostedClassifier:
             bar = work.counted("Classifying")
             return self.edited().head(compute_features(pictures, self._features, bar))
 
-    def probes(
-        self, probe_set: ProbeSet, work: Work, tag: str = "", strict: bool = True
-    ) -> Probes:
+    def probes(self, probe_set: ProbeSet, work: Work, tag: str = "", strict: bool = True) -> Probes:
         """The probes as the unedited head sees them; features are computed once.
 
         tag: of a sigmoid classifier, the one to look at, where the classes leave it open. strict:

@@ -179,9 +179,7 @@ class ProbeSet:
             partly=partly,
         )
 
-    def _partly(
-        self, description: Description, tag: str
-    ) -> tuple[int | None, None, list[int]]:
+    def _partly(self, description: Description, tag: str) -> tuple[int | None, None, list[int]]:
         """As `_numbers` without classes, and the class of each picture, -1 where it is unknown."""
         if description.activation == "sigmoid":
             return only_tag(description, tag), None, [-1] * len(self)

@@ -41,5 +41,8 @@ def _row(name: str, numbers: int, metrics: GroupMetrics, chosen: bool) -> Row:
     )
     detail = "no edit" if numbers == 0 else numbers_edited(numbers)
     detail += ", chosen" if chosen else ""
-    worst, mean = f"worst{metrics.of_groups} {percent(metrics.worst)}", f"mean {percent(metrics.mean)}"
+    worst, mean = (
+        f"worst{metrics.of_groups} {percent(metrics.worst)}",
+        f"mean {percent(metrics.mean)}",
+    )
     return Row(name, bars, worst, detail, mean, chosen)

@@ -88,7 +88,9 @@ def claim(gain: Gain, after: GroupMetrics) -> str:
             f"No improvement is claimed: the group ({after.names[g]}) has {few} photos or seeds "
             "to report on, and so few tell nothing."
         )
-    return "No improvement is claimed: probes that had a say in the classifier or its edit judge it."
+    return (
+        "No improvement is claimed: probes that had a say in the classifier or its edit judge it."
+    )
 
 
 def summary_lines(before: GroupMetrics | None, after: GroupMetrics) -> list[str]:

@@ -152,9 +152,7 @@ def smallest(
     return best, f"auto took {best}: no smaller edit is as good on the validation part."
 
 
-def _judged(
-    probes: Probes, fitted: Fitted, seed: int
-) -> tuple[dict[str, Tensor], dict[str, int]]:
+def _judged(probes: Probes, fitted: Fitted, seed: int) -> tuple[dict[str, Tensor], dict[str, int]]:
     """The predictions to report of each rung, of `auto` if they are out of fold, and its picks."""
     names = [name for name in RUNGS if fitted.key(name) in fitted.in_sample]
     if fitted.apart:

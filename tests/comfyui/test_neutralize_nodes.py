@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -202,6 +203,42 @@ def test_cancel_in_the_middle_of_the_search(bench, lab, monkeypatch):
     with pytest.raises(management.InterruptProcessingException):
         bench.neutralize(classifier, probes=probes)
     assert len(seen) == 3 and not classifier.stack.edits
+
+
+def test_probes_of_other_classes_help_to_remove_one(bench):
+    classifier, probes = bench.classifier(classes=4), bench.probes(classes=4)
+    renamed = tuple("zebra" if name == "digit 1" else name for name in probes.classes)
+    others = replace(probes, classes=renamed)
+    done = bench.run("RemoveClass", classifier=classifier, probes=others, class_name="digit 3")
+    found = json.loads(done.result[4])
+    assert found["choose"]["before"] > found["choose"]["after"]
+    assert [one["name"] for one in found["classes"]] == ["digit 0", "digit 2", "digit 3"]
+    assert any("180 of 720 probes are of classes" in note for note in found["notes"])
+    with pytest.raises(ValueError, match="There is no class 'zebra'"):
+        bench.run("EvaluateGroups", classifier=classifier, probes=others)
+
+
+def test_a_tagger_is_evaluated_for_the_tag_that_is_named(bench):
+    """Both classes of the probes are tags of it."""
+    tagger, probes = bench.tagger(), bench.probes()
+    with pytest.raises(ValueError, match="name the one to look at as the target class"):
+        bench.run("EvaluateGroups", classifier=tagger, probes=probes)
+    logits = tagger.logits(torch.stack(probes.sources))
+    for index, tag in enumerate(("low", "high")):
+        done = bench.run(
+            "EvaluateGroups", classifier=tagger, probes=probes, before=tagger, target_class=tag
+        ).result
+        right = (logits[:, index] > 0) == torch.tensor([name == tag for name in probes.classes])
+        marks = torch.tensor([name == "mark" for name in probes.attributes])
+        own = torch.tensor([name == tag for name in probes.classes])
+        shares = [right[(own == y) & (marks == a)].float().mean() for y in (0, 1) for a in (0, 1)]
+        assert done[2] == pytest.approx(float(min(shares)))
+        assert f"no {tag}, mark" in done[0]
+    with pytest.raises(ValueError, match="There is no class 'tall'"):
+        bench.run("EvaluateGroups", classifier=tagger, probes=probes, target_class="tall")
+    bare = bench.probes(named=False)
+    with pytest.raises(ValueError, match="carry no classes"):
+        bench.run("EvaluateGroups", classifier=tagger, probes=bare, target_class="high")
 
 
 def test_a_tag_of_a_tagger_is_edited(bench):

@@ -142,7 +142,25 @@ def test_evidence_finds_its_own_degree_and_the_slider_multiplies_it(ready):
     assert ready.held.classifier.stack.edits[-1].degree == pytest.approx(own / 2)
     ready.do("undo")
     ready.do("neutralize", "evidence", "one_weight_bias", "high", 0.0, 3, "green", 0, True)
-    assert "its own degree is not known" in ready.do("set_degree", 1).message
+    assert ready.held.classifier.stack.edits[-1].degree == 0
+    ready.do("set_degree", 1)
+    assert ready.held.classifier.stack.edits[-1].degree == own
+
+
+def test_a_found_degree_of_0_does_not_hold_the_slider(ready, monkeypatch):
+    searched = importlib.import_module("detour_webui.detour.spurious.neutralize")
+    monkeypatch.setattr(searched, "best_degree", lambda curve: 0.0)
+    shown = ready.do("neutralize", "evidence", "one_weight_bias", "high", 1.0, 3, "green", 0, True)
+    assert "No degree did better than none" in shown.message
+    assert "no degree of this edit is better than none" in shown.report
+    assert ready.held.classifier.stack.edits[-1].degree == 0
+    assert "degree 0.5 now" in ready.do("slide_degree", 0.5).message
+    assert ready.held.classifier.stack.edits[-1].degree == 0.5
+
+
+def test_a_class_that_the_classifier_does_not_have_is_no_target_of_the_evaluation(ready):
+    assert "Worst-group accuracy" in ready.do("evaluate", "all", 0, "high").message
+    assert "There is no class 'tall'" in ready.do("evaluate", "all", 0, "tall").message
 
 
 def test_dropped_pictures_and_a_folder_are_classified(host, tab):

@@ -126,6 +126,35 @@ def test_autocast_is_off_while_it_computes(host):
         assert layer(torch.ones(1, 2)).dtype == torch.float32
 
 
+@pytest.mark.parametrize(
+    ("device", "error"),
+    [
+        ("mps", RuntimeError("User specified an unsupported autocast device_type 'mps'")),
+        ("privateuseone", AssertionError("the backend has not registered a module")),
+    ],
+)
+def test_devices_without_autocast_compute_all_the_same(host, monkeypatch, device, error):
+    """As on a Mac with torch 2.0 to 2.4, and with DirectML: there it cannot be on, either."""
+    host["modules.devices"].get_optimal_device = lambda: device
+    known = torch.autocast
+
+    def autocast(device_type, **more):
+        if device_type == device:
+            raise error
+        return known(device_type, **more)
+
+    monkeypatch.setattr(torch, "autocast", autocast)
+    network = Network()
+    with part("devices").on_device(network, 0, pytest.fail):
+        assert network.places == [device]
+    assert network.places == [device, "cpu"]
+    with (
+        pytest.raises(RuntimeError, match="of the work itself"),
+        part("devices").on_device(network, 0, pytest.fail),
+    ):
+        raise RuntimeError("of the work itself")
+
+
 def test_more_folders_come_from_the_settings(host, tmp_path):
     (tmp_path / "mine" / "vit").mkdir(parents=True)
     for name in ("one.pth", "notes.txt", "vit/model.safetensors", "vit/config.json"):

@@ -9,7 +9,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from detour.classifier import Description, SmallCNN, load_classifier, parse_labels
+from detour.classifier import (
+    Description,
+    SmallCNN,
+    load_classifier,
+    parse_labels,
+    predict,
+    save_classifier,
+)
 from detour.classifier.facts import Facts, encode, metadata_facts, read_facts
 
 
@@ -49,6 +56,24 @@ def test_side_car_wins_over_metadata_and_the_user_over_both(tmp_path: Path) -> N
     side_car(path, {"labels": ["s0", "s1"], "mean": [0.5] * 3, "std": [0.5] * 3})
     second = load_classifier(path, threshold=0.75).description
     assert (second.labels, second.activation, second.threshold) == (("s0", "s1"), "sigmoid", 0.75)
+    assert not any("threshold" in note for note in load_classifier(path, threshold=0.75).notes)
+
+
+def test_a_threshold_for_softmax_is_said_to_be_unused(small, tmp_path):
+    path = save_classifier(tmp_path / "x.safetensors", small)
+    assert "threshold" not in json.loads(encode(small.description))
+    assert not any("threshold" in note for note in load_classifier(path).notes)
+    logits = torch.tensor([[0.2, 0.1, 0.0]])
+    asked = load_classifier(path, threshold=0.7)
+    assert any("The threshold 0.7 is not used" in note for note in asked.notes)
+    assert predict(asked, logits)[0].labels == ("red",)
+    for threshold, told in ((0.5, False), (0.8, True)):  # files of earlier versions hold 0.5
+        path.with_suffix(".json").write_text(json.dumps({"threshold": threshold}))
+        notes = load_classifier(path).notes
+        assert any(f"{threshold:g} is not used" in note for note in notes) == told
+    tagger = load_classifier(path, threshold=0.7, activation="sigmoid")
+    assert not any("threshold" in note for note in tagger.notes)
+    assert tagger.description.threshold == 0.7
     assert second.preprocessing.mean == (0.5,) * 3
     assert second.preprocessing.resize == (16, 16), "what is not said stays the network's own"
     assert load_classifier(path, activation="softmax").description.activation == "softmax"
