@@ -27,8 +27,8 @@ WORDS = {
         "NSFW filters; auto = as the file says, else softmax."
     ),
     "label_threshold": (
-        "For sigmoid: the score from which a tag counts as present; 0 = as the file says, else 0.5. "
-        "softmax has none."
+        "For sigmoid: the score from which a tag counts as present; 0 = as the file says, else "
+        "0.5. softmax has none."
     ),
     "folder": "Used if no pictures are dropped. A folder with pictures in it.",
     "top_k": "How many of the highest scores are listed for each picture.",

@@ -22,8 +22,8 @@ from .evidence import evidence, paired, shortcut_gap
 from .gain import Gain
 from .ladder import EDITS, Ladder, Rung, build_ladder
 from .metrics import GroupMetrics, apart, collateral, group_metrics, share_interval, wilson
-from .neutralize import METHODS, Neutralized, neutralize, with_edits
 from .nested import AUTO
+from .neutralize import METHODS, Neutralized, neutralize, with_edits
 from .on_classifier import edited_classifier, unedited_stack
 from .pair import weight_and_bias
 from .parts import Parts, folds, needs_folds, split_parts

@@ -17,8 +17,8 @@ from ..user_input import (
 )
 from .edit import EditStack
 from .ladder import EDITS
-from .neutralize import METHODS, Neutralized
 from .nested import AUTO
+from .neutralize import METHODS, Neutralized
 from .probes import Probes
 from .with_ladder import neutralize_with_ladder
 

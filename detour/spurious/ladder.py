@@ -28,7 +28,8 @@ class Rung:
     choose: on the probes that it was chosen on, flattering. validate: where sizes were
     compared. report: to be reported. With cross-fitting `validate` is out of fold (each
     probe judged by an edit chosen without it), and so is `report` unless a part was given; there
-    the number of weights, too, was chosen without it. collateral: on the report part, share of the predictions of other classes that changed.
+    the number of weights, too, was chosen without it. collateral: on the report part, share of
+    the predictions of other classes that changed.
     """
 
     name: str
@@ -211,12 +212,13 @@ def _notes(probes: Probes, fitted: Fitted) -> list[str]:
     few = "Some group has too few probes for three parts (40 to validate on, any in the others)"
     if fitted.crossfit and fitted.apart:
         notes.append(
-            f"{few}: sizes are compared by five-fold cross-fitting on the {len(fitted.choose)} probes that choose; reported on "
-            f"{len(fitted.report)} others."
+            f"{few}: sizes are compared by five-fold cross-fitting on the {len(fitted.choose)} "
+            f"probes that choose; reported on {len(fitted.report)} others."
         )
     elif fitted.crossfit:
         notes.append(
-            f"{few}: five-fold cross-fitting, each probe is judged by an edit that was chosen without it; the edit itself is chosen on "
+            f"{few}: five-fold cross-fitting, each probe is judged by an edit that was chosen "
+            "without it; the edit itself is chosen on "
             "all of them."
         )
     else:

@@ -57,6 +57,9 @@ def test_side_car_wins_over_metadata_and_the_user_over_both(tmp_path: Path) -> N
     second = load_classifier(path, threshold=0.75).description
     assert (second.labels, second.activation, second.threshold) == (("s0", "s1"), "sigmoid", 0.75)
     assert not any("threshold" in note for note in load_classifier(path, threshold=0.75).notes)
+    assert second.preprocessing.mean == (0.5,) * 3
+    assert second.preprocessing.resize == (16, 16), "what is not said stays the network's own"
+    assert load_classifier(path, activation="softmax").description.activation == "softmax"
 
 
 def test_a_threshold_for_softmax_is_said_to_be_unused(small, tmp_path):
@@ -74,9 +77,6 @@ def test_a_threshold_for_softmax_is_said_to_be_unused(small, tmp_path):
     tagger = load_classifier(path, threshold=0.7, activation="sigmoid")
     assert not any("threshold" in note for note in tagger.notes)
     assert tagger.description.threshold == 0.7
-    assert second.preprocessing.mean == (0.5,) * 3
-    assert second.preprocessing.resize == (16, 16), "what is not said stays the network's own"
-    assert load_classifier(path, activation="softmax").description.activation == "softmax"
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from detour.spurious import (
     build_ladder,
     compared,
     group_metrics,
-    neutralize,
     needs_folds,
+    neutralize,
     split_parts,
 )
 from detour.spurious.change import Change, Found
