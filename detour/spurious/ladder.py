@@ -218,8 +218,7 @@ def _notes(probes: Probes, fitted: Fitted) -> list[str]:
     elif fitted.crossfit:
         notes.append(
             f"{few}: five-fold cross-fitting, each probe is judged by an edit that was chosen "
-            "without it; the edit itself is chosen on "
-            "all of them."
+            "without it; the edit itself is chosen on all of them."
         )
     else:
         notes.append(

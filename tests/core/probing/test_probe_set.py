@@ -132,7 +132,8 @@ def test_unknown_class_names_the_labels(classifier):
 
 def test_classes_that_are_unknown_in_part_are_kept_for_who_can_use_them(classifier):
     images = torch.rand(2, 4, 4, 3)
-    probes = batch_probes(images, "red", "a").chain(batch_probes(images, "violet", "b"))
+    probes = batch_probes(images, "red", "a", 0)
+    probes = probes.chain(batch_probes(images, "violet", "b", 5))
     found = probes.probes(classifier, classifier.features, strict=False)
     assert found.classes is None and found.partly.tolist() == [0, 0, -1, -1]
     with pytest.raises(ValueError, match="There is no class 'violet'"):
