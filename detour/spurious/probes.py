@@ -68,7 +68,7 @@ class Probes:
             check_below(classes, "classes", self.n_classes)
             put(self, "classes", classes)
         if self.partly is not None:
-            put(self, "partly", integers([n + 1 for n in self.partly], "partly", count) - 1)
+            put(self, "partly", integers(torch.as_tensor(self.partly) + 1, "partly", count) - 1)
             check_below(torch.as_tensor(self.partly), "partly", self.n_classes)
         if self.split is not None:
             split = integers(self.split, "split", count)
