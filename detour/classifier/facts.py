@@ -28,7 +28,8 @@ _STEPS = tuple(step.name for step in dataclasses.fields(Preprocessing))
 class Facts:
     """The part of a `Description` that some source knows; what it does not know is empty.
 
-    preprocessing: the known fields of `Preprocessing` by name.
+    preprocessing: the known fields of `Preprocessing` by name. notes: sentences about what was
+    assumed.
     """
 
     architecture: str = ""
@@ -38,6 +39,7 @@ class Facts:
     threshold: float | None = None
     config: str = ""
     backbone_hash: str = ""
+    notes: tuple[str, ...] = ()
 
     def over(self, other: Facts) -> Facts:
         """These facts, completed from `other` where they are empty."""
@@ -47,7 +49,8 @@ class Facts:
         }
         threshold = other.threshold if self.threshold is None else self.threshold
         steps = {**other.preprocessing, **self.preprocessing}
-        return Facts(**merged, preprocessing=steps, threshold=threshold)
+        notes = (*self.notes, *other.notes)
+        return Facts(**merged, preprocessing=steps, threshold=threshold, notes=notes)
 
     def describe(self) -> Description:
         """The description; what is unknown takes the default. Raises ValueError."""

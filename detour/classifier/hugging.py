@@ -5,17 +5,16 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from torch import nn
 
 from .facts import Facts, parse_json, read_facts, read_json
+from .processors import FILE, processor_steps, usual_steps
 
 LIBRARY = "transformers"
 WEIGHTS = "model.safetensors"
-_RESAMPLE = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 _WRAPPER = "timm_wrapper"
 _DROPPED = (  # what could fetch or run something, choose a precision, or change the output
     "_attn_implementation",
@@ -68,17 +67,21 @@ def folder_files(folder: Path) -> tuple[Path, dict[str, object]]:
 
 def folder_facts(folder: Path, config: Mapping[str, object]) -> Facts:
     """What config.json and preprocessor_config.json say about a classifier."""
-    if not isinstance(config.get("model_type"), str):
+    network = config.get("model_type")
+    if not isinstance(network, str):
         return read_facts(config)
-    path = folder / "preprocessor_config.json"
-    steps = processor_steps(read_json(path)) if path.is_file() else {}
+    path = folder / FILE
+    steps, notes = (
+        processor_steps(read_json(path), network) if path.is_file() else usual_steps(config)
+    )
     several = config.get("problem_type") == "multi_label_classification"
     return Facts(
-        architecture=f"{LIBRARY}:{config['model_type']}",
+        architecture=f"{LIBRARY}:{network}",
         labels=read_facts({"id2label": config.get("id2label")}).labels,
         preprocessing=steps,
         activation="sigmoid" if several else "",
         config=json.dumps(_harmless(config)),
+        notes=notes,
     )
 
 
@@ -118,27 +121,6 @@ def build_from_config(text: str) -> nn.Module:
     return network.float().eval()
 
 
-def processor_steps(values: Mapping[str, object]) -> dict[str, object]:
-    """The preprocessing in a preprocessor_config.json, by the field names of Preprocessing."""
-    steps: dict[str, object] = {"resize": None, "crop": None}
-    size = _side(values.get("size"))
-    if values.get("do_resize", True) and size is not None:
-        steps["resize"] = size
-    crop = _side(values.get("crop_size"))
-    share = values.get("crop_pct")
-    if isinstance(size, int) and isinstance(share, (int, float)) and 0 < share <= 1:
-        steps |= _share_steps(size, float(share))
-    elif values.get("do_center_crop") and crop is not None:
-        steps["crop"] = crop
-    normalise, scale = values.get("do_normalize", True), _scale(values)
-    steps["mean"] = _scaled(values.get("image_mean") if normalise else (0.0,) * 3, scale)
-    steps["std"] = _scaled(values.get("image_std") if normalise else (1.0,) * 3, scale)
-    resample = values.get("resample", 2)
-    named = _RESAMPLE.get(resample) if isinstance(resample, int) else None
-    steps["interpolation"] = named or "bicubic"
-    return {name: value for name, value in steps.items() if name in ("crop", "resize") or value}
-
-
 def _harmless(config: Mapping[str, object]) -> dict[str, object]:
     """The configuration, and those inside it, without what is none of a file's business."""
     return {
@@ -146,39 +128,3 @@ def _harmless(config: Mapping[str, object]) -> dict[str, object]:
         for key, value in config.items()
         if key not in _DROPPED
     }
-
-
-def _share_steps(size: int, share: float) -> dict[str, object]:
-    """ConvNeXt's rule: below 384 pixels the centre is kept, from there on nothing is cut."""
-    if size >= 384:
-        return {"resize": (size, size)}
-    return {"resize": int(size / share), "crop": size}
-
-
-def _scale(values: Mapping[str, object]) -> float:
-    """What a processor makes of colours in 0..1 before it normalises them, as one factor."""
-    if not values.get("do_rescale", True):
-        return 255.0
-    factor = values.get("rescale_factor")
-    factor = 1 / 255 if factor is None else factor
-    if not isinstance(factor, (int, float)) or not 0 < factor < 1e6:
-        raise ValueError(f"rescale_factor {factor!r} of the processor must be a number above 0.")
-    return 1.0 if math.isclose(255 * factor, 1, rel_tol=1e-4) else 255 * factor
-
-
-def _scaled(colours: object, scale: float) -> object:
-    """Mean or std for colours in 0..1; what is no list of numbers is refused later."""
-    numbers = colours if isinstance(colours, (list, tuple)) else ()
-    if scale == 1 or not all(isinstance(value, (int, float)) for value in numbers):
-        return colours
-    return [value / scale for value in numbers]
-
-
-def _side(size: object) -> int | tuple[int, int] | None:
-    """A size as transformers writes it: 224, {"shortest_edge": 224}, {"height", "width"}."""
-    if not isinstance(size, Mapping):
-        return size if isinstance(size, int) else None
-    if isinstance(edge := size.get("shortest_edge"), int):
-        return edge
-    height, width = size.get("height"), size.get("width")
-    return (height, width) if isinstance(height, int) and isinstance(width, int) else None

@@ -143,7 +143,7 @@ def _assemble(
     generator = torch.Generator().manual_seed(0)
     example = torch.rand(1, 3, *preprocessing.input_size, generator=generator)
     backbone, weight, bias = split_head(network, example)
-    notes = (*source.checkpoint.notes, *source.notes)
+    notes = (*source.checkpoint.notes, *facts.notes, *source.notes)
     if not facts.labels:
         labels, note = _guess_labels(len(weight), facts.architecture)
         facts, notes = replace(facts, labels=labels), (*notes, note)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import functional as transforms
 
-INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
+from . import resizing
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 LARGEST_SIDE = 4096
@@ -34,8 +33,21 @@ class Preprocessing:
     resize: the shorter side in pixels, or (height, width); None leaves the size alone.
     crop: the centre kept, in pixels, square or (height, width); None keeps all.
     mean, std: of red, green and blue in 0..1; the network sees (picture - mean) / std.
-    interpolation: `bilinear`, `bicubic` or `nearest`; the first two antialiased.
+    interpolation: `bilinear`, `bicubic` or `nearest`; with `pillow` also `lanczos`, `box` and
+        `hamming`. All but `nearest` antialiased.
     crop_first: crop before resizing (as usual for CelebA) instead of after.
+    arithmetic: how colours are resized: `float`; `rounded`, which rounds the result to whole
+        numbers 0..255; on whole numbers from the start `bytes` (as torchvision) or `pillow`.
+    resize_fit: (height, width) of resize are met `exact`ly, or keep the picture's proportions
+        and `cover` them or stay `inside` of them.
+    resize_longest: what the longer side may have, where resize is the shorter one.
+    resize_multiple: after that, both sides are rounded up to multiples of it.
+    crop_centring: which pixel is the centre's first if an odd number is left over: `round`
+        (half to even, as torchvision), `floor` or `truncate`.
+    crop_share: (height, width) kept in place of crop, as shares of the picture's shorter side,
+        before resizing.
+    crop_border: red, green and blue in 0..1 of what a crop keeps beside a picture.
+    bgr: the network wants blue, green, red.
 
     Raises ValueError with one sentence for a value that cannot be used.
     """
@@ -46,29 +58,54 @@ class Preprocessing:
     std: tuple[float, ...] = IMAGENET_STD
     interpolation: str = "bilinear"
     crop_first: bool = False
+    arithmetic: str = resizing.FLOAT
+    resize_fit: str = resizing.EXACT
+    resize_longest: int | None = None
+    resize_multiple: int = 1
+    crop_centring: str = resizing.ROUND
+    crop_share: tuple[float, ...] | None = None
+    crop_border: tuple[float, ...] = (0.0, 0.0, 0.0)
+    bgr: bool = False
 
     def __post_init__(self) -> None:
         _check_size("resize", self.resize)
         _check_size("crop", self.crop)
-        _check_colours("mean", self.mean)
-        _check_colours("std", self.std)
+        _check_side("resize_longest", self.resize_longest or LARGEST_SIDE)
+        _check_side("resize_multiple", self.resize_multiple)
+        _check_share(self.crop_share)
+        for name in ("mean", "std", "crop_border"):
+            _check_colours(name, getattr(self, name))
         if min(self.std) < SMALLEST_STD:
             raise ValueError(
                 f"std {self.std} must be above 0 for each colour, and at least {SMALLEST_STD}."
             )
-        if not isinstance(self.crop_first, bool):
-            raise ValueError(f"crop_first {self.crop_first!r} must be true or false.")
-        if self.interpolation not in INTERPOLATIONS:
-            raise ValueError(
-                f"interpolation {self.interpolation!r} is unknown: use one of "
-                f"{', '.join(INTERPOLATIONS)}."
-            )
+        for name in ("crop_first", "bgr"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} {getattr(self, name)!r} must be true or false.")
+        for name, known in (
+            ("arithmetic", resizing.ARITHMETICS),
+            ("interpolation", resizing.interpolations(self.arithmetic)),
+            ("resize_fit", resizing.FITS),
+            ("crop_centring", resizing.CENTRINGS),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name} {getattr(self, name)!r} is unknown: use one of {', '.join(known)}."
+                )
+
+    def __repr__(self) -> str:
+        """As of any dataclass, but the later fields only where they are used: hashes of saved
+        heads are made of this text."""
+        later = [f.name for f in fields(self)[_FIRST_FIELDS:] if getattr(self, f.name) != f.default]
+        shown = [f.name for f in fields(self)[:_FIRST_FIELDS]] + later
+        return f"Preprocessing({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
     @property
     def input_size(self) -> tuple[int, int]:
         """(height, width) of what the network sees; of a square picture, where it varies."""
-        order = (self.resize, self.crop) if self.crop_first else (self.crop, self.resize)
-        return next((_pair(size) for size in order if size is not None), (224, 224))
+        if self.crop is not None and (self.resize is None or not self.crop_first):
+            return _pair(self.crop)
+        return (224, 224) if self.resize is None else self._new_size(*_pair(self.resize))
 
     def __call__(self, images: Tensor, device: torch.device | None = None) -> Tensor:
         """`[B, H, W, C]` in 0..1 to normalised float32 `[B, 3, height, width]`, on `device`.
@@ -82,6 +119,8 @@ class Preprocessing:
             return torch.zeros(0, 3, *self.input_size, device=device)
         height, width = images.shape[1:3]
         step = max(1, _PIXELS_AT_ONCE // (height * width))
+        if self._on_bytes and images.is_floating_point():
+            _check_values(images[..., :3])  # whole numbers would hide NaN
         parts = [self._transform(part, device) for part in images.split(step)]
         pictures = torch.cat(parts) if len(parts) != 1 else parts[0]
         _check_values(pictures)
@@ -91,32 +130,59 @@ class Preprocessing:
         )
         # One layout for all: convolutions are faster in it, and they round by the layout.
         pictures = pictures.clamp(0, 1).contiguous(memory_format=torch.channels_last)
-        return pictures.sub_(mean).div_(std)
+        if self.arithmetic == resizing.ROUNDED:
+            pictures = pictures.mul_(255).round_().div_(255)
+        pictures = pictures.sub_(mean).div_(std)
+        return _reversed(pictures) if self.bgr else pictures
+
+    @property
+    def _on_bytes(self) -> bool:
+        return self.arithmetic in (resizing.BYTES, resizing.PILLOW)
 
     def _transform(self, images: Tensor, device: torch.device | None) -> Tensor:
-        pictures = _as_rgb(images.to(device))
-        if self.crop_first:
-            return self._resize(self._crop(pictures))
-        return self._crop(self._resize(pictures))
+        pictures = _as_rgb(images.cpu() if self._on_bytes else images.to(device))
+        if self._on_bytes:
+            pictures = pictures.clamp(0, 1).mul(255).round().to(torch.uint8)
+        if self.crop_first or self.crop_share is not None:
+            pictures = self._resize(self._crop(pictures))
+        else:
+            pictures = self._crop(self._resize(pictures))
+        if not self._on_bytes:
+            return pictures
+        return pictures.to(images.device if device is None else device, torch.float32).div_(255)
 
     def _crop(self, pictures: Tensor) -> Tensor:
-        if self.crop is None:
+        size = None if self.crop is None else _pair(self.crop)
+        if self.crop_share is not None:
+            short = min(pictures.shape[-2:])
+            high, wide = (max(1, int(share * short)) for share in self.crop_share)
+            size = high, wide
+        if size is None:
             return pictures
-        return transforms.center_crop(pictures, list(_pair(self.crop)))
+        return resizing.centre(pictures, size, self.crop_centring, self.crop_border)
 
     def _resize(self, pictures: Tensor) -> Tensor:
         if self.resize is None:
             return pictures
         height, width = pictures.shape[-2:]
-        new = _resized(height, width, self.resize)
+        new = self._new_size(height, width)
         if math.prod(new) > LARGEST_RESIZED:
             raise ValueError(
                 f"A picture of {width} x {height} pixels would become {new[1]} x {new[0]} for "
                 "the network: crop it to a shape nearer to a square first."
             )
-        mode = InterpolationMode(self.interpolation)
-        size = [self.resize] if isinstance(self.resize, int) else list(self.resize)
-        return transforms.resize(pictures, size, mode, antialias=mode.value != "nearest")
+        return resizing.resample(pictures, new, self.interpolation, self.arithmetic)
+
+    def _new_size(self, height: int, width: int) -> tuple[int, int]:
+        """The size of a picture after resizing."""
+        size = self.resize if self.resize is not None else (height, width)
+        new = resizing.new_size(height, width, size, self.resize_fit, self.resize_longest)
+        step = self.resize_multiple
+        return math.ceil(new[0] / step) * step, math.ceil(new[1] / step) * step
+
+
+_FIRST_FIELDS = 6
+"""How many fields Preprocessing had when the first heads were saved."""
 
 
 def check_layout(images: Tensor) -> None:
@@ -150,6 +216,11 @@ def _as_rgb(images: Tensor) -> Tensor:
     return pictures.permute(0, 3, 1, 2)
 
 
+def _reversed(pictures: Tensor) -> Tensor:
+    """Red and blue exchanged."""
+    return pictures.flip(1).contiguous(memory_format=torch.channels_last)
+
+
 def _check_values(pictures: Tensor) -> None:
     low, high = torch.aminmax(pictures.flatten(1), dim=1)
     broken = ~(torch.isfinite(low) & torch.isfinite(high))
@@ -165,24 +236,31 @@ def _check_values(pictures: Tensor) -> None:
         )
 
 
-def _resized(height: int, width: int, size: int | tuple[int, int]) -> tuple[int, int]:
-    if not isinstance(size, int):
-        return size
-    short = min(height, width)
-    return size * height // short, size * width // short
-
-
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else size
 
 
+def _is_side(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_SIDE
+
+
+def _check_side(name: str, value: object) -> None:
+    if not _is_side(value):
+        raise ValueError(f"{name} {value!r} must be pixels from 1 to {LARGEST_SIDE}.")
+
+
+def _check_share(shares: object) -> None:
+    if shares is not None and not (
+        isinstance(shares, tuple)
+        and len(shares) == 2
+        and all(isinstance(share, (int, float)) and 0 < share <= 1 for share in shares)
+    ):
+        raise ValueError(f"crop_share {shares!r} must be two numbers above 0 and up to 1.")
+
+
 def _check_size(name: str, size: object) -> None:
     sides = size if isinstance(size, tuple) else (size, size)
-    usable = [
-        isinstance(side, int) and not isinstance(side, bool) and 0 < side <= LARGEST_SIDE
-        for side in sides
-    ]
-    if size is not None and (len(sides) != 2 or not all(usable)):
+    if size is not None and (len(sides) != 2 or not all(map(_is_side, sides))):
         raise ValueError(
             f"{name} {size!r} cannot be used: write pixels from 1 to {LARGEST_SIDE}, one number "
             "for the shorter side or two for height and width."
