@@ -113,7 +113,7 @@ def build_from_config(text: str) -> nn.Module:
             config, trust_remote_code=False
         )
     except _UNBUILDABLE as error:
-        first_line = next(iter(str(error).splitlines()), type(error).__name__)
+        first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ValueError(
             f"transformers {transformers.__version__} cannot build an image classifier of the "
             f"kind {kind!r} ({first_line[:160]})."

@@ -254,8 +254,9 @@ def _sides(name: str, size: object, square: bool) -> int | tuple[int, int]:
         edge = size.get("shortest_edge")
         if isinstance(edge, int) and name == "size":
             return edge
-        size = (size.get("height"), size.get("width"))
-    pair = tuple(size) if isinstance(size, (list, tuple)) else ()
+        pair = (size.get("height"), size.get("width"))
+    else:
+        pair = tuple(size) if isinstance(size, (list, tuple)) else ()
     if len(pair) == 2 and isinstance(pair[0], int) and isinstance(pair[1], int):
         return pair[0], pair[1]
     raise ValueError(
