@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from .libraries import LIBRARIES, Architecture, build_empty, is_known, timm_is_there
 
-_RENAMED = (  # names in torchvision's own older files
+_RENAMED = (  # names in torchvision's own older files, and of wrappers
     (re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)\."), r"\1\2."),
     (re.compile(r"\.mlp\.linear_1\."), ".mlp.0."),
     (re.compile(r"\.mlp\.linear_2\."), ".mlp.3."),
+    (re.compile(r"^timm_model\."), ""),  # transformers' wrapper of timm's networks
 )
 
 

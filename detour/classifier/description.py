@@ -21,7 +21,8 @@ class Description:
     preprocessing: what happens to a picture first.
     activation: `softmax` (one class per picture) or `sigmoid` (each class by itself, taggers).
     threshold: with `sigmoid`, the score from which a class counts as present, between 0 and 1.
-    config: the JSON from which a transformers network is built; empty for others.
+    config: the JSON from which a transformers network is built, or what timm is told beside the
+        name; empty for others.
     backbone_hash: names the backbone of a head that was fitted on a host's model; else empty.
 
     Raises ValueError with one sentence for a value that cannot be used.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .description import Description
 from .preprocess import Preprocessing
+from .timm_config import options_text, timm_steps
 
 METADATA_KEY = "detour"
 LARGEST_JSON = 2**24
@@ -125,10 +126,10 @@ def read_facts(values: Mapping[str, object]) -> Facts:
     Raises ValueError that names the entry which cannot be used.
     """
     flat: dict[str, object] = dict(values)
-    for group in ("pretrained_cfg", "preprocessing"):
-        inner = values.get(group)
-        if isinstance(inner, Mapping):
-            flat.update(inner)
+    cfg, own = (_group(values, name) for name in ("pretrained_cfg", "preprocessing"))
+    steps, notes = timm_steps(cfg) if cfg else ({}, ())
+    steps.update(_steps({**flat, **own}))
+    flat = {**cfg, **{key: value for key, value in flat.items() if value is not None}, **own}
     threshold = flat.get("threshold")
     if threshold is not None and (
         isinstance(threshold, bool) or not isinstance(threshold, (int, float))
@@ -137,11 +138,12 @@ def read_facts(values: Mapping[str, object]) -> Facts:
     return Facts(
         architecture=_text(flat, *_ARCHITECTURE),
         labels=_labels(flat),
-        preprocessing=_steps(flat),
+        preprocessing=steps,
         activation=_text(flat, "activation"),
         threshold=threshold,
-        config=_text(flat, "config"),
+        config=_text(flat, "config") or options_text(values),
         backbone_hash=_text(flat, "backbone_hash"),
+        notes=notes,
     )
 
 
@@ -157,6 +159,11 @@ def _parse_value(value: str) -> object:
         return json.loads(value)
     except (json.JSONDecodeError, RecursionError):
         return value
+
+
+def _group(values: Mapping[str, object], name: str) -> dict[str, object]:
+    inner = values.get(name)
+    return dict(inner) if isinstance(inner, Mapping) else {}
 
 
 def _text(values: Mapping[str, object], *names: str) -> str:

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
@@ -68,8 +69,9 @@ def folder_files(folder: Path) -> tuple[Path, dict[str, object]]:
 def folder_facts(folder: Path, config: Mapping[str, object]) -> Facts:
     """What config.json and preprocessor_config.json say about a classifier."""
     network = config.get("model_type")
-    if not isinstance(network, str):
-        return read_facts(config)
+    wrapped = network == _WRAPPER and isinstance(config.get("architecture"), str)
+    if wrapped or not isinstance(network, str):
+        return _timm_facts(config)
     path = folder / FILE
     steps, notes = (
         processor_steps(read_json(path), network) if path.is_file() else usual_steps(config)
@@ -82,6 +84,20 @@ def folder_facts(folder: Path, config: Mapping[str, object]) -> Facts:
         activation="sigmoid" if several else "",
         config=json.dumps(_harmless(config)),
         notes=notes,
+    )
+
+
+def _timm_facts(config: Mapping[str, object]) -> Facts:
+    """What the config.json of a timm folder says, in its older flat form too."""
+    name = config.get("architecture")
+    if not isinstance(name, str) or not {"pretrained_cfg", "input_size"} & set(config):
+        return read_facts(config)
+    facts = read_facts(config if "pretrained_cfg" in config else {"pretrained_cfg": config})
+    several = config.get("problem_type") == "multi_label_classification"
+    return replace(
+        facts,
+        architecture=name if ":" in name else f"timm:{name}",
+        activation=facts.activation or ("sigmoid" if several else ""),
     )
 
 

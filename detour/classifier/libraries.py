@@ -12,8 +12,18 @@ import torchvision
 from torch import nn
 
 from .small_cnn import SIDE, SmallCNN
+from .timm_config import options, timm_steps
 
 LIBRARIES = ("detour", "torchvision", "timm")
+_UNBUILDABLE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 _AMBIGUOUS = ("googlenet", "inception_v3")
 """Their published weights want pictures normalised twice, which weights do not show."""
 
@@ -24,12 +34,14 @@ class Architecture:
 
     library: `torchvision`, `timm` or `detour`; name: as that library calls it.
     key, shape: a weight that tells it from its relatives; the whole is compared afterwards.
+    options: what timm is told beside the name, as `timm_config.options_text` writes it.
     """
 
     library: str
     name: str
     key: str = ""
     shape: tuple[int, ...] = ()
+    options: str = ""
 
     @property
     def full_name(self) -> str:
@@ -50,16 +62,14 @@ def is_known(architecture: Architecture) -> bool:
 def build(architecture: Architecture, classes: int) -> nn.Module:
     """The network with `classes` outputs and weights of no meaning, in evaluation mode.
 
-    Raises ValueError if timm is needed and missing.
+    Raises ValueError if timm is needed and missing, or cannot build it with its options.
     """
     if architecture.library == "detour":
         network: nn.Module = SmallCNN(classes)
     elif architecture.library == "torchvision":
         network = torchvision.models.get_model(architecture.name, weights=None, num_classes=classes)
     else:
-        network = require_timm().create_model(
-            architecture.name, pretrained=False, num_classes=classes
-        )
+        network = _build_by_timm(architecture, classes)
     return network.eval()
 
 
@@ -84,20 +94,22 @@ def default_steps(architecture: Architecture) -> dict[str, object]:
             "std": tuple(preset.std),
             "interpolation": preset.interpolation.value,
         }
-    return _timm_steps(architecture)
+    steps, _ = timm_steps(require_timm().get_pretrained_cfg(architecture.name).to_dict())
+    return steps
 
 
-def _timm_steps(architecture: Architecture) -> dict[str, object]:
-    cfg = require_timm().get_pretrained_cfg(architecture.name)
-    height, width = cfg.input_size[-2:]
-    known = cfg.interpolation in ("bilinear", "bicubic", "nearest")
-    return {
-        "resize": int(min(height, width) / cfg.crop_pct),
-        "crop": (height, width),
-        "mean": tuple(cfg.mean),
-        "std": tuple(cfg.std),
-        "interpolation": cfg.interpolation if known else "bicubic",
-    }
+def _build_by_timm(architecture: Architecture, classes: int) -> nn.Module:
+    timm, told = require_timm(), options(architecture.options)
+    try:
+        return timm.create_model(architecture.name, pretrained=False, num_classes=classes, **told)
+    except _UNBUILDABLE as error:
+        if not told:
+            raise
+        first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ValueError(
+            f"timm {timm.__version__} cannot build {architecture.name} with the model_args of "
+            f"its file: {str(told)[:160]} ({first_line[:160]})."
+        ) from None
 
 
 def timm_is_there() -> bool:

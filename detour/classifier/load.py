@@ -60,12 +60,15 @@ def load_classifier(
     source = replace(source, notes=(*source.notes, *_unused_threshold(facts, threshold)))
     if facts.backbone_hash and not facts.architecture:
         return _load_head(source, facts, backbone)
-    if facts.config and architecture in ("", facts.architecture):
+    if _short(architecture) not in ("", _short(facts.architecture)):
+        facts = replace(facts, config="")
+    if facts.config and facts.architecture.startswith(f"{hugging.LIBRARY}:"):
         network = hugging.build_from_config(facts.config)
         return _assemble(source, network, facts, source.checkpoint.state)
-    facts = replace(facts, config="")
     state = architectures.rename_old_keys(source.checkpoint.state)
     found = _choose(source.name, state, architecture, facts.architecture)
+    found = replace(found, options=facts.config if found.library == "timm" else "")
+    facts = replace(facts, config=found.options)
     defaults = Facts(found.full_name, preprocessing=libraries.default_steps(found))
     source = replace(source, notes=(*source.notes, *_remarks(found, facts, architecture)))
     facts = replace(facts, architecture=found.full_name).over(defaults)
@@ -82,6 +85,11 @@ def _read(path: Path) -> _Source:
     checkpoint = read_checkpoint(path)
     facts = side_car_facts(path).over(metadata_facts(checkpoint.metadata))
     return _Source(path.name, checkpoint, facts)
+
+
+def _short(architecture: str) -> str:
+    """An architecture's name without its library, if that is timm."""
+    return architecture.strip().removeprefix("timm:")
 
 
 def _choose(name: str, state: Mapping[str, Tensor], asked: str, told: str) -> Architecture:
