@@ -48,7 +48,7 @@ def timm_steps(cfg: Mapping[str, object]) -> tuple[dict[str, object], tuple[str,
     if not isinstance(share, (int, float)) or not 0 < share <= 4:
         raise ValueError(f"crop_pct {share!r} must be a number above 0, usually up to 1.")
     scaled = math.floor(height / share), math.floor(width / share)
-    steps |= {"resize": scaled, "crop": (height, width)}
+    steps |= {"resize": scaled, "crop": height if height == width else (height, width)}
     mode = cfg.get("crop_mode") or "center"
     if mode == "center":
         square = scaled[0] == scaled[1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,6 +22,26 @@ CONFIG = {
     "patch_size": 8,
     "image_size": 32,
     "projection_dim": 12,
+}
+HOST = Path(os.environ.get("COMFYUI_PATH", "."))
+OWN_KINDS = (  # the configurations of all hosts; older ones lack the last two
+    "clip_vision_config_g",
+    "clip_vision_config_h",
+    "clip_vision_config_vitl",
+    "clip_vision_config_vitl_336",
+    "clip_vision_config_vitl_336_llava",
+    "clip_vision_siglip_384",
+    "clip_vision_siglip_512",
+    "image_encoders/dino2_giant",
+    "image_encoders/dino2_large",
+    "clip_vision_siglip2_base_naflex",
+    "image_encoders/dino3_large",
+)
+SMALL = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
 }
 KINDS = {
     "clip": {},
@@ -65,18 +87,111 @@ def probes(lab):
     return chained
 
 
+def prepared(clip, images):
+    """Pictures as the host gives them to a model that sees one size."""
+    import comfy.clip_vision
+
+    settings = {"size": clip.image_size, "mean": clip.image_mean, "std": clip.image_std}
+    return comfy.clip_vision.clip_preprocess(images, **settings).float()
+
+
+def embeddings(clip, images):
+    """The host's own; of a kind that gives one for each token, their mean."""
+    if clip.model_type == "dinov3":  # the host's own encoding fails on it in all versions so far
+        found = clip.model(pixel_values=prepared(clip, images))[2]
+    else:
+        found = clip.encode_image(images)["image_embeds"]
+    return found.mean(dim=1) if found.ndim == 3 else found
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_features_are_the_hosts_embeddings(lab, make_clip, kind):
     clip = make_clip(**KINDS[kind])
+    clip.model_type = KINDS[kind].get("model_type", "clip_vision_model")
     hosted = lab.pack("nodes.clip_backbone").unfitted_clip(clip)
-    images = torch.rand(3, 32, 32, 3)
-    wanted = clip.encode_image(images)["image_embeds"]
-    wanted = wanted.mean(dim=1) if wanted.ndim == 3 else wanted
-    # The host rounds pictures to 8 bits first, we do not.
-    rounded = (images * 255).round() / 255
-    assert torch.allclose(hosted.features(rounded), wanted, atol=1e-5)
+    for shape in ((32, 32), (90, 50), (51, 97)):
+        images = torch.rand(3, *shape, 3)
+        # The host's layers round by the memory layout of the pictures, which is another here.
+        assert torch.allclose(hosted.features(images), embeddings(clip, images), atol=1e-5)
     assert hosted.features(images).shape == (3, 12 if kind == "clip" else 16)
     assert hosted.features(torch.rand(1, 90, 50, 4)).shape[0] == 1
+
+
+@pytest.mark.parametrize("kind", OWN_KINDS)
+def test_every_kind_that_the_host_knows(lab, make_clip, kind):
+    path = HOST / "comfy" / f"{kind}.json"
+    if not path.is_file():
+        assert kind in OWN_KINDS[-2:]
+        pytest.skip("this host does not know it")
+    told = json.loads(path.read_text())
+    small = {**told, **SMALL, **({"projection_dim": 12} if "projection_dim" in told else {})}
+    clip = make_clip(**small)
+    clip.model_type = told["model_type"]
+    backbone = lab.pack("nodes.clip_backbone")
+    hosted = backbone.unfitted_clip(clip)
+    for shape in ((240, 320), (333, 251)):
+        images = torch.rand(2, *shape, 3)
+        theirs = embeddings(clip, images)
+        assert hosted.unedited.feature_count == theirs.shape[1]
+        assert torch.allclose(hosted.features(images), theirs, atol=1e-5)
+        if told["image_size"] > 0:  # the pictures themselves are equal to the bit
+            assert torch.equal(hosted.unedited.preprocessing(images), prepared(clip, images))
+
+
+def test_no_kind_is_left_out():
+    folder = HOST / "comfy"
+    files = [*folder.glob("clip_vision*.json"), *(folder / "image_encoders").glob("*.json")]
+    known = {file.relative_to(folder).with_suffix("").as_posix() for file in files}
+    assert known - set(OWN_KINDS) == set()
+
+
+def test_a_flexible_head_is_saved_and_loaded(lab, make_clip, probes):
+    path = HOST / "comfy" / "clip_vision_siglip2_base_naflex.json"
+    if not path.is_file():
+        pytest.skip("this host has no model for pictures of any size")
+    clip = make_clip(**{**json.loads(path.read_text()), **SMALL})
+    fitted = lab.run_node("DetourClassifierFromProbes", probes=probes, clip_vision=clip)[0]
+    (saved,) = lab.run_node("DetourSaveClassifier", classifier=fitted, filename="flexible")
+    again, _ = lab.run_node("DetourLoadClassifier", file=saved, clip_vision=clip)
+    images = torch.rand(2, 40, 70, 3)
+    assert torch.equal(again.logits(images), fitted.logits(images))
+
+
+def test_heads_of_earlier_versions_see_what_they_saw(lab, make_clip, host_folders):
+    """Their files know no rounding; their hash, pinned here, is made of what they know."""
+    from safetensors.torch import save_file
+
+    clip = make_clip()
+    loader = lab.pack("nodes.clip_backbone")
+    steps = lab.pack("detour.classifier").Preprocessing(
+        32, 32, tuple(clip.image_mean), tuple(clip.image_std), "bicubic"
+    )
+    model = lab.pack("detour.classifier.model")
+    text = (
+        f"Preprocessing(resize=32, crop=32, mean={tuple(clip.image_mean)}, "
+        f"std={tuple(clip.image_std)}, interpolation='bicubic', crop_first=False)"
+    )
+    assert repr(steps) == text
+    about = {
+        "labels": ["a", "b"],
+        "preprocessing": {
+            "resize": 32,
+            "crop": 32,
+            "mean": clip.image_mean,
+            "std": clip.image_std,
+            "interpolation": "bicubic",
+            "crop_first": False,
+        },
+        "backbone_hash": model.hash_backbone(loader.clip_backbone(clip), steps),
+    }
+    head = {"head.weight": torch.rand(2, 12), "head.bias": torch.rand(2)}
+    save_file(head, host_folders / "models" / "old.safetensors", {"detour": json.dumps(about)})
+    hosted, _ = lab.run_node("DetourLoadClassifier", file="old.safetensors", clip_vision=clip)
+    images = torch.rand(2, 50, 90, 3)
+    pixels = steps(images)
+    with torch.no_grad():
+        wanted = clip.model(pixel_values=pixels, intermediate_output=-2)[2]
+    assert torch.equal(hosted.features(images), wanted)
 
 
 def test_half_precision_weights_compute_in_float32(lab, make_clip):

@@ -1,0 +1,204 @@
+"""Folders of timm: built as their model_args say, prepared as timm itself would."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import transformers
+from safetensors.torch import save_file
+from timm.data import create_transform, resolve_data_config
+from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
+
+from detour.classifier import load_classifier, save_classifier
+from detour.classifier.facts import make_preprocessing, read_facts
+from detour.classifier.timm_config import options, timm_steps
+
+VIT = {"embed_dim": 32, "depth": 2, "num_heads": 2}
+COLOURS = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4]}
+TAGGER = {  # the shape of the WD v3 taggers
+    "act_layer": "gelu_tanh",
+    "class_token": False,
+    "fc_norm": False,
+    "global_pool": "avg",
+    "img_size": 48,
+    **VIT,
+}
+
+
+def make_folder(folder: Path, name: str, model_args: dict, cfg: dict) -> torch.nn.Module:
+    torch.manual_seed(0)
+    network = timm.create_model(name, num_classes=3, **model_args).eval()
+    with torch.no_grad():
+        for value in network.parameters():
+            value.add_(torch.randn_like(value), alpha=0.1)
+    folder.mkdir(exist_ok=True)
+    save_file(network.state_dict(), folder / "model.safetensors")
+    config = {"architecture": name, "num_classes": 3, "label_names": ["a", "b", "c"]}
+    config |= {"pretrained_cfg": cfg} | ({"model_args": model_args} if model_args else {})
+    (folder / "config.json").write_text(json.dumps(config))
+    return network
+
+
+def picture(height: int = 240, width: int = 320) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(1, 3, 6, 8, generator=generator)
+    smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")
+    noise = torch.rand(1, 3, height, width, generator=generator)
+    bits = ((0.7 * smooth + 0.3 * noise).clamp(0, 1) * 255).round().to(torch.uint8)
+    return bits.permute(0, 2, 3, 1) / 255
+
+
+def theirs(cfg: dict, images: Tensor) -> Tensor:
+    transform = create_transform(**resolve_data_config(pretrained_cfg=cfg))
+    return torch.stack([transform(to_pil_image(image.permute(2, 0, 1))) for image in images])
+
+
+@pytest.mark.parametrize("shape", [(240, 320), (241, 333), (50, 20)])
+@pytest.mark.parametrize("mode", ["center", "squash", "border", None])
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"crop_pct": 1.0},
+        {"crop_pct": 0.9, "interpolation": "bilinear"},
+        {"crop_pct": 1.2, "interpolation": "lanczos"},
+        {"input_size": [3, 32, 49], "interpolation": "nearest"},
+        {"mean": [0.5], "std": None},
+    ],
+)
+def test_pictures_of_each_crop_mode(mode: str, others: dict, shape: tuple[int, int]) -> None:
+    cfg = {"input_size": [3, 48, 48], "crop_mode": mode, **COLOURS, **others}
+    images = picture(*shape)
+    assert torch.equal(make_preprocessing(timm_steps(cfg)[0])(images), theirs(cfg, images))
+
+
+@pytest.mark.parametrize(
+    ("name", "model_args", "cfg"),
+    [
+        ("vit_base_patch16_224", TAGGER, {"input_size": [3, 48, 48], "crop_pct": 1.0}),
+        (
+            "vit_base_patch16_224",
+            {**VIT, "global_pool": "avg", "class_token": True},
+            {"input_size": [3, 64, 64], "fixed_input_size": True, "crop_mode": "squash"},
+        ),
+        ("vit_base_patch16_224", {**VIT, "img_size": [32, 48]}, {"input_size": [3, 32, 48]}),
+        ("resnet18", {"global_pool": "max"}, {"input_size": [3, 48, 48], "crop_mode": "border"}),
+        ("mobilenetv3_small_050", {}, {"input_size": [3, 48, 48], "crop_mode": "squash"}),
+    ],
+)
+@torch.no_grad()
+def test_logits_of_timm(name: str, model_args: dict, cfg: dict, tmp_path: Path) -> None:
+    cfg = {**COLOURS, **cfg}
+    built = {**model_args, "img_size": 64} if cfg.get("fixed_input_size") else model_args
+    network = make_folder(tmp_path / "net", name, built, cfg)
+    file = json.loads((tmp_path / "net" / "config.json").read_text())
+    file["model_args"] = model_args
+    (tmp_path / "net" / "config.json").write_text(json.dumps(file))
+    classifier = load_classifier(tmp_path / "net", activation="sigmoid")
+    assert classifier.description.architecture == f"timm:{name}"
+    assert classifier.labels == ("a", "b", "c")
+    images = picture()
+    # The same memory layout as ours: convolutions round by it.
+    pixels = theirs(cfg, images).contiguous(memory_format=torch.channels_last)
+    assert torch.equal(classifier.logits(images), network(pixels))
+    saved = save_classifier(tmp_path / "one.safetensors", classifier)
+    again = load_classifier(saved)
+    assert again.description == classifier.description
+    assert torch.equal(again.logits(images), classifier.logits(images))
+
+
+@torch.no_grad()
+def test_the_wrapper_of_transformers(tmp_path: Path) -> None:
+    cfg = {"input_size": [3, 48, 48], "crop_mode": "squash", **COLOURS}
+    config = transformers.TimmWrapperConfig(
+        "vit_base_patch16_224", model_args=TAGGER, num_labels=3, pretrained_cfg=cfg
+    )
+    torch.manual_seed(0)
+    network = transformers.TimmWrapperForImageClassification(config).eval()
+    for value in network.parameters():
+        value.add_(torch.randn_like(value), alpha=0.1)
+    network.save_pretrained(tmp_path)
+    images = picture()
+    pixels = theirs(cfg, images).contiguous(memory_format=torch.channels_last)
+    assert torch.equal(load_classifier(tmp_path).logits(images), network(pixels).logits)
+
+
+def test_the_older_flat_form(tmp_path: Path) -> None:
+    cfg = {"input_size": [3, 48, 48], "crop_pct": 0.9, "interpolation": "bilinear", **COLOURS}
+    make_folder(tmp_path, "mobilenetv3_small_050", {}, {})
+    file = {"architecture": "mobilenetv3_small_050", "label_names": ["a", "b", "c"], **cfg}
+    (tmp_path / "config.json").write_text(json.dumps(file))
+    classifier = load_classifier(tmp_path)
+    assert torch.equal(classifier.preprocessing(picture()), theirs(cfg, picture()))
+    assert classifier.labels == ("a", "b", "c")
+
+
+def test_what_is_assumed_is_said(tmp_path: Path) -> None:
+    make_folder(tmp_path, "mobilenetv3_small_050", {}, {"input_size": [3, 48, 48]})
+    notes = " ".join(load_classifier(tmp_path).notes)
+    assert "pretrained_cfg does not say crop_pct, interpolation, mean, std" in notes
+
+
+def test_an_architecture_that_is_named_leaves_its_options_alone(tmp_path: Path) -> None:
+    make_folder(tmp_path, "vit_base_patch16_224", TAGGER, {"input_size": [3, 48, 48]})
+    load_classifier(tmp_path, architecture="timm:vit_base_patch16_224")
+    with pytest.raises(ValueError, match="does not fit timm:vit_tiny_patch16_224"):
+        load_classifier(tmp_path, architecture="timm:vit_tiny_patch16_224")
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        {"checkpoint_path": "/etc/passwd"},
+        {"pretrained": True},
+        {"pretrained_cfg": {"file": "x"}},
+        {"pretrained_cfg_overlay": {"url": "x"}},
+        {"cache_dir": "/tmp"},
+        {"features_only": True},
+        {"act_layer": "a b; import os"},
+        {"act_layer": {"name": "gelu"}},
+        {"depth": 10**9},
+        {"depth": float("nan")},
+        {"img_size": [[1, 2], [3, 4]]},
+        {"drop": list(range(99))},
+        {"a" * 9000: 1},
+        {"in_chans": 4},
+    ],
+)
+def test_arguments_that_no_file_may_give(argument: dict) -> None:
+    with pytest.raises(ValueError, match=r"model_args has|channels") as refusal:
+        read_facts({"architecture": "resnet18", "model_args": argument})
+    assert len(str(refusal.value)) <= 600
+    with pytest.raises(ValueError, match=r"model_args has|channels"):
+        options(json.dumps({"model_args": argument}))
+
+
+def test_arguments_that_timm_does_not_know(tmp_path: Path) -> None:
+    make_folder(tmp_path, "mobilenetv3_small_050", {}, {})
+    file = json.loads((tmp_path / "config.json").read_text())
+    file["model_args"] = {"no_such": 3, "pretrained": False, "drop_rate": None}
+    (tmp_path / "config.json").write_text(json.dumps(file))
+    with pytest.raises(ValueError, match=r"cannot build mobilenetv3_small_050 .*no_such"):
+        load_classifier(tmp_path)
+    with pytest.raises(ValueError, match="holds no model_args"):
+        options("[]")
+
+
+@pytest.mark.parametrize(
+    ("cfg", "sentence"),
+    [
+        ({"crop_mode": "zoom"}, "crop_mode 'zoom'"),
+        ({"interpolation": "magic"}, "interpolation 'magic'"),
+        ({"crop_pct": -1}, "crop_pct -1"),
+        ({"input_size": 224}, "input_size 224"),
+        ({"input_size": [1, 28, 28]}, "1 channels"),
+        ({"mean": ["a"]}, "mean .* three numbers"),
+    ],
+)
+def test_entries_that_cannot_be_used(cfg: dict, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        timm_steps(cfg)
