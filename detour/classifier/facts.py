@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .description import Description
-from .preprocess import Preprocessing
+from .preprocess import FIRST_FIELDS, Preprocessing
 from .timm_config import options_text, timm_steps
 
 METADATA_KEY = "detour"
@@ -23,6 +23,9 @@ _RENAMED = {
     "crop_size": "crop",
 }
 _STEPS = tuple(step.name for step in dataclasses.fields(Preprocessing))
+_OF_SIZES = ("resize_fit", "resize_longest", "resize_multiple", "crop_centring", "crop_share")
+"""These say how resize and crop are meant, and go with them."""
+_LATER = {step.name: step.default for step in dataclasses.fields(Preprocessing)[FIRST_FIELDS:]}
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,9 @@ class Facts:
         }
         threshold = other.threshold if self.threshold is None else self.threshold
         steps = {**other.preprocessing, **self.preprocessing}
+        if {"resize", "crop"} & set(self.preprocessing):
+            missing = set(_OF_SIZES) - set(self.preprocessing)
+            steps = {name: value for name, value in steps.items() if name not in missing}
         notes = (*self.notes, *other.notes)
         return Facts(**merged, preprocessing=steps, threshold=threshold, notes=notes)
 
@@ -85,7 +91,10 @@ def encode(description: Description) -> str:
 def metadata_facts(metadata: Mapping[str, str]) -> Facts:
     """What safetensors metadata say: our own JSON, or single values under well-known names."""
     if METADATA_KEY in metadata:
-        return read_facts(parse_json(metadata[METADATA_KEY], "The metadata of the file"))
+        facts = read_facts(parse_json(metadata[METADATA_KEY], "The metadata of the file"))
+        # Files of earlier versions do not name the later fields; a library's would not be theirs.
+        steps = {**_LATER, **facts.preprocessing} if facts.preprocessing else {}
+        return replace(facts, preprocessing=steps)
     return read_facts({key: _parse_value(value) for key, value in metadata.items()})
 
 

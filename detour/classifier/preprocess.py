@@ -23,6 +23,9 @@ _OVERSHOOT = 0.5
 LARGEST_COLOUR, SMALLEST_STD = 4.0, 1e-3
 """Beyond these a network would see one colour only, or numbers that it cannot hold."""
 
+FIRST_FIELDS = 6
+"""How many fields Preprocessing had when the first heads were saved."""
+
 Size = int | tuple[int, int] | None
 
 
@@ -96,8 +99,8 @@ class Preprocessing:
     def __repr__(self) -> str:
         """As of any dataclass, but the later fields only where they are used: hashes of saved
         heads are made of this text."""
-        later = [f.name for f in fields(self)[_FIRST_FIELDS:] if getattr(self, f.name) != f.default]
-        shown = [f.name for f in fields(self)[:_FIRST_FIELDS]] + later
+        later = [f.name for f in fields(self)[FIRST_FIELDS:] if getattr(self, f.name) != f.default]
+        shown = [f.name for f in fields(self)[:FIRST_FIELDS]] + later
         return f"Preprocessing({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
     @property
@@ -179,10 +182,6 @@ class Preprocessing:
         new = resizing.new_size(height, width, size, self.resize_fit, self.resize_longest)
         step = self.resize_multiple
         return math.ceil(new[0] / step) * step, math.ceil(new[1] / step) * step
-
-
-_FIRST_FIELDS = 6
-"""How many fields Preprocessing had when the first heads were saved."""
 
 
 def check_layout(images: Tensor) -> None:

@@ -100,6 +100,22 @@ def test_our_own_metadata_come_back_whole() -> None:
     assert metadata_facts({"detour": encode(description)}).describe() == description
 
 
+def test_files_of_earlier_versions_see_pictures_as_they_did() -> None:
+    """A library's later fields are not theirs."""
+    values = json.loads(encode(Description(("a",), "timm:x")))
+    for name in list(values["preprocessing"])[6:]:
+        del values["preprocessing"][name]
+    library = Facts(preprocessing={"arithmetic": "pillow", "resize_fit": "cover", "bgr": True})
+    facts = metadata_facts({"detour": json.dumps(values)}).over(library)
+    assert facts.describe() == Description(("a",), "timm:x")
+
+
+def test_the_rules_of_another_size_do_not_apply() -> None:
+    library = Facts(preprocessing={"resize": (30, 40), "resize_fit": "cover", "crop": 30})
+    mine = Facts(preprocessing={"resize": (8, 9)})
+    assert mine.over(library).preprocessing == {"resize": (8, 9), "crop": 30}
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [

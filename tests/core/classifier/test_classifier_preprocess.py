@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,6 +77,57 @@ def test_one_pixel_and_huge_pictures() -> None:
         Preprocessing()(torch.zeros(1, 1, 50_000, 3))
 
 
+@pytest.mark.parametrize("arithmetic", ["float", "rounded", "bytes", "pillow"])
+def test_order_of_colours_and_border(pictures: Make, arithmetic: str) -> None:
+    images = (pictures(2, 20, 24) * 255).round() / 255
+    border = (51 / 255, 102 / 255, 1.0)
+    plain = Preprocessing(None, 30, arithmetic=arithmetic, crop_border=border)
+    seen = plain(images)
+    wanted = torch.tensor(border).view(1, 3, 1, 1).repeat(2, 1, 30, 30)
+    wanted[..., 5:25, 3:27] = images.permute(0, 3, 1, 2)
+    assert torch.equal(seen, v2.functional.normalize(wanted, plain.mean, plain.std))
+    turned = dataclasses.replace(plain, bgr=True)(images)
+    assert torch.equal(turned, seen.flip(1))
+    assert turned.is_contiguous(memory_format=torch.channels_last)
+    assert plain.input_size == (30, 30)
+
+
+@pytest.mark.parametrize("arithmetic", ["bytes", "pillow"])
+def test_whole_numbers_hide_nothing(pictures: Make, arithmetic: str) -> None:
+    step = Preprocessing(16, 16, arithmetic=arithmetic)
+    images = pictures(3)
+    bits = (images * 255).round().to(torch.uint8)
+    assert torch.equal(step(bits), step(bits / 255))
+    images[1, 10, 10, 0] = float("nan")
+    with pytest.raises(ValueError, match="Picture 2 of 3 holds NaN"):
+        step(images)
+    with pytest.raises(ValueError, match=r"divide 0\.\.255 by 255"):
+        step(torch.full((1, 10, 10, 3), 255.0))
+
+
+def test_sizes_that_keep_proportions() -> None:
+    wide = torch.zeros(1, 30, 60, 3)
+    for fit, size in (("exact", (20, 20)), ("cover", (20, 40)), ("inside", (10, 20))):
+        step = Preprocessing((20, 20), None, resize_fit=fit)
+        assert step(wide).shape[2:] == size
+        assert step.input_size == (20, 20)
+    assert Preprocessing(20, None, resize_longest=30)(wide).shape[2:] == (15, 30)
+    multiple = Preprocessing(20, None, resize_multiple=16)
+    assert multiple(wide).shape[2:] == (32, 48)
+    assert multiple.input_size == (32, 32)
+    share = Preprocessing((8, 8), None, crop_share=(0.5, 0.5))
+    assert torch.equal(share(wide), Preprocessing((8, 8), 15, crop_first=True)(wide))
+
+
+def test_the_text_that_hashes_of_saved_heads_are_made_of() -> None:
+    text = (
+        "Preprocessing(resize=256, crop=224, mean=(0.485, 0.456, 0.406), "
+        "std=(0.229, 0.224, 0.225), interpolation='bilinear', crop_first=False)"
+    )
+    assert repr(Preprocessing()) == text
+    assert repr(Preprocessing(bgr=True)) == f"{text[:-1]}, bgr=True)"
+
+
 def test_empty_batch() -> None:
     assert Preprocessing()(torch.zeros(0, 10, 10, 3)).shape == (0, 3, 224, 224)
 
@@ -117,6 +169,16 @@ def test_broken_pictures_are_named(pictures: Make, value: float) -> None:
         ({"mean": (0.5, 0.5, float("nan"))}, "three numbers"),
         ({"std": (1.0, 1.0, 0.0)}, "above 0"),
         ({"interpolation": "magic"}, "'magic' is unknown"),
+        ({"interpolation": "lanczos"}, "'lanczos' is unknown"),
+        ({"arithmetic": "exact"}, "arithmetic 'exact' is unknown"),
+        ({"resize_fit": "wide"}, "resize_fit 'wide' is unknown"),
+        ({"crop_centring": 1}, "crop_centring 1 is unknown"),
+        ({"resize_longest": -1}, "resize_longest -1"),
+        ({"resize_multiple": 0}, "resize_multiple 0"),
+        ({"crop_share": (0.5,)}, "crop_share"),
+        ({"crop_share": (0.5, 7.0)}, "crop_share"),
+        ({"crop_border": (0.5,)}, "crop_border .* three numbers"),
+        ({"bgr": 1}, "bgr 1 must be true or false"),
     ],
 )
 def test_impossible_preprocessing(values: dict, sentence: str) -> None:
