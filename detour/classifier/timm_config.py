@@ -36,7 +36,8 @@ def timm_steps(cfg: Mapping[str, object]) -> tuple[dict[str, object], tuple[str,
     about what was assumed. Raises ValueError for an entry that cannot be used."""
     values = {name: cfg.get(name) or default for name, default in _DEFAULTS.items()}
     missing = [name for name in _DEFAULTS if not cfg.get(name)]
-    steps = {name: _colours(name, values[name]) for name in ("mean", "std")}
+    mean, std = (_colours(name, values[name]) for name in ("mean", "std"))
+    steps: dict[str, object] = {"mean": mean, "std": std}
     if values["interpolation"] not in _INTERPOLATIONS:
         raise ValueError(
             f"interpolation {str(values['interpolation'])[:80]!r} of pretrained_cfg is unknown: "
@@ -54,7 +55,7 @@ def timm_steps(cfg: Mapping[str, object]) -> tuple[dict[str, object], tuple[str,
         square = scaled[0] == scaled[1]
         steps |= {"resize": scaled[0]} if square else {"resize_fit": resizing.COVER}
     elif mode == "border":
-        border = tuple(min(max(round(255 * value), 0), 255) / 255 for value in steps["mean"])
+        border = tuple(min(max(round(255 * value), 0), 255) / 255 for value in mean)
         steps |= {"resize_fit": resizing.INSIDE, "crop_border": border}
     elif mode != "squash":
         raise ValueError(f"crop_mode {str(mode)[:80]!r} is unknown: use center, squash or border.")
