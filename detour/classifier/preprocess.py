@@ -122,11 +122,13 @@ class Preprocessing:
             return torch.zeros(0, 3, *self.input_size, device=device)
         height, width = images.shape[1:3]
         step = max(1, _PIXELS_AT_ONCE // (height * width))
-        if self._on_bytes and images.is_floating_point():
-            _check_values(images[..., :3])  # whole numbers would hide NaN
-        parts = [self._transform(part, device) for part in images.split(step)]
+        parts = []
+        for first, part in zip(range(0, len(images), step), images.split(step), strict=True):
+            if self._on_bytes and images.is_floating_point():
+                _check_values(part[..., :3], first, len(images))  # whole numbers would hide NaN
+            parts.append(self._transform(part, device))
         pictures = torch.cat(parts) if len(parts) != 1 else parts[0]
-        _check_values(pictures)
+        _check_values(pictures, 0, len(images))
         mean, std = (
             torch.tensor(values, dtype=torch.float32, device=pictures.device).view(3, 1, 1)
             for values in (self.mean, self.std)
@@ -145,7 +147,7 @@ class Preprocessing:
     def _transform(self, images: Tensor, device: torch.device | None) -> Tensor:
         pictures = _as_rgb(images.cpu() if self._on_bytes else images.to(device))
         if self._on_bytes:
-            pictures = pictures.clamp(0, 1).mul(255).round().to(torch.uint8)
+            pictures = pictures.mul(255).round_().clamp_(0, 255).to(torch.uint8)
         if self.crop_first or self.crop_share is not None:
             pictures = self._resize(self._crop(pictures))
         else:
@@ -220,12 +222,13 @@ def _reversed(pictures: Tensor) -> Tensor:
     return pictures.flip(1).contiguous(memory_format=torch.channels_last)
 
 
-def _check_values(pictures: Tensor) -> None:
+def _check_values(pictures: Tensor, first: int, count: int) -> None:
+    """Refuse NaN and what is far outside of 0..1; `first` of `count` is the first of these."""
     low, high = torch.aminmax(pictures.flatten(1), dim=1)
     broken = ~(torch.isfinite(low) & torch.isfinite(high))
     if broken.any():
         raise ValueError(
-            f"Picture {int(broken.int().argmax()) + 1} of {len(pictures)} holds NaN or infinite "
+            f"Picture {first + int(broken.int().argmax()) + 1} of {count} holds NaN or infinite "
             "values: the step that made it failed; leave it out."
         )
     if low.min() < -_OVERSHOOT or high.max() > 1 + _OVERSHOOT:

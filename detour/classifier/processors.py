@@ -107,6 +107,7 @@ def _name(values: Mapping[str, object], network: str) -> tuple[str, tuple[str, .
     if not isinstance(name, str):
         older = values.get("feature_extractor_type")
         name = older.replace("FeatureExtractor", "ImageProcessor") if isinstance(older, str) else ""
+    name = name.removesuffix("Pil")  # what transformers 5 calls the slow ones
     notes = ()
     if not name and network in OF_NETWORKS:
         name = _full_name(OF_NETWORKS[network])

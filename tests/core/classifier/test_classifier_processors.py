@@ -416,6 +416,12 @@ def test_what_is_refused(changes: dict, sentence: str) -> None:
     assert len(str(refusal.value)) <= 600
 
 
+def test_slow_processors_by_their_name_in_transformers_5() -> None:
+    values = said(small_processor("LevitImageProcessor"))
+    named = {**values, "image_processor_type": "LevitImageProcessorPil"}
+    assert processor_steps(named) == processor_steps(values)
+
+
 def test_switches_that_do_nothing_are_named() -> None:
     values = said(small_processor("ViTImageProcessor"))
     assert processor_steps(values)[1] == ()
