@@ -43,12 +43,15 @@ def uniform(lams: Sequence[float]) -> Lam:
     return lams[0] if len(set(lams)) == 1 else tuple(lams)
 
 
-def rows_for(lams: Sequence[float], is_cond: Sequence[bool], apply_to: str) -> list[float]:
-    """The rows' bypass limited to `cond` or `uncond` rows; `both` leaves all as they are."""
+def rows_for(lams: Sequence[float], is_cond: Sequence[bool | None], apply_to: str) -> list[float]:
+    """The rows' bypass limited to `cond` or `uncond` rows; `both` leaves all as they are.
+
+    is_cond: for each row whether it is the prompt's or the negative prompt's; None is neither.
+    """
     if apply_to == "both":
         return list(lams)
     return [
-        lam if cond == (apply_to == "cond") else 0.0
+        lam if cond is (apply_to == "cond") else 0.0
         for lam, cond in zip(lams, is_cond, strict=True)
     ]
 
@@ -60,6 +63,7 @@ def bypassed(
     *,
     skip_compute: bool = True,
     placeholder: Callable[[nn.Module], nn.Module | None] | None = None,
+    device: torch.device | None = None,
 ) -> Iterator[None]:
     """Bypass the mid-block of `unet` by `lam` inside the `with`; whatever happens, undo it.
 
@@ -67,13 +71,14 @@ def bypassed(
         patches that record something inside of it.
     placeholder: for a layer that is skipped, a module that stands for it in a host which
         counts the layers it visits; None where nothing need stand for it.
+    device: where the call computes, so that bypasses by row lie there before it.
     """
     if lam == 0.0:
         yield
         return
     name = find_mid_block(unet)
     inner = getattr(unet, name)
-    setattr(unet, name, BypassedMidBlock(inner, lam, skip_compute, placeholder))
+    setattr(unet, name, BypassedMidBlock(inner, lam, skip_compute, placeholder, device))
     try:
         yield
     finally:
@@ -85,6 +90,7 @@ class BypassedMidBlock(nn.Module):
 
     inner: Any
     lam: Lam
+    weight: float | torch.Tensor
     skips: bool
     layers: list[nn.Module]
 
@@ -94,20 +100,21 @@ class BypassedMidBlock(nn.Module):
         lam: Lam,
         skip_compute: bool = True,
         placeholder: Callable[[nn.Module], nn.Module | None] | None = None,
+        device: torch.device | None = None,
     ) -> None:
         super().__init__()
         # Past nn.Module.__setattr__, which would register the block as a child of itself.
         self.__dict__["inner"] = inner
         self.__dict__["_modules"] = inner._modules
         self.__dict__["lam"] = lam
+        self.__dict__["weight"] = _weight(lam, device)
         self.__dict__["skips"] = lam == 1.0 and skip_compute
-        self.__dict__["layers"] = self._plan(inner, lam, placeholder)
+        self.__dict__["layers"] = self._plan(inner, placeholder)
         self.training = inner.training
 
     def _plan(
         self,
         inner: nn.Module,
-        lam: Lam,
         placeholder: Callable[[nn.Module], nn.Module | None] | None,
     ) -> list[nn.Module]:
         # Built here and not in __iter__: that runs inside a compiled region.
@@ -117,7 +124,7 @@ class BypassedMidBlock(nn.Module):
             stand_ins = [placeholder(layer) for layer in inner] if placeholder else []
             return [*(layer for layer in stand_ins if layer is not None), _Copy()]
         memory: list[torch.Tensor] = []
-        return [_Remember(memory), *inner, _Blend(memory, lam)]
+        return [_Remember(memory), *inner, _Blend(memory, self.weight)]
 
     def __getattr__(self, name: str):
         try:
@@ -140,28 +147,37 @@ class BypassedMidBlock(nn.Module):
         h = args[0] if args else kwargs["hidden_states"]
         if self.skips:
             return h.clone()
-        return blend(self.inner(*args, **kwargs), h, self.lam)
+        return blend(self.inner(*args, **kwargs), h, self.weight)
 
 
-def blend(out: torch.Tensor, h: torch.Tensor, lam: Lam) -> torch.Tensor:
+def _weight(lam: Lam, device: torch.device | None) -> float | torch.Tensor:
+    """A bypass for `blend`. Rows as a tensor, made before the call: within a compiled region each
+    new tuple would be a new graph. Without waiting: the copy of a few bytes is queued."""
+    if not isinstance(lam, tuple):
+        return lam
+    return torch.tensor(lam, dtype=torch.float32).to(device, non_blocking=True)
+
+
+def blend(out: torch.Tensor, h: torch.Tensor, lam: float | torch.Tensor) -> torch.Tensor:
     """`torch.lerp(out, h, lam)` for one lam or one for each row; exact at 0 and 1.
 
-    out, h: `[B, C, ...]`, same shape. Never returns `h` itself: `h` is also the last skip
-    connection, into which hosts write. Raises ValueError if shapes or rows do not match.
+    out, h: `[B, C, ...]`, same shape; lam: a number or `[B]`. Never returns `h` itself: `h` is
+    also the last skip connection, into which hosts write. Raises ValueError if shapes or rows
+    do not match.
     """
     if out.shape != h.shape:
         raise ValueError(
             f"The mid-block turned {tuple(h.shape)} into {tuple(out.shape)}; only a mid-block "
             "that keeps the shape can be bypassed."
         )
-    if not isinstance(lam, tuple):
+    if not isinstance(lam, torch.Tensor):
         return torch.lerp(out, h, lam)
-    if len(lam) != h.shape[0]:
+    if lam.shape[0] != h.shape[0]:
         raise ValueError(
-            f"The bypass has {len(lam)} rows, the mid-block's input {h.shape[0]}: this host "
+            f"The bypass has {lam.shape[0]} rows, the mid-block's input {h.shape[0]}: this host "
             "batches in a way that cannot be followed; use apply_to = both."
         )
-    weight = torch.tensor(lam, dtype=h.dtype, device=h.device).view(-1, *[1] * (h.ndim - 1))
+    weight = lam.to(h.device, h.dtype, non_blocking=True).view(-1, *[1] * (h.ndim - 1))
     mixed = torch.lerp(out, h, weight)
     return torch.where(weight == 0, out, torch.where(weight == 1, h, mixed))
 
@@ -189,9 +205,9 @@ class _Remember(nn.Module):
 class _Blend(nn.Module):
     """Ends a looped mid-block: blends its output with the kept input."""
 
-    def __init__(self, memory: list[torch.Tensor], lam: Lam) -> None:
+    def __init__(self, memory: list[torch.Tensor], weight: float | torch.Tensor) -> None:
         super().__init__()
-        self.memory, self.lam = memory, lam
+        self.memory, self.weight = memory, weight
 
     def forward(self, out: torch.Tensor, *_args, **_kwargs) -> torch.Tensor:
-        return blend(out, self.memory.pop(), self.lam)
+        return blend(out, self.memory.pop(), self.weight)

@@ -62,6 +62,11 @@ class Schedule:
         before_end = progress < self.end_percent or self.end_percent == 1.0
         return self.start_percent <= progress and before_end
 
+    def reaches(self, least: float, most: float) -> bool:
+        """True if a progress from `least` to `most` may lie inside the window."""
+        before_end = least < self.end_percent or self.end_percent == 1.0
+        return before_end and self.start_percent <= most
+
     def lam(self, progress: float) -> float:
         """The bypass at a progress of 0 (pure noise) to 1 (finished picture)."""
         if self.strength == 0.0 or not self.contains(progress):

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..detour.progress import SigmaTable, stable_diffusion_sigmas
 from ..detour.report.canvas import to_images
 from ..detour.report.schedule_plot import draw_schedule
-from .host import model_table
+from .run import model_table
 from .schedule_inputs import (
     curve_inputs,
     points_input,

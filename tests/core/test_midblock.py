@@ -187,14 +187,14 @@ def test_half_precision_keeps_its_type():
     for dtype in (torch.float16, torch.bfloat16):
         out, h = torch.randn(2, 3, 2, 2).to(dtype), torch.randn(2, 3, 2, 2).to(dtype)
         assert blend(out, h, 0.5).dtype == dtype
-        assert torch.equal(blend(out, h, (0.0, 1.0)), torch.stack([out[0], h[1]]))
+        assert torch.equal(blend(out, h, torch.tensor([0.0, 1.0])), torch.stack([out[0], h[1]]))
 
 
 def test_what_cannot_be_blended_is_refused():
     with pytest.raises(ValueError, match="keeps the shape"):
         blend(torch.zeros(1, 4, 2, 2), torch.zeros(1, 4, 4, 4), 0.5)
     with pytest.raises(ValueError, match="2 rows, the mid-block's input 3"):
-        blend(torch.zeros(3, 4, 2, 2), torch.zeros(3, 4, 2, 2), (0.5, 0.2))
+        blend(torch.zeros(3, 4, 2, 2), torch.zeros(3, 4, 2, 2), torch.tensor([0.5, 0.2]))
 
 
 def test_models_without_a_mid_block_are_refused_by_name():

@@ -33,7 +33,7 @@ package = importlib.util.module_from_spec(
 package.__path__ = [root]
 sys.modules["detour_pack"] = package
 from detour_pack.detour.schedule import Schedule
-from detour_pack.nodes.host import Bypass
+from detour_pack.nodes.dials import Dial, Dials
 unet = torch.nn.Module()
 unet.middle_block = torch.nn.Sequential(torch.nn.Identity())
 base = SimpleNamespace(
@@ -43,7 +43,7 @@ class Executor:
     class_obj = base
     def __call__(self, x, t, *args, **kwargs):
         found.append(float(getattr(unet.middle_block, "lam", 0.0)))
-bypass = Bypass("key", Schedule(**schedule), "both", True, None)
+bypass = Dials((Dial(Schedule(**schedule), "both", True, None),))
 for sigma in sigmas:
     bypass.apply(Executor(), torch.zeros(1, 4, 8, 8), torch.tensor([sigma]))
 print(json.dumps(found))

@@ -1,0 +1,240 @@
+"""The bypass around the model calls of a run: one object for all the dials of a MODEL.
+
+Its wrappers hang in the model patcher under one constant key.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from comfy.ldm.modules.attention import SpatialTransformer
+from comfy.patcher_extension import WrappersMP
+from torch import nn
+
+from ..detour.coverage import Coverage
+from ..detour.midblock import bypassed, rows_for, uniform
+from ..detour.schedule import Schedule
+from .call_options import KEY, handed_on, options_of, with_options
+from .notice import show_on_node
+from .rows import conditioned, is_second_models, roles_of
+from .run import Run
+from .sampler_steps import SamplerSteps, keeps_rule
+
+log = logging.getLogger("detour")
+
+ACTED = "_detour_acted"
+"""Set on a model patcher whose wrappers were called in the run under way."""
+
+LEFT_OUT = (
+    "This model is the second one of a guider for two models, which leaves out what is patched "
+    "into it: nothing was bypassed. Connect the dial to the guider's first model."
+)
+
+
+@dataclass(frozen=True)
+class Dial:
+    """The bypass of one node."""
+
+    schedule: Schedule
+    apply_to: str
+    skip_compute: bool
+    node_id: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Dials:
+    """The bypasses of the nodes of a MODEL, the first one nearest to the mid-block. Immutable and
+    shared by all clones of it."""
+
+    dials: tuple[Dial, ...]
+
+    def wrappers(self) -> dict[str, Callable]:
+        """What to register with the model patcher, by kind of wrapper."""
+        return {
+            WrappersMP.SAMPLER_SAMPLE: self.watch_run,
+            WrappersMP.PREDICT_NOISE: self.watch_evaluation,
+            WrappersMP.CALC_COND_BATCH: self.watch_conds,
+            WrappersMP.APPLY_MODEL: self.apply,
+        }
+
+    # --- what is going on --------------------------------------------------------------------
+
+    def watch_run(
+        self, executor: Any, guider: Any, sigmas: Any, extra_args: Any, callback: Any, *rest, **named
+    ) -> Any:
+        """Around one sampling run: follow its steps, count its calls, and say what was done."""
+        steps = SamplerSteps(
+            tuple(sigmas.flatten().tolist()),
+            keeps_rule=keeps_rule(executor.class_obj)
+            # Such a function may call the model at other sigmas than it was told.
+            and "model_function_wrapper" not in guider.model_options,
+        )
+        in_tiles = bool(guider.model_options.get("tiled_diffusion"))
+        run = Run(self._coverages(), guider, steps, in_tiles)
+        for dial in self.dials:  # read what is on the device before the run, not in it
+            if dial.schedule.schedule_by == "sigma":
+                run.clock(dial.schedule, guider.inner_model.model_sampling, None)
+        options = extra_args["model_options"].setdefault("transformer_options", {})
+        options[KEY] = {**options.get(KEY, {}), self: run}
+        setattr(guider.model_patcher, ACTED, True)
+        result = executor(guider, sigmas, extra_args, steps.listening(callback), *rest, **named)
+        for dial, coverage in zip(self.dials, run.coverages, strict=True):
+            summary = coverage.summary(dial.apply_to)
+            missed = coverage.missed(dial.apply_to) is not None
+            log.log(logging.WARNING if missed else logging.INFO, "Detour: %s", summary)
+            show_on_node(dial.node_id, summary, missed)
+        return result
+
+    def watch_evaluation(
+        self, executor: Any, x: Any, timestep: Any, model_options: Any, *rest: Any, **named: Any
+    ) -> Any:
+        """Around the guider's work for one call by its sampler."""
+        run = self._run(model_options.get("transformer_options", {}))
+        if run is not None and run.steps is not None:
+            run.steps.evaluated(timestep)
+        return executor(x, timestep, model_options, *rest, **named)
+
+    def watch_conds(
+        self, executor: Any, model: Any, conds: Any, x: Any, timestep: Any, model_options: Any
+    ) -> Any:
+        """Around the evaluation of some conditionings: note what they are."""
+        run = self._run(model_options.get("transformer_options", {}))
+        if run is None:
+            return executor(model, conds, x, timestep, model_options)
+        before = run.roles, run.is_seconds
+        run.roles = roles_of(run.guider, conds)
+        run.is_seconds = is_second_models(run.guider, model, conds)
+        try:
+            return executor(model, conds, x, timestep, model_options)
+        finally:
+            run.roles, run.is_seconds = before
+
+    def _run(self, options: dict) -> Run | None:
+        return options.get(KEY, {}).get(self)
+
+    def _coverages(self) -> tuple[Coverage, ...]:
+        return tuple(Coverage(dial.schedule) for dial in self.dials)
+
+    # --- one model call ----------------------------------------------------------------------
+
+    def apply(self, executor: Any, x: Any, t: Any, *args: Any, **kwargs: Any) -> Any:
+        """Around one model call: `x [B, ...]`, `t` its sigma for each row of the batch."""
+        options = options_of(args, kwargs)
+        run = self._run(options) or Run(self._coverages())
+        if run.is_seconds and not self._is_on_second(run.guider):
+            return executor(x, t, *args, **kwargs)
+        base = executor.class_obj
+        progress, lams, other_half = self._lams(run, base.model_sampling, t, options)
+        ran: list[bool] = []
+        plain, is_counted = handed_on(options, ran)
+        args, kwargs = with_options(plain, args, kwargs)
+        reads = _mid_attention_is_read(options)
+        with ExitStack() as opened:
+            for dial, of_dial in zip(self.dials, lams, strict=True):
+                skip = dial.skip_compute and not reads
+                opened.enter_context(
+                    bypassed(
+                        uncompiled(base.diffusion_model),
+                        uniform(of_dial),
+                        skip_compute=skip,
+                        placeholder=keeps_index,
+                        device=x.device,
+                    )
+                )
+            result = executor(x, t, *args, **kwargs)
+        for at, coverage in enumerate(run.coverages):
+            did_run = bool(ran) or not is_counted
+            coverage.record(progress[at], lams[at], ran=did_run, other_half=other_half[at])
+        return result
+
+    def _is_on_second(self, guider: Any) -> bool:
+        """Whether the guider's second model has these very dials: the same MODEL twice."""
+        second = getattr(guider, "uncond_model_patcher", None)
+        return second is not None and dials_of(second) is self
+
+    def _lams(
+        self, run: Run, model_sampling: Any, t: Any, options: dict
+    ) -> tuple[list[list[float]], list[list[float]], list[bool]]:
+        """For each dial the progress of each row, its bypass, and whether it has one that
+        `apply_to` left out. Far from all windows one row stands for all of them."""
+        of_run = options.get("sample_sigmas")
+        clocks = [run.clock(dial.schedule, model_sampling, of_run) for dial in self.dials]
+        whose: list[bool | None] = []
+        if any(dial.apply_to != "both" for dial in self.dials):
+            whose = conditioned(options, run.roles, t.numel(), run.in_tiles)
+        span = run.span(options.get("sigmas"))
+        if run.steps is not None and span is not None and not self._near(clocks, span):
+            sigmas, whose = [run.steps.next], whose[:1]
+        else:
+            sigmas = t.flatten().tolist()  # the one wait for the device
+        progress, lams, other_half = [], [], []
+        for dial, clock in zip(self.dials, clocks, strict=True):
+            places = [clock.progress(sigma) for sigma in sigmas]
+            wanted = [dial.schedule.lam(place) for place in places]
+            limited = rows_for(wanted, whose, dial.apply_to)
+            progress.append(places)
+            lams.append(limited)
+            other_half.append(any(wanted) and not any(limited))
+        return progress, lams, other_half
+
+    def _near(self, clocks: list, span: tuple[float, float]) -> bool:
+        low, high = span
+        return any(
+            dial.schedule.reaches(*sorted((clock.progress(high), clock.progress(low))))
+            for dial, clock in zip(self.dials, clocks, strict=True)
+        )
+
+    # --- a model that the run leaves out -----------------------------------------------------
+
+    def before_run(self, patcher: Any) -> None:
+        """The host's callback before a run with this model."""
+        if hasattr(patcher, ACTED):
+            delattr(patcher, ACTED)
+
+    def after_run(self, patcher: Any) -> None:
+        """The host's callback after one, good or not: say so if the run never called us."""
+        failed = sys.exc_info()[0] is not None
+        if failed or hasattr(patcher, ACTED) or getattr(patcher, "is_multigpu_base_clone", False):
+            return
+        log.warning("Detour: %s", LEFT_OUT)
+        for dial in self.dials:
+            show_on_node(dial.node_id, LEFT_OUT, missed=True)
+
+
+def dials_of(model: Any) -> Dials | None:
+    """The dials of a MODEL."""
+    wrappers = model.get_wrappers(WrappersMP.APPLY_MODEL, KEY)
+    return wrappers[-1].__self__ if wrappers else None
+
+
+def uncompiled(module: Any) -> Any:
+    """The module itself where torch.compile has wrapped it."""
+    return getattr(module, "_orig_mod", module)
+
+
+def _mid_attention_is_read(options: dict) -> bool:
+    """True if a patch such as SAG replaces attention in the mid-block: then it has to run."""
+    replaced = options.get("patches_replace", {}).get("attn1", {})
+    return any(place[0] == "middle" for place in replaced)
+
+
+class _KeepsIndex(SpatialTransformer):
+    """Stands for a skipped transformer, for which the host counts on its transformer index
+    (GLIGEN reads it)."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+
+    def forward(self, x: torch.Tensor, *_args: Any, **_kwargs: Any) -> torch.Tensor:
+        return x
+
+
+def keeps_index(layer: nn.Module) -> nn.Module | None:
+    """The placeholder that the engine asks for when it skips a layer."""
+    return _KeepsIndex() if isinstance(layer, SpatialTransformer) else None
