@@ -66,7 +66,14 @@ class Dials:
     # --- what is going on --------------------------------------------------------------------
 
     def watch_run(
-        self, executor: Any, guider: Any, sigmas: Any, extra_args: Any, callback: Any, *rest, **named
+        self,
+        executor: Any,
+        guider: Any,
+        sigmas: Any,
+        extra_args: Any,
+        callback: Any,
+        *rest,
+        **named,
     ) -> Any:
         """Around one sampling run: follow its steps, count its calls, and say what was done."""
         steps = SamplerSteps(

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -55,13 +55,40 @@ def host_folders(lab: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return tmp_path
 
 
-@pytest.fixture
-def bench(lab: ModuleType, host_folders: Path) -> Any:
-    """What the tests of the edit nodes need: `Bench` of neutralize_lab.py, in own folders."""
-    path = Path(__file__).with_name("neutralize_lab.py")
-    spec = importlib.util.spec_from_file_location("detour_test_neutralize_lab", path)
+def beside(name: str) -> ModuleType:
+    """A helper module that lies here, loaded by its file."""
+    spec = importlib.util.spec_from_file_location(
+        f"detour_test_{name}", Path(__file__).with_name(f"{name}.py")
+    )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
-    return module.Bench(lab)
+    return module
+
+
+@pytest.fixture
+def bench(lab: ModuleType, host_folders: Path) -> Any:
+    """What the tests of the edit nodes need: `Bench` of neutralize_lab.py, in own folders."""
+    return beside("neutralize_lab").Bench(lab)
+
+
+@pytest.fixture
+def guided(lab: ModuleType) -> Any:
+    """What the tests of guiders need: `Guided` of guided_lab.py."""
+    return beside("guided_lab").Guided(lab)
+
+
+@pytest.fixture
+def notices(monkeypatch) -> list[tuple[str, str, bool]]:
+    """What the browser is told, through a stand-in for the host's server: node, text, missed."""
+    sent: list[tuple[str, str, bool]] = []
+
+    def send_sync(event: str, data: dict, client: str) -> None:
+        assert (event, client) == ("detour.notice", "this window")
+        sent.append((data["node"], data["text"], data["missed"]))
+
+    server = SimpleNamespace(send_sync=send_sync, client_id="this window")
+    module = SimpleNamespace(PromptServer=SimpleNamespace(instance=server))
+    monkeypatch.setitem(sys.modules, "server", module)
+    return sent

@@ -27,16 +27,22 @@ def compiled(model, backend: str | Callable = "eager"):
     return clone
 
 
-@pytest.mark.parametrize("order", ORDERS)
-def test_compiled_run_equals_uncompiled(lab, model, order):
-    """Skipped, blended by another lam at each step, and plain: a stale graph would show; and
-    a graph for each step would be slow."""
-    graphs = []
+def counted(graphs: list) -> Callable:
+    """A backend that notes each graph and runs it as it is."""
 
     def backend(graph, _inputs):
         graphs.append(graph)
         return graph.forward
 
+    return backend
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_compiled_run_equals_uncompiled(lab, model, order):
+    """Skipped, blended by another lam at each step, and plain: a stale graph would show; and
+    a graph for each step would be slow."""
+    graphs: list = []
+    backend = counted(graphs)
     inputs = {"shape": "curve", "points": FALLING}
     if order == "compile_first":
         both = lab.bypass(compiled(model, backend), **inputs)
@@ -55,3 +61,77 @@ def test_compiled_branch_without_the_dial_stays_plain(lab, model):
     assert torch.equal(first, lab.sample(model, steps=2))
     assert torch.equal(full, lab.sample(lab.bypass(model), steps=2))
     assert torch.equal(lab.sample(once, steps=2), first)
+
+
+def ramp(lab, once) -> None:
+    """A lam of its own at each step."""
+    lab.sample(lab.bypass(once, 0.9, shape="ramp_down", end_percent=0.8), steps=20)
+
+
+def ramp_of_one_half(lab, once) -> None:
+    """The same for half of the rows."""
+    for half in ("cond", "uncond"):
+        dialled = lab.bypass(once, 0.9, shape="ramp_down", end_percent=0.8, apply_to=half)
+        lab.sample(dialled, steps=20)
+
+
+def sweep(lab, once) -> None:
+    """Five models from one node: plain, three strengths, and the mid-block skipped."""
+    strengths = "0, 0.25, 0.5, 0.75, 1"
+    models, _ = lab.run_node("DetourBypassSweep", model=once, strengths=strengths, end_percent=0.5)
+    for dialled in models:
+        lab.sample(dialled, steps=4)
+
+
+def again(lab, once) -> None:
+    """The node is run anew before each run, as after a change of one of its values."""
+    for strength in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
+        lab.sample(lab.bypass(once, strength, end_percent=0.5), steps=4)
+
+
+def chain(lab, once) -> None:
+    """Two dials, one of them on the prompt alone."""
+    first = lab.bypass(once, 0.9, shape="ramp_down", end_percent=0.8, apply_to="cond")
+    lab.sample(lab.bypass(first, 0.3, shape="ramp_up", end_percent=0.6), steps=20)
+
+
+@pytest.mark.parametrize("use", [ramp, ramp_of_one_half, sweep, again, chain])
+def test_few_graphs_whatever_the_dial_does(lab, model, use, monkeypatch):
+    """Each new graph is a compilation of a minute or more; after eight the host gives up."""
+    monkeypatch.setattr(torch._dynamo.config, "fail_on_recompile_limit_hit", True)
+    graphs: list = []
+    use(lab, compiled(model, counted(graphs)))
+    assert 2 <= len(graphs) <= 4
+
+
+def test_a_sweep_before_the_compile_node(lab, model):
+    """The host compiles each of the five; they share the graphs."""
+    graphs: list = []
+    for strength in (0.0, 0.25, 0.5, 0.75, 1.0):
+        lab.sample(compiled(lab.bypass(model, strength, end_percent=0.5), counted(graphs)), steps=4)
+    assert len(graphs) <= 4
+
+
+@pytest.mark.parametrize("half", ["cond", "uncond"])
+def test_compiled_rows_equal_uncompiled_ones(lab, model, half):
+    inputs = {"shape": "curve", "points": FALLING, "apply_to": half}
+    got = lab.sample(lab.bypass(compiled(model), **inputs), steps=8)
+    assert torch.equal(got, lab.sample(lab.bypass(model, **inputs), steps=8))
+
+
+def test_compiled_beside_a_cache(lab, model, notices):
+    """Whether the U-Net ran is noted from within the compiled region."""
+    cache = lab.extra_node("nodes_easycache", "EasyCacheNode").execute(
+        model=compiled(model),
+        reuse_threshold=1.0,
+        start_percent=0.1,
+        end_percent=0.9,
+        verbose=False,
+    )
+    lab.sample(lab.bypass(cache.result[0], 0.5, unique_id="7"), steps=8)
+    plain = lab.extra_node("nodes_easycache", "EasyCacheNode").execute(
+        model=model, reuse_threshold=1.0, start_percent=0.1, end_percent=0.9, verbose=False
+    )
+    lab.sample(lab.bypass(plain.result[0], 0.5, unique_id="7"), steps=8)
+    assert notices[0] == notices[1]
+    assert "came from a cache" in notices[0][1]

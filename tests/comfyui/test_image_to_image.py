@@ -14,21 +14,6 @@ EARLY = {"end_percent": 0.35}
 BY_STEP = {"end_percent": 0.35, "schedule_by": "step"}
 
 
-@pytest.fixture
-def notices(monkeypatch) -> list[tuple[str, str, bool]]:
-    """What the browser is told, through a stand-in for the host's server: node, text, missed."""
-    sent: list[tuple[str, str, bool]] = []
-
-    def send_sync(event: str, data: dict, client: str) -> None:
-        assert (event, client) == ("detour.notice", "this window")
-        sent.append((data["node"], data["text"], data["missed"]))
-
-    server = SimpleNamespace(send_sync=send_sync, client_id="this window")
-    module = SimpleNamespace(PromptServer=SimpleNamespace(instance=server))
-    monkeypatch.setitem(sys.modules, "server", module)
-    return sent
-
-
 def run(lab, model, denoise: float) -> torch.Tensor:
     """The run of 20 steps on an image."""
     return lab.sample(model, steps=STEPS, denoise=denoise, start=lab.latent(model, seed=70))

@@ -128,17 +128,17 @@ def test_rows_with_different_sigmas(lab, shape):
 def test_a_full_row_sees_nothing_of_the_mid_block(lab):
     """Among mixed rows it is computed for all, but infinities in it do not get out."""
     model = lab.tiny("sd15")
-    patched = lab.bypass(model, apply_to="cond")
-    x, sigmas, halves = lab.latent(model), [4.0, 4.0], (0, 1)
-    whole = lab.call(patched, x, sigmas, cond_or_uncond=halves)
+    patched = lab.bypass(model, end_percent=0.5)
+    x, sigmas = lab.latent(model), [4.0, 0.3]
+    whole = lab.call(patched, x, sigmas)
 
     def poison(_module, _given, out):
         return torch.cat([torch.full_like(out[:1], torch.inf), out[1:]])
 
     handle = lab.unet_of(model).middle_block[-1].register_forward_hook(poison)
     try:
-        assert torch.equal(lab.call(patched, x, sigmas, cond_or_uncond=halves), whole)
-        assert not lab.call(model, x, sigmas, cond_or_uncond=halves)[0].isfinite().all()
+        assert torch.equal(lab.call(patched, x, sigmas), whole)
+        assert not lab.call(model, x, sigmas)[0].isfinite().all()
     finally:
         handle.remove()
 

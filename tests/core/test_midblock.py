@@ -214,5 +214,8 @@ def test_rows_of_one_half_of_guidance():
     assert rows_for(lams, cond, "both") == lams
     assert rows_for(lams, cond, "cond") == [0.0, 0.0, 0.5, 0.5]
     assert rows_for(lams, cond, "uncond") == [0.5, 0.5, 0.0, 0.0]
+    neither = [True, None, False, None]
+    assert rows_for(lams, neither, "cond") == [0.5, 0.0, 0.0, 0.0]
+    assert rows_for(lams, neither, "uncond") == [0.0, 0.0, 0.5, 0.0]
     assert uniform([0.5, 0.5]) == 0.5
     assert uniform([0.5, 0.0]) == (0.5, 0.0)

@@ -124,3 +124,46 @@ def test_a_run_whose_only_call_in_the_window_has_no_bypass_did_reach_it():
     coverage = Coverage(schedule)
     coverage.record([0.0], [schedule.lam(0.0)])
     assert coverage.missed_window() is None
+
+
+def test_calls_that_a_cache_answered_are_told_apart():
+    schedule = Schedule(0.5, "constant", 0.0, 0.5)
+    coverage = Coverage(schedule)
+    for place, ran in ((0.0, True), (0.2, False), (0.4, True), (0.6, True), (0.8, False)):
+        coverage.record([place], [schedule.lam(place)], ran=ran)
+    assert (coverage.calls, coverage.bypassed, coverage.from_cache) == (3, 2, 2)
+    assert coverage.summary() == (
+        "strength 0.5: bypassed 2 of 3 model calls; 2 more came from a cache, without the U-Net"
+    )
+
+
+def test_a_run_without_rows_of_the_wanted_half_says_so():
+    coverage = Coverage(Schedule(0.5, "constant", 0.0, 0.5))
+    for place in (0.2, 0.6):
+        coverage.record([place], [0.0], other_half=place < 0.5)
+    assert coverage.missed_window() is None
+    assert coverage.missed("uncond") == coverage.summary("uncond")
+    assert "no call of this model had rows of the negative prompt" in coverage.summary("uncond")
+    assert "no call of this model had rows of the prompt" in coverage.summary("cond")
+    coverage.record([0.3], [0.5])
+    assert coverage.missed("uncond") is None
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "expected"),
+    [
+        (0.0, 0.19, False),
+        (0.0, 0.2, True),
+        (0.3, 0.3, True),
+        (0.0, 1.0, True),
+        (0.49, 0.8, True),
+        (0.5, 0.8, False),
+    ],
+)
+def test_whether_a_part_of_a_run_reaches_the_window(least, most, expected):
+    """The window is half-open, from 0.2 to 0.5."""
+    assert Schedule(1.0, "constant", 0.2, 0.5).reaches(least, most) is expected
+
+
+def test_a_window_to_the_very_end_is_reached_there():
+    assert Schedule(1.0, "constant", 0.9, 1.0).reaches(1.0, 1.0)
