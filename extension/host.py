@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -146,20 +147,74 @@ def _visited(arguments: dict[str, Any], function: Any, last: int) -> list[float]
     return [first * (1 - step / steps) for step in range(steps + 1)]
 
 
-def rows_of(params: Any) -> list[bool]:
-    """For each row of A1111's denoiser call whether it belongs to the prompt: its prompts come
-    first, then the negative prompts."""
-    rows, conds = params.x.shape[0], params.text_cond.shape[0]
-    return [index < conds for index in range(rows)]
+@dataclass
+class Rows:
+    """Which rows of the U-Net calls that a denoiser call will make are whose.
+
+    order: for each row of A1111's, in order, whether it belongs to the prompt.
+    prompts: how many rows of the prompt there are; what comes beyond is no part of guidance.
+    in_tiles: whether the Forge family's calls are cut into tiles.
+    """
+
+    order: list[bool]
+    prompts: int
+    in_tiles: bool = False
+
+    def conditioned(self, options: dict[str, Any], rows: int) -> list[bool]:
+        """For each row of the next U-Net call whether it belongs to the prompt; called once for
+        each of them.
+
+        Raises ValueError where it cannot be told.
+        """
+        chunks: Sequence[int] = options.get("cond_or_uncond") or ()
+        if not chunks:
+            told, self.order = self.order[:rows], self.order[rows:]
+        else:
+            told = self._by_chunks(chunks, options.get("sigmas"), rows)
+        if len(told) != rows:
+            raise ValueError(
+                "Another extension calls the U-Net as well, so it cannot be told which rows "
+                "belong to the prompt and which to the negative prompt; use apply_to = both."
+            )
+        return told
+
+    def _by_chunks(self, chunks: Sequence[int], latents: Any, rows: int) -> list[bool]:
+        """The Forge family tells for each chunk, of as many rows as there are pictures, whether it
+        is the prompt's (0) or the negative prompt's. MultiDiffusion puts all chunks of a tile
+        before those of the next. A patch that evaluates one of the two once more (SAG the
+        negative prompt, PAG the prompt) gets 0 for it, whichever it is: nothing is told then."""
+        each = 0 if latents is None else len(latents)
+        told = [chunk == 0 for chunk in chunks for _ in range(each)]
+        if self.in_tiles and told and rows % len(told) == 0:
+            return told * (rows // len(told))
+        self.prompts -= sum(told)
+        return told if self.prompts >= 0 or self.in_tiles else []
 
 
-def conditioned(options: dict[str, Any], rows: int) -> list[bool] | None:
-    """For each row of a U-Net call in the Forge family whether it belongs to the prompt (0) or
-    the negative prompt; None where the host does not say."""
-    chunks: Sequence[int] = options.get("cond_or_uncond") or ()
-    if not chunks or rows % len(chunks):
-        return None
-    return [chunk == 0 for chunk in chunks for _ in range(rows // len(chunks))]
+def rows_of(p: Any, params: Any) -> Rows:
+    """The rows of a denoiser call: in A1111 its prompts come first, then the negative prompts
+    (InstructPix2Pix has them twice, with the picture and without).
+
+    Raises ValueError where A1111's calls are cut into tiles.
+    """
+    if _is_tiled(p.sd_model, params.denoiser):
+        raise ValueError(
+            "Tiled Diffusion cuts the model calls into tiles, so it cannot be told which rows "
+            "belong to the prompt and which to the negative prompt; use apply_to = both."
+        )
+    prompts = params.text_cond.shape[0]
+    order = [index < prompts for index in range(params.x.shape[0])]
+    patcher = getattr(getattr(p.sd_model, "forge_objects", None), "unet", None)
+    options = getattr(patcher, "model_options", None) or {}
+    return Rows(order, prompts, bool(options.get("tiled_diffusion")))
+
+
+def _is_tiled(model: Any, denoiser: Any) -> bool:
+    """True if the extension Tiled Diffusion has taken A1111's model calls over: the model's (as
+    Mixture of Diffusers) or the denoiser's (as MultiDiffusion)."""
+    forward = getattr(getattr(denoiser, "inner_model", None), "forward", None)
+    owner = getattr(forward, "__self__", None)
+    return hasattr(model, "apply_model_original_md") or hasattr(owner, "batched_bboxes")
 
 
 def mid_attention_is_read(options: dict[str, Any]) -> bool:

@@ -53,8 +53,8 @@ class Session:
             unet = host.find_unet(self.p)
             if unet is None:
                 raise ValueError(REFUSAL)
-            tells_rows = self.calls.apply_to != "both"
-            self.calls.set(unet, lam, host.rows_of(params) if tells_rows else ())
+            needs_rows = self.calls.apply_to != "both"
+            self.calls.set(unet, lam, host.rows_of(self.p, params) if needs_rows else None)
             followed = True
         except ValueError as error:  # the host would only print it and go on
             host.tell(self.p, str(error))

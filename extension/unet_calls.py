@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -19,21 +18,20 @@ class UNetCalls:
         self.apply_to = apply_to
         self.skip_compute = skip_compute
         self.lam = 0.0
-        self.rows: list[bool] = []
+        self.rows: host.Rows | None = None
         self.unet: nn.Module | None = None
         self.hooks: list[Any] = []
         self.under_way = ExitStack()
 
-    def set(self, unet: nn.Module, lam: float, rows: Sequence[bool]) -> None:
+    def set(self, unet: nn.Module, lam: float, rows: host.Rows | None = None) -> None:
         """From now on bypass calls of `unet` by `lam`; 0 takes everything out.
 
-        rows: for each row that the coming calls will have together, in order, whether it
-            belongs to the prompt; hosts that say so in each call need none.
+        rows: whose rows the coming calls will have, unless all are bypassed alike.
         Raises ValueError if the U-Net has no mid-block.
         """
         if lam == 0.0 or unet is not self.unet:
             self.detach()
-        self.lam, self.rows = lam, list(rows)
+        self.lam, self.rows = lam, rows
         if lam == 0.0 or self.unet is not None:
             return
         find_mid_block(host.uncompiled(unet))
@@ -54,8 +52,8 @@ class UNetCalls:
         options = kwargs.get("transformer_options") or {}
         x = args[0] if args else kwargs["x"]
         lams = [self.lam] * x.shape[0]
-        if self.apply_to != "both":
-            lams = rows_for(lams, self._conditioned(options, len(lams)), self.apply_to)
+        if self.rows is not None:
+            lams = rows_for(lams, self.rows.conditioned(options, len(lams)), self.apply_to)
         skip = self.skip_compute and not host.mid_attention_is_read(options)
         self.under_way.enter_context(
             bypassed(
@@ -63,19 +61,9 @@ class UNetCalls:
                 uniform(lams),
                 skip_compute=skip,
                 placeholder=host.keeps_index,
+                device=x.device,
             )
         )
 
     def _leave(self, _unet: nn.Module, _args: tuple, _output: Any) -> None:
         self.under_way.close()
-
-    def _conditioned(self, options: dict[str, Any], rows: int) -> list[bool]:
-        told = host.conditioned(options, rows)
-        if told is None:
-            told, self.rows = self.rows[:rows], self.rows[rows:]
-        if len(told) != rows:
-            raise ValueError(
-                "Another extension calls the U-Net as well, so it cannot be told which rows "
-                "belong to the prompt and which to the negative prompt; use apply_to = both."
-            )
-        return told

@@ -96,9 +96,8 @@ def chain(lab, once) -> None:
 
 
 @pytest.mark.parametrize("use", [ramp, ramp_of_one_half, sweep, again, chain])
-def test_few_graphs_whatever_the_dial_does(lab, model, use, monkeypatch):
-    """Each new graph is a compilation of a minute or more; after eight the host gives up."""
-    monkeypatch.setattr(torch._dynamo.config, "fail_on_recompile_limit_hit", True)
+def test_few_graphs_whatever_the_dial_does(lab, model, use):
+    """Each new graph is a compilation of a minute or more; after eight torch gives up."""
     graphs: list = []
     use(lab, compiled(model, counted(graphs)))
     assert 2 <= len(graphs) <= 4

@@ -120,7 +120,7 @@ def main() -> None:
     for lam in (0.25, 0.7, -0.5, 1.0):
         for added in (None, control):
             expected = literal(unet, lam, None if added is None else added.clone())
-            calls.set(unet, lam, ())
+            calls.set(unet, lam)
             runs.clear()
             got = call(unet, None if added is None else added.clone())
             calls.detach()

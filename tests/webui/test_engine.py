@@ -73,7 +73,7 @@ def literal(unet, lam, **kwargs):
 def test_a_bypassed_call_equals_the_literal_formula(calls_class, unet, lam):
     expected, plain = literal(unet, lam), call(unet)
     calls = calls_class("both", True)
-    calls.set(unet, lam, ())
+    calls.set(unet, lam)
     assert torch.equal(call(unet), expected)
     assert not torch.equal(expected, plain)
     calls.detach()
@@ -83,8 +83,8 @@ def test_a_bypassed_call_equals_the_literal_formula(calls_class, unet, lam):
 def test_zero_leaves_nothing_on_the_hot_path(calls_class, unet):
     plain = call(unet)
     calls = calls_class("both", True)
-    calls.set(unet, 1.0, ())
-    calls.set(unet, 0.0, ())
+    calls.set(unet, 1.0)
+    calls.set(unet, 0.0)
     assert not unet._forward_pre_hooks and not unet._forward_hooks
     assert torch.equal(call(unet), plain)
 
@@ -94,7 +94,7 @@ def test_one_runs_no_module_of_the_mid_block(calls_class, unet):
     for module in getattr(unet, mid_name(unet)).modules():
         module.register_forward_hook(lambda *_: runs.append(1))
     calls = calls_class("both", True)
-    calls.set(unet, 1.0, ())
+    calls.set(unet, 1.0)
     call(unet)
     calls.detach()
     assert runs == []
@@ -106,7 +106,7 @@ def test_a_looping_host_counts_the_skipped_transformer(calls_class):
     unet = looping_unet()
     calls = calls_class("both", True)
     for lam in (1.0, 0.5, 0.0):
-        calls.set(unet, lam, ())
+        calls.set(unet, lam)
         call(unet)
     assert unet.counted == [1, 1, 1]
 
@@ -116,7 +116,7 @@ def test_control_added_in_place_is_never_faded_and_does_not_reach_the_skip(calls
     calls = calls_class("both", True)
     for lam in (0.5, 1.0):
         expected = literal(unet, lam, control=torch.tensor(3.0))
-        calls.set(unet, lam, ())
+        calls.set(unet, lam)
         assert torch.equal(call(unet, control=torch.tensor(3.0)), expected)
         calls.detach()
 
@@ -149,7 +149,7 @@ def test_the_residual_of_a1111s_controlnet_is_never_faded(calls_class, lam):
     with_control = call(controlled(unet, 3.0))
     expected = literal(unet, lam)
     calls = calls_class("both", True)
-    calls.set(unet, lam, ())
+    calls.set(unet, lam)
     assert torch.equal(call(unet), expected)
     calls.detach()
     assert torch.equal(call(unet), with_control)
@@ -164,7 +164,7 @@ def test_the_residual_of_diffusers_controlnet_is_never_faded(calls_class, lam):
     }
     expected = literal(unet, lam, **control)
     calls = calls_class("both", True)
-    calls.set(unet, lam, ())
+    calls.set(unet, lam)
     assert torch.equal(call(unet, **control), expected)
     assert not torch.equal(call(unet), expected)
 
@@ -175,7 +175,7 @@ def test_attention_that_a_patch_reads_is_computed(calls_class, skip):
     unet.middle_block[1].register_forward_hook(lambda *_: runs.append(1))
     options = {"patches_replace": {"attn1": {("middle", 0): object()} if skip else {}}}
     calls = calls_class("both", skip)
-    calls.set(unet, 1.0, ())
+    calls.set(unet, 1.0)
     found = call(unet, transformer_options=options)
     calls.detach()
     assert runs == [1]
@@ -185,7 +185,7 @@ def test_attention_that_a_patch_reads_is_computed(calls_class, skip):
 def test_after_an_error_in_the_call_the_block_is_back(calls_class, unet):
     plain, block = call(unet), getattr(unet, mid_name(unet))
     calls = calls_class("both", True)
-    calls.set(unet, 0.5, ())
+    calls.set(unet, 0.5)
 
     def fail(*_):
         raise RuntimeError("out of memory")
@@ -209,7 +209,7 @@ def test_a_replaced_forward_of_another_extension_stays(calls_class):
 
     unet.forward = forward
     calls = calls_class("both", True)
-    calls.set(unet, 0.5, ())
+    calls.set(unet, 0.5)
     found = call(unet)
     calls.detach()
     assert seen and unet.forward is forward
@@ -222,7 +222,7 @@ def test_key_names_stay_while_it_is_in(calls_class, unet):
         lambda *_: found.append(list(unet.state_dict()))
     )
     calls = calls_class("both", True)
-    calls.set(unet, 0.5, ())
+    calls.set(unet, 0.5)
     call(unet)
     calls.detach()
     assert found == [keys]

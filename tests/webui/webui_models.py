@@ -168,7 +168,7 @@ class ForgeModel:
         self.forge_objects = SimpleNamespace(unet=SimpleNamespace(model=inner))
 
     def apply_model(self, x, t, cond=None, chunks=()):
-        options = {"cond_or_uncond": list(chunks)}
+        options = {"cond_or_uncond": list(chunks), "sigmas": t[: len(t) // max(len(chunks), 1)]}
         return self.forge_objects.unet.model.diffusion_model(
             x, t, context=cond, transformer_options=options
         )
