@@ -106,8 +106,10 @@ def test_few_graphs_whatever_the_dial_does(lab, model, use):
 def test_a_sweep_before_the_compile_node(lab, model):
     """The host compiles each of the five; they share the graphs."""
     graphs: list = []
+    backend = counted(graphs)
     for strength in (0.0, 0.25, 0.5, 0.75, 1.0):
-        lab.sample(compiled(lab.bypass(model, strength, end_percent=0.5), counted(graphs)), steps=4)
+        dialled = lab.bypass(model, strength, end_percent=0.5)
+        lab.sample(compiled(dialled, backend), steps=4)
     assert len(graphs) <= 4
 
 
