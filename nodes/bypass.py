@@ -8,7 +8,7 @@ from ..detour.schedule import parse_strengths
 from .host import patch_model
 from .schedule_inputs import (
     apply_to_input,
-    curve_inputs,
+    curve_input,
     points_input,
     read_schedule,
     schedule_by_input,
@@ -47,7 +47,7 @@ class MidBlockBypass(io.ComfyNode):
                 schedule_by_input(),
                 skip_compute_input(),
                 points_input(),
-                *curve_inputs(),
+                curve_input(),
             ],
             outputs=[
                 io.Model.Output(
@@ -161,5 +161,5 @@ def _bypass_sweep_inputs() -> list:
         schedule_by_input(),
         skip_compute_input(),
         points_input(),
-        *curve_inputs(),
+        curve_input(),
     ]

@@ -9,7 +9,7 @@ from ..detour.report.canvas import to_images
 from ..detour.report.schedule_plot import draw_schedule
 from .run import model_table
 from .schedule_inputs import (
-    curve_inputs,
+    curve_input,
     points_input,
     read_schedule,
     schedule_by_input,
@@ -89,5 +89,5 @@ def _inputs() -> list:
                 "for each step, filled where the bypass is active."
             ),
         ),
-        *curve_inputs(),
+        curve_input(),
     ]

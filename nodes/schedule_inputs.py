@@ -6,11 +6,14 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..detour.schedule import APPLY_TO, SCHEDULE_BY, SHAPES, Schedule, parse_points
+from ..detour.schedule import APPLY_TO, SCHEDULE_BY, SHAPES, Points, Schedule, parse_points
 from .schema import build
 
 CURVE_SAMPLES = 101
 """Places at which a connected CURVE is read; between them it is taken as straight."""
+UNTOUCHED_EDITOR = [[0.0, 0.0], [1.0, 1.0]]
+"""What the host's editor sends as long as nobody has drawn in it."""
+CurveSocket = io.Custom("CURVE")
 
 
 def strength_input() -> Any:
@@ -130,20 +133,41 @@ def skip_compute_input() -> Any:
     )
 
 
-def curve_inputs() -> list[Any]:
-    """The optional CURVE socket, on hosts that have the type."""
-    if not hasattr(io, "Curve"):
-        return []
-    return [
-        io.Curve.Input(
-            "curve",
-            optional=True,
-            tooltip=(
-                "A curve from the host's curve editor, used in place of 'shape' and 'points'. "
-                "You should see: the bypass follow the drawn curve across its window."
-            ),
+def curve_input() -> Any:
+    """The optional CURVE socket, last of all inputs.
+
+    Never the editor that newer hosts draw inside a node for this type: it would always send its
+    ramp. Hosts that do not know the type have the socket too, so that a workflow of one host
+    finds the same inputs on any other.
+    """
+    return CurveSocket.Input(
+        "curve",
+        optional=True,
+        tooltip=(
+            "A curve from the Curve Editor of newer ComfyUI versions, used in place of 'shape' "
+            "and 'points'. You should see: the bypass follow the drawn curve across its window."
+        ),
+        extra_dict={"forceInput": True},
+    )
+
+
+def read_curve(curve: Any) -> Points | None:
+    """The points of what comes through the CURVE socket; None if no curve was drawn.
+
+    A prompt that was saved while the socket was an editor holds the editor's points; nobody
+    drew its first ones. Raises ValueError for anything that is no curve.
+    """
+    sent = curve.get("points") if isinstance(curve, dict) else curve
+    if curve is None or (isinstance(sent, list) and sent == UNTOUCHED_EDITOR):
+        return None
+    if not callable(getattr(curve, "interp", None)):
+        raise ValueError(
+            f"curve is a {type(curve).__name__}, which is no curve: connect a Curve Editor to it, "
+            "or leave it empty, choose the shape 'curve' and write the same into 'points'."
         )
-    ]
+    places = [index / (CURVE_SAMPLES - 1) for index in range(CURVE_SAMPLES)]
+    # Rounded, since a smooth curve along 1 comes out a hair above it.
+    return tuple((u, round(float(curve.interp(u)), 9)) for u in places)
 
 
 def read_schedule(
@@ -156,8 +180,8 @@ def read_schedule(
     curve: Any = None,
 ) -> Schedule:
     """The schedule that the widgets describe; ValueError with one sentence if they cannot."""
-    read = parse_points(points) if shape == "curve" and curve is None else ()
-    if curve is not None:
-        places = [index / (CURVE_SAMPLES - 1) for index in range(CURVE_SAMPLES)]
-        shape, read = "curve", tuple((u, float(curve.interp(u))) for u in places)
+    drawn = read_curve(curve)
+    if drawn is not None:
+        return Schedule(strength, "curve", start_percent, end_percent, schedule_by, drawn)
+    read = parse_points(points) if shape == "curve" else ()
     return Schedule(strength, shape, start_percent, end_percent, schedule_by, read)

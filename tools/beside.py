@@ -14,11 +14,11 @@ from pathlib import Path
 from .cache import cache_root, check_space, lock, make_folder, remove_tree, write_whole
 from .environment import (
     HERE,
-    _make_venv,
     environment_folder,
     environment_key,
     environment_python,
     is_finished,
+    make_venv,
 )
 from .failure import say
 from .pip import PackageMissing, run_pip
@@ -61,7 +61,7 @@ def _prepare(file: Path) -> Path:
             check_space(cache_root(), NEEDED_GB, f"the tests with {file.stem}")
             remove_tree(folder)
             log = make_folder(cache_root() / "logs") / f"pip-{file.stem}.log"
-            _make_venv(folder)
+            make_venv(folder)
             options = ["install", "--only-binary", ":all:", "-r", str(file)]
             run_pip(python, options, f"installing {file.stem.removeprefix('requirements-')}", log)
             write_whole(folder / STAMP, key + "\n")

@@ -9,14 +9,17 @@ import subprocess
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from .beside import GENERATIONS, REGISTRY, prepare_beside
 from .cache import cache_root, make_folder, write_whole
 from .environment import prepare
 from .failure import Failure, say
-from .frontend import prepare_browser
-from .host import prepare_all
+from .frontend import newest_version, prepare_browser
+from .host import check_host, prepare_all
+from .host_environment import prepare_layer, read_facts
 from .junit import count_outcomes, summary_line
 from .pip import clean_environment
 
@@ -26,6 +29,8 @@ NO_TESTS = 5
 WORKERS = min(4, os.cpu_count() or 1)
 """Processes that share the whole suite, by the groups of tests/conftest.py."""
 BROWSER, WEBUI, ARCHIVE = "tests/browser", "tests/webui", "tests/registry"
+IN_HOST = ("browser", "comfyui", "registry")
+"""How the names of the folders begin whose tests run inside a ComfyUI."""
 SLOW = ("browser", "comfyui_http", "webui", "evidence")
 """Folders whose files take long: they come first, so that no process waits for one at the end."""
 LEFT_OUT = "NOT RUN: the browser tests were left out (--no-browser)."
@@ -71,12 +76,16 @@ def test_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str
     parser.add_argument("-k", metavar="EXPR", help="only tests whose names match, as in pytest")
     parser.add_argument("--no-lint", action="store_true", help="leave ruff and pyright out")
     parser.add_argument("--no-browser", action="store_true", help="leave the browser tests out")
+    told = "only the tests that need a ComfyUI, in this one and what its requirements.txt names"
+    parser.add_argument("--host", type=Path, metavar="FOLDER", help=told)
     parser.epilog = "What follows -- goes to pytest: dev.py test -- tests/core -x"
     return parser.parse_args(own), extra
 
 
-def pytest_command(python: Path, junit: Path, expression: str | None, extra: list[str]) -> list:
-    """The pytest call; tests/ unless `extra` names files or folders of its own."""
+def pytest_command(
+    python: Path, junit: Path, expression: str | None, extra: list[str], folders: Sequence[str]
+) -> list[str]:
+    """The pytest call; these folders unless `extra` names files or folders of its own."""
     command = [str(python), "-m", "pytest", "--import-mode=importlib", "-q"]
     # Without this the extension's own __init__.py would be collected as a test package.
     command += [f"--confcutdir={ROOT / 'tests'}", f"--rootdir={ROOT}", f"--junitxml={junit}"]
@@ -85,13 +94,16 @@ def pytest_command(python: Path, junit: Path, expression: str | None, extra: lis
         command += [f"--numprocesses={WORKERS}", "--dist=loadscope", "--no-loadscope-reorder"]
     if expression:
         command += ["-k", expression]
-    return command + extra + ([] if named_tests(extra) else all_tests())
+    return command + extra + ([] if named_tests(extra) else list(folders))
 
 
-def all_tests() -> list[str]:
-    """The folders below tests/ with tests in them, slow ones first."""
+def all_tests(in_host: bool = False) -> list[str]:
+    """The folders below tests/ with tests in them, slow ones first; `in_host`: those whose
+    tests run inside a ComfyUI."""
     base = ROOT / "tests"
     folders = {file.relative_to(base).parts[0] for file in base.rglob("test_*.py")}
+    if in_host:
+        folders = {name for name in folders if name.startswith(IN_HOST)}
     ordered = [name for name in SLOW if name in folders] + sorted(folders - set(SLOW))
     return [f"tests/{name}" for name in ordered]
 
@@ -102,19 +114,17 @@ def named_tests(extra: list[str]) -> list[str]:
 
 
 def asks_for(folder: str, named: list[str]) -> bool:
-    """Whether tests of `folder` are among the named ones; all are when none is named."""
+    """Whether tests of `folder` are among the named ones."""
     wanted = ROOT / folder
     places = [(ROOT / word.split("::")[0]).resolve() for word in named]
-    return not named or any(
-        wanted in (place, *place.parents) or place in wanted.parents for place in places
-    )
+    return any(wanted in (place, *place.parents) or place in wanted.parents for place in places)
 
 
 def test_command(arguments: Sequence[str]) -> int:
     """`dev.py test`: lint, pytest, the counts; the exit status."""
     options, extra = test_options(arguments)
-    python, host = prepare_all(dev=True)
-    named = named_tests(extra)
+    python, host = prepare_all(dev=True) if options.host is None else prepare_other(options.host)
+    named = named_tests(extra) or all_tests(in_host=bool(options.host))
     if options.no_browser:
         extra += [f"--ignore={ROOT / BROWSER}"]
     elif asks_for(BROWSER, named):
@@ -123,21 +133,17 @@ def test_command(arguments: Sequence[str]) -> int:
         (GENERATIONS if asks_for(WEBUI, named) else {})
         | (REGISTRY if asks_for(ARCHIVE, named) else {})
     )
-    lint_good = options.no_lint or lint(python)
+    lint_good = options.no_lint or options.host is not None or lint(python)
+    pictures = make_folder(cache_root() / "screenshots")
     environment = {**clean_environment(), **beside, "COMFYUI_PATH": str(host)}
     # The processes share the cores; threads of their own would only stand in the way.
-    environment["OMP_NUM_THREADS"] = "1"
-    pictures = make_folder(cache_root() / "screenshots")
-    environment["DETOUR_SCREENSHOTS"] = str(pictures)
-    with tempfile.TemporaryDirectory(prefix="detour-test-") as folder:
-        junit = Path(folder) / "junit.xml"
-        say("Tests: pytest")
-        command = pytest_command(python, junit, options.k, extra)
-        status = subprocess.run(command, cwd=ROOT, env=environment).returncode
-        try:
-            counts = count_outcomes(junit)
-        except (OSError, ElementTree.ParseError) as error:
-            raise Failure(f"pytest wrote no result (exit status {status}).") from error
+    environment.update(OMP_NUM_THREADS="1", DETOUR_SCREENSHOTS=str(pictures))
+    status, counts = run_pytest(python, options.k, extra, named, environment)
+    if options.host is not None:
+        counts["host"] = {**asdict(read_facts(host)), "newest_frontend": newest_version()}
+        say(
+            "ComfyUI {version}, frontends {frontend} and {newest_frontend}".format(**counts["host"])
+        )
     if options.json:
         write_json(options.json, counts)
     if status == NO_TESTS:
@@ -149,6 +155,32 @@ def test_command(arguments: Sequence[str]) -> int:
     say(LEFT_OUT if options.no_browser else f"Screenshots to look at: {pictures}")
     say(summary_line(counts))
     return 1 if status or not lint_good else 0
+
+
+def prepare_other(folder: Path) -> tuple[Path, Path]:
+    """The Python with what another ComfyUI names, and its folder, both made ready."""
+    host = check_host(folder.expanduser().resolve(), "FOLDER")
+    read_facts(host)  # says what is missing before minutes go into the environment
+    return prepare_layer(host), host
+
+
+def run_pytest(
+    python: Path,
+    expression: str | None,
+    extra: list[str],
+    folders: Sequence[str],
+    environment: dict[str, str],
+) -> tuple[int, dict[str, Any]]:
+    """Run pytest; its exit status and the counts."""
+    with tempfile.TemporaryDirectory(prefix="detour-test-") as folder:
+        junit = Path(folder) / "junit.xml"
+        say("Tests: pytest")
+        command = pytest_command(python, junit, expression, extra, folders)
+        status = subprocess.run(command, cwd=ROOT, env=environment).returncode
+        try:
+            return status, count_outcomes(junit)
+        except (OSError, ElementTree.ParseError) as error:
+            raise Failure(f"pytest wrote no result (exit status {status}).") from error
 
 
 def write_json(path: Path, data: object) -> None:

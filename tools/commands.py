@@ -37,8 +37,9 @@ USAGE = """usage: python dev.py COMMAND [options]
          there what the templates with MobileNetV2 need
   examples FOLDER
          the same files into your own ComfyUI folder
-  test   [--json FILE] [-k EXPR] [--no-lint] [--no-browser] [-- pytest arguments]
-         lint and all tests; --no-browser leaves out those that need Chromium
+  test   [--json FILE] [-k EXPR] [--no-lint] [--no-browser] [--host FOLDER] [-- pytest arguments]
+         lint and all tests; --no-browser leaves out those that need Chromium; --host runs those
+         that need a ComfyUI in the one in FOLDER, with what its requirements.txt names
   lint   ruff and pyright
   bench  [--json FILE] [options]   how long things take
   evidence spurious [--quick] [--json FILE] [--output DIR]

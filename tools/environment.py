@@ -143,7 +143,7 @@ def _build_host(folder: Path, key: str) -> None:
     say(f"Preparing the Python environment in {folder} (once, a few minutes):")
     remove_tree(folder)
     logs = make_folder(cache_root() / "logs")
-    _make_venv(folder)
+    make_venv(folder)
     python = environment_python(folder)
     _install_torch(python, logs)
     others = folder / "requirements-others.txt"
@@ -158,7 +158,7 @@ def _build_host(folder: Path, key: str) -> None:
     write_whole(folder / HOST_STAMP, key + "\n")
 
 
-def _make_venv(folder: Path) -> None:
+def make_venv(folder: Path) -> None:
     """An empty environment with pip in it."""
     result = subprocess.run(
         [sys.executable, "-m", "venv", str(folder)],

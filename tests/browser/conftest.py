@@ -1,4 +1,5 @@
-"""The real page in a real Chromium: both frontends, each with Nodes 2.0 off and on.
+"""The real page in a real Chromium: both frontends, each with Nodes 2.0 off and on. The newest
+frontend comes with the schemas that newer hosts send, whatever the host.
 
 One server for each frontend and one page for each setting serve all tests, so that the whole
 part takes about a minute.
@@ -22,6 +23,8 @@ from tools.server import ComfyServer
 from .desk import Desk
 
 ROOT = Path(__file__).resolve().parents[2]
+NEWER_HOST = Path(__file__).with_name("newer_host")
+"""Makes an older ComfyUI send the schemas of newer ones."""
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
@@ -86,14 +89,15 @@ def start() -> Iterator:
 
         def of(frontend: str) -> ComfyServer:
             if frontend not in servers:
-                arguments = []
+                arguments, packs = [], {"detour": ROOT}
                 if frontend == "newest":
                     if not newest_frontend().is_dir():
                         _missing(
                             f"The frontend {newest_version()} is not fetched: run dev.py test."
                         )
                     arguments = ["--front-end-root", str(newest_frontend())]
-                server = ComfyServer(host, {"detour": ROOT}, arguments=arguments)
+                    packs["newer_host"] = NEWER_HOST
+                server = ComfyServer(host, packs, arguments=arguments)
                 servers[frontend] = stack.enter_context(server)
             return servers[frontend]
 

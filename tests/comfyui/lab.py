@@ -181,11 +181,16 @@ def run_node(node_id: str, **inputs: Any) -> tuple:
     for schema_input in node_class.define_schema().inputs:
         if not getattr(schema_input, "optional", False) and hasattr(schema_input, "default"):
             inputs.setdefault(schema_input.id, schema_input.default)
+    return prepared(node_class, unique_id=inputs.pop("unique_id", None)).execute(**inputs).result
+
+
+def prepared(node_class: Any, **hidden: Any) -> Any:
+    """A node class as the host's executor makes it ready, with these hidden inputs."""
     from comfy_api.latest import io
 
-    hidden = {io.Hidden.unique_id: inputs.pop("unique_id", None)}
-    prepared = node_class.PREPARE_CLASS_CLONE(hidden)
-    return prepared.execute(**inputs).result
+    given = {io.Hidden[name]: value for name, value in hidden.items()}
+    # Newer hosts look for them one level below.
+    return node_class.PREPARE_CLASS_CLONE({**given, "hidden_inputs": given})
 
 
 def bypass(model: Any, strength: float = 1.0, **inputs: Any) -> Any:

@@ -76,7 +76,7 @@ class Bench:
         for one in node_class.define_schema().inputs:
             if not getattr(one, "optional", False) and hasattr(one, "default"):
                 inputs.setdefault(one.id, one.default)
-        return node_class.PREPARE_CLASS_CLONE({}).execute(**inputs)
+        return self.lab.prepared(node_class).execute(**inputs)
 
     def neutralize(self, classifier: Any, **inputs: Any) -> Any:
         """The result of the main node; the search is kept small."""
@@ -94,8 +94,9 @@ class Bench:
             client_id=None, last_node_id=None, last_prompt_id=None, sockets_metadata={}
         )
         server.send_sync = lambda *_message, **_more: None
+        kept = {"lru": 0, "ram": 0, "ram_inactive": 0}
         runner = execution.PromptExecutor(
-            server, cache_type=execution.CacheType.CLASSIC, cache_args={"lru": 0, "ram": 0}
+            server, cache_type=execution.CacheType.CLASSIC, cache_args=kept
         )
         runner.execute(graph, "run", {}, last)
         return {"ui": runner.history_result["outputs"], "messages": runner.status_messages}

@@ -242,10 +242,8 @@ def test_reports_are_shown_on_the_nodes(lab, classifier, digits):
         "DetourProbeImages": {"images": digits[1], "class_name": "a", "attribute": "b"},
         "DetourClassifierFromProbes": {"probes": digits[0], "classifier": classifier},
     }.items():
-        from comfy_api.latest import io
-
-        hidden = {io.Hidden.prompt: None, io.Hidden.extra_pnginfo: None}
-        output = lab.node(node_id).PREPARE_CLASS_CLONE(hidden).execute(**inputs)
+        ready = lab.prepared(lab.node(node_id), prompt=None, extra_pnginfo=None)
+        output = ready.execute(**inputs)
         (text,) = output.ui["detour_report"]
         assert text in output.result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 
@@ -31,6 +32,10 @@ def flux(lab):
         "qkv_bias": True,
         "guidance_embed": False,
     }
+    from comfy.ldm.flux.model import FluxParams
+
+    if "txt_ids_dims" in {field.name for field in dataclasses.fields(FluxParams)}:
+        config["txt_ids_dims"] = []  # needed since 0.4, unknown before
     model_config = lab.comfy.supported_models.Flux(config)
     model_config.unet_config = config
     model_config.set_inference_dtype(torch.float32, None)

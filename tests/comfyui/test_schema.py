@@ -12,7 +12,6 @@ import pytest
 GOLDEN = Path(__file__).parents[1] / "golden" / "nodes.json"
 UPDATE = "DETOUR_UPDATE_GOLDEN"
 """Set to 1 to write additions at the end of a node's inputs or of the list into the file."""
-ONLY_ON_NEWER_HOSTS = ("curve",)
 FILE_LISTS = ("file",)
 """Inputs whose options are files: other ones on each machine."""
 FIELDS = ("default", "options", "force_input", "optional")
@@ -23,8 +22,6 @@ def describe(node_class: Any) -> dict[str, list]:
     schema = node_class.define_schema()
     inputs = []
     for one in schema.inputs:
-        if one.id in ONLY_ON_NEWER_HOSTS:
-            continue
         record: dict[str, Any] = {"name": one.id, "type": one.get_io_type()}
         for field in FIELDS:
             value = getattr(one, field, None)
@@ -147,17 +144,6 @@ def test_every_required_widget_has_a_default(lab):
         for one in node_class.define_schema().inputs:
             if not one.optional and hasattr(one, "default"):
                 assert one.default is not None, f"{name}.{one.id}"
-
-
-def test_curve_socket_only_where_the_host_has_the_type(lab):
-    from comfy_api.latest import io
-
-    inputs = lab.node("DetourMidBlockBypass").define_schema().inputs
-    names = [one.id for one in inputs]
-    assert ("curve" in names) == hasattr(io, "Curve")
-    if "curve" in names:
-        assert names[-1] == "curve"
-        assert inputs[-1].optional
 
 
 def old_factory(node_id: str, inputs: tuple = ()) -> dict:

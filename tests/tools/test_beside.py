@@ -23,7 +23,7 @@ def stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         python.parent.mkdir(parents=True)
         python.touch()
 
-    monkeypatch.setattr(beside, "_make_venv", make_venv)
+    monkeypatch.setattr(beside, "make_venv", make_venv)
     monkeypatch.setattr(beside, "run_pip", lambda python, options, stage, log: seen.append(stage))
     monkeypatch.setattr(beside, "NEEDED_GB", 0.0)
     return seen

@@ -191,10 +191,12 @@ def test_pytest_gets_what_follows_the_dashes() -> None:
     options, extra = checks.test_options(["-k", "a", "--", "-x", "--json"])
     assert (options.k, options.json, extra) == ("a", None, ["-x", "--json"])
     python, junit = Path("python"), Path("junit.xml")
-    every = checks.pytest_command(python, junit, "a", extra)
+    every = checks.pytest_command(python, junit, "a", extra, checks.all_tests())
     folders = {path.name for path in (checks.ROOT / "tests").iterdir() if any(path.rglob("test_*"))}
     assert {f"tests/{name}" for name in folders} == {
         word for word in every if word.startswith("tests/")
     }
-    named = checks.pytest_command(python, junit, None, ["tests/tools/test_host.py::test_x"])
+    named = checks.pytest_command(
+        python, junit, None, ["tests/tools/test_host.py::test_x"], checks.all_tests()
+    )
     assert named[-1] == "tests/tools/test_host.py::test_x"

@@ -33,7 +33,7 @@ def fake_build(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def run_pip(python: Path, arguments: list[str], stage: str, log: Path) -> None:
         stages.append(stage)
 
-    monkeypatch.setattr(environment, "_make_venv", make_venv)
+    monkeypatch.setattr(environment, "make_venv", make_venv)
     monkeypatch.setattr(environment, "run_pip", run_pip)
     monkeypatch.setattr(environment, "NEEDED_GB", 0.0)
     monkeypatch.setattr(environment, "ADDED_NEEDED_GB", 0.0)

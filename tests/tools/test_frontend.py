@@ -169,7 +169,8 @@ def test_the_browser_tests_can_be_left_out_which_is_said_loudly(
 @pytest.mark.parametrize(
     ("named", "browser", "webui"),
     [
-        ([], True, True),
+        (checks.all_tests(), True, True),
+        (checks.all_tests(in_host=True), True, False),
         (["tests"], True, True),
         (["./tests/browser/test_menus.py::test_x"], True, False),
         (["tests/webui"], False, True),
