@@ -106,6 +106,16 @@ def test_a_broken_workflow_is_reported(change, workflow, object_info):
     assert any(BREAKS[change] in problem for problem in found), found
 
 
+def test_outputs_that_a_newer_host_has_added_are_no_problem(workflow, object_info):
+    newer = copy.deepcopy(object_info)
+    newer["PreviewImage"]["output"] = [*newer["PreviewImage"]["output"], "IMAGE"]
+    assert problems(workflow, newer) == []
+    newer["VAEDecode"]["output"] = ["IMAGE", "MASK"]
+    assert problems(workflow, newer) == []
+    newer["VAEDecode"]["output"] = ["MASK", "IMAGE"]
+    assert "has the outputs ['IMAGE']" in problems(workflow, newer)[0]
+
+
 def test_a_checkpoint_that_is_not_here_is_no_problem(object_info):
     assert object_info["CheckpointLoaderSimple"]["input"]["required"]["ckpt_name"][0] == []
     assert problems(load(REAL), object_info) == []
