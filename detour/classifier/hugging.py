@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from torch import nn
 
@@ -128,13 +129,43 @@ def build_from_config(text: str) -> nn.Module:
         network = transformers.AutoModelForImageClassification.from_config(
             config, trust_remote_code=False
         )
-    except _UNBUILDABLE as error:
+    except (*_UNBUILDABLE, *_strict_errors()) as error:
         first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ValueError(
             f"transformers {transformers.__version__} cannot build an image classifier of the "
             f"kind {kind!r} ({first_line[:160]})."
         ) from None
     return network.float().eval()
+
+
+def _strict_errors() -> tuple[type[Exception], ...]:
+    """What configurations raise since transformers 5.0 for a value of another type."""
+    place = "huggingface_hub.errors"
+    found = importlib.util.find_spec(place) and importlib.import_module(place)
+    strict = getattr(found, "StrictDataclassError", None)
+    return (strict,) if strict else ()
+
+
+Value = TypeVar("Value")
+
+
+def own_names(network: nn.Module, state: Mapping[str, Value]) -> dict[str, Value]:
+    """What a file holds, under the names that this transformers has for the network's weights.
+
+    Since 5.0 many of its modules are named otherwise than their weights in files, which stay as
+    they always were. What has no other name keeps its own.
+    """
+    if importlib.util.find_spec(f"{LIBRARY}.conversion_mapping") is None:
+        return dict(state)
+    loading = importlib.import_module(f"{LIBRARY}.core_model_loading")
+    mapping = importlib.import_module(f"{LIBRARY}.conversion_mapping")
+    steps = mapping.get_model_conversion_mapping(network)
+    renamings = [step for step in steps if isinstance(step, loading.WeightRenaming)]
+    own = network.state_dict()
+    return {
+        key if key in own else loading.rename_source_key(key, renamings, [])[0]: value
+        for key, value in state.items()
+    }
 
 
 def _harmless(config: Mapping[str, object]) -> dict[str, object]:

@@ -144,6 +144,8 @@ def _assemble(
     source: _Source, network: nn.Module, facts: Facts, state: Mapping[str, Tensor]
 ) -> ImageClassifier:
     """Put the weights into the network, take its head out, and describe it."""
+    if facts.config:
+        state = hugging.own_names(network, state)
     head = architectures.last_linear(network)
     if head:
         _load_weights(source.name, network, head, facts.architecture, state)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import timm
@@ -156,6 +159,35 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match=r"has no model\.safetensors"):
         load_classifier(tmp_path)
+
+
+def test_weights_get_the_names_of_newer_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers 5 renames modules and not files; here as much of it as that takes."""
+
+    class WeightRenaming:
+        def __init__(self, old: str, new: str) -> None:
+            self.old, self.new = old, new
+
+    def rename(key: str, renamings: list, _converters: list) -> tuple[str, None]:
+        for one in renamings:
+            key = key.replace(one.old, one.new)
+        return key, None
+
+    network = torch.nn.ModuleDict(
+        {"layers": torch.nn.Linear(2, 2), "encoder": torch.nn.Linear(2, 2)}
+    )
+    steps = [WeightRenaming("encoder.layer.", "layers."), WeightRenaming("encoder.", "wrong."), 1]
+    for name, held in {
+        "conversion_mapping": {"get_model_conversion_mapping": lambda _network: steps},
+        "core_model_loading": {"WeightRenaming": WeightRenaming, "rename_source_key": rename},
+    }.items():
+        module = ModuleType(f"transformers.{name}")
+        module.__spec__ = ModuleSpec(module.__name__, None)
+        vars(module).update(held)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    state = {"encoder.layer.weight": 1, "encoder.bias": 2, "other": 3}
+    named = hugging.own_names(network, state)
+    assert named == {"layers.weight": 1, "encoder.bias": 2, "other": 3}
 
 
 def test_code_in_a_folder_does_not_run(tmp_path: Path) -> None:
