@@ -90,7 +90,7 @@ def test_before_a_sampler_and_undone_in_one_step(desk):
     model, one = int(ids["model"]), int(ids["one"])
     assert links(desk) == sorted([(model, dial, "MODEL"), (dial, one, "MODEL")])
     desk.page.keyboard.press("Control+z")
-    desk.page.wait_for_function("app.graph.nodes.length === 2", timeout=5000)
+    desk.page.wait_for_function("() => app.graph.nodes.length === 2", timeout=5000)
     assert [(a, b) for a, b, _ in links(desk)] == [(a, b) for a, b, _ in before]
 
 

@@ -31,7 +31,7 @@ def test_a_workflow_of_before_the_preview_opens_with_room_for_it(desk):
     saved["nodes"][0]["size"] = [300, 226]
     desk.reload(saved)
     assert {name: desk.value(node, name) for name in VALUES} == VALUES
-    desk.page.wait_for_function("app.graph.nodes[0].size[1] > 350")
+    desk.page.wait_for_function("() => app.graph.nodes[0].size[1] > 350")
 
 
 @pytest.mark.each_frontend
@@ -65,7 +65,7 @@ def test_nodes_are_found_by_name(desk, words, name):
     desk.page.keyboard.type(words, delay=10)
     desk.page.get_by_text(name).locator("visible=true").first.wait_for(timeout=5000)
     desk.page.keyboard.press("Escape")
-    desk.page.wait_for_function("document.activeElement.tagName !== 'INPUT'")
+    desk.page.wait_for_function("() => document.activeElement.tagName !== 'INPUT'")
 
 
 @pytest.mark.each_frontend

@@ -82,7 +82,7 @@ def test_nodes_have_room_before_and_after_a_run(desk, name):
 def test_a_template_is_opened_by_clicking_and_run(desk, run):
     desk.run("app.extensionManager.command.execute('Comfy.BrowseTemplates')")
     desk.page.get_by_text(TEMPLATE, exact=True).locator("visible=true").first.click()
-    desk.page.wait_for_function("app.graph.nodes.length === 17")
+    desk.page.wait_for_function("() => app.graph.nodes.length === 17")
     desk.page.get_by_text(TEMPLATE, exact=True).locator("visible=true").first.wait_for()
     kinds = desk.run("Object.fromEntries(app.graph.nodes.map((node) => [node.type, node.id]))")
     desk.set(str(kinds["EmptyChromaRadianceLatentImage"]), batch_size=2)
