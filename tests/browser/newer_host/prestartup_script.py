@@ -1,14 +1,16 @@
-"""Gives a ComfyUI of before the CURVE type that type, before it loads any custom node.
+"""Gives a ComfyUI of before the Curve Editor its CURVE type, before it loads any custom node.
 
 Newer hosts draw an editor inside the node for an input of this type, and always send its curve.
 With this the tests of the page see the schemas that newer hosts send; those stay as they are.
 """
 
+from importlib.util import find_spec
+
 from comfy_api.latest import io
 
 RAMP = {"points": [[0.0, 0.0], [1.0, 1.0]], "interpolation": "monotone_cubic"}
 
-if not hasattr(io, "Curve"):
+if find_spec("comfy_extras.nodes_curve") is None:
 
     @io.comfytype(io_type="CURVE")
     class Curve(io.ComfyTypeIO):
