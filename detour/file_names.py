@@ -5,8 +5,11 @@ Light: a panel lists them without loading what classifiers need.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from .user_input import is_text
 
 CLASSIFIER_ENDINGS = (".safetensors", ".sft", ".pt", ".pth", ".bin")
 EDIT_ENDING = ".edit.json"
@@ -30,6 +33,14 @@ def classifier_names(roots: Sequence[Path]) -> list[str]:
 
 
 def _files(root: Path, endings: tuple[str, ...]) -> Iterator[Path]:
-    for path in sorted(root.rglob("*")):
-        if path.name.lower().endswith(endings) and path.is_file():
-            yield path
+    """The files below a folder by their paths, linked ones too; every folder is entered once."""
+    seen: set[str] = set()
+    found = []
+    for place, folders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        found += [Path(place, name) for name in files if name.lower().endswith(endings)]
+    yield from (path for path in sorted(found) if is_text(str(path)) and path.is_file())

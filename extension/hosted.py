@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from torch import Tensor
 
 from ..detour.classifier import ImageClassifier, load_classifier
 from ..detour.paths import resolve_inside
 from ..detour.probing import ProbeSet
-from ..detour.probing.sources import compute_features
+from ..detour.probing.sources import Picture, compute_features
 from ..detour.spurious import (
     EditSearch,
     EditStack,
@@ -58,7 +57,7 @@ class HostedClassifier:
         found, own = named_edits(file, edit_roots()), self.unedited
         return self.with_stack(combined(self.stack, found, own.weight, own.bias, degree))
 
-    def logits(self, pictures: Sequence[Path | Tensor], work: Work) -> Tensor:
+    def logits(self, pictures: Sequence[Picture], work: Work) -> Tensor:
         """Logits `[N, C]`, with the edits, of picture files or pictures `[H, W, 3]` in 0..1."""
         with self._ready(work):
             bar = work.counted("Classifying")
@@ -111,7 +110,7 @@ def load_hosted(
 ) -> HostedClassifier:
     """A classifier by its name in the model folders; see `load_classifier`."""
     made = load_classifier(
-        resolve_inside(file, model_roots()),
+        resolve_inside(file, model_roots(), links=True),
         architecture=architecture,
         labels=labels,
         activation=activation,

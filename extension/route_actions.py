@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from ..detour.classifier import decode_image, predict, save_classifier
+from ..detour.classifier import predict, save_new_classifier
 from ..detour.paths import resolve_inside
 from ..detour.probing import read_folder
+from ..detour.probing.sources import Encoded
 from ..detour.report.edit_report import edit_numbers, edit_text
-from ..detour.spurious import EditSearch, effective_cells, save_edits, to_json
+from ..detour.spurious import EditSearch, effective_cells, save_new_edits, to_json
 from .folders import edit_save_folder, model_save_folder, picture_roots
 from .hosted import HostedClassifier, load_hosted
-from .tab_inputs import new_classifier_file, new_edit_file
 from .tab_session import Work
 
 
 def classified(work: Work, asked: Any, images: list[bytes]) -> dict[str, Any]:
     """The predictions for pictures in the bytes of their files."""
     classifier = _asked_for(asked)
-    pictures = [decode_image(data, f"images[{n}]")[0] for n, data in enumerate(images)]
+    pictures = [Encoded(data, f"images[{number}]") for number, data in enumerate(images)]
     logits = classifier.logits(pictures, work)
     found = predict(classifier.edited(), logits, asked.top_k, asked.threshold)
     return {
@@ -40,8 +40,8 @@ def edited(asked: Any) -> dict[str, Any]:
     ]
     saved = ""
     if asked.save_as:
-        path = new_classifier_file(asked.save_as)
-        saved = save_classifier(path, made).relative_to(model_save_folder().resolve()).as_posix()
+        path = save_new_classifier(made, asked.save_as, model_save_folder())
+        saved = path.relative_to(model_save_folder().resolve()).as_posix()
     return {"classifier": asked.classifier, "changed": changed, "saved_as": saved}
 
 
@@ -56,7 +56,7 @@ def neutralized(work: Work, asked: Any) -> dict[str, Any]:
     seen, done = classifier.search(search, probe_set, work)
     saved = ""
     if asked.save_as:
-        path = save_edits(done.stack, new_edit_file(asked.save_as))
+        path = save_new_edits(done.stack, asked.save_as, edit_save_folder())
         saved = path.relative_to(edit_save_folder().resolve()).as_posix()
     return {
         "classifier": asked.classifier,

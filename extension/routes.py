@@ -11,10 +11,11 @@ import base64
 import binascii
 import importlib
 import secrets
+import threading
 from collections.abc import Callable
 from typing import Any, Literal
 
-from fastapi import Depends, FastAPI, HTTPException
+from fastapi import APIRouter, Depends, FastAPI, HTTPException
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from pydantic import BaseModel, Field
 
@@ -23,12 +24,15 @@ from ..detour.spurious import EDITS, METHODS
 from ..detour.user_input import LARGEST_SEED, MOST_WEIGHTS, STRONGEST_DEGREE
 from .credentials import credentials
 from .folders import edit_roots, model_roots
+from .requests import StrictRoute
 from .tab_session import Work, sentence
 
 PREFIX = "/detour/v1"
 MOST_PICTURES = 256
 LONGEST_PICTURE = 2**25
 """Letters of base64 in one picture."""
+SEARCHES, OTHERS = 1, 4
+"""So many searches, and other pieces of work, are done at the same time."""
 
 
 class Asked(BaseModel):
@@ -76,13 +80,13 @@ class Neutralize(BaseModel):
 def add_routes(app: FastAPI, options: Any) -> None:
     """Put the routes into a host's app, behind the names and passwords of its options."""
     guard = [Depends(_guard(credentials(options)))]
-    for path, method, endpoint in (
-        ("/classifiers", "GET", list_classifiers),
-        ("/classify", "POST", classify),
-        ("/apply-edit", "POST", apply_edit),
-        ("/neutralize", "POST", neutralize),
-    ):
-        app.add_api_route(PREFIX + path, endpoint, methods=[method], dependencies=guard)
+    router = APIRouter(prefix=PREFIX, route_class=StrictRoute, dependencies=guard)
+    actions = _Actions()
+    router.add_api_route("/classifiers", list_classifiers, methods=["GET"])
+    router.add_api_route("/classify", actions.classify, methods=["POST"])
+    router.add_api_route("/apply-edit", actions.apply_edit, methods=["POST"])
+    router.add_api_route("/neutralize", actions.neutralize, methods=["POST"])
+    app.include_router(router)
 
 
 def _guard(known: dict[str, str]) -> Callable[..., None]:
@@ -106,33 +110,49 @@ def list_classifiers() -> dict[str, list[str]]:
     return {"classifiers": classifier_names(model_roots()), "edits": edit_names(edit_roots())}
 
 
-def classify(asked: Classify) -> dict[str, Any]:
-    """For each picture its label, score, and the highest scores."""
-    return _answered(lambda actions: actions.classified(_work(), asked, _decoded(asked.images)))
+class _Actions:
+    """The routes that compute; some of each kind at a time, the others are told to come back."""
 
+    def __init__(self) -> None:
+        self.searches = threading.BoundedSemaphore(SEARCHES)
+        self.others = threading.BoundedSemaphore(OTHERS)
 
-def apply_edit(asked: ApplyEdit) -> dict[str, Any]:
-    """The numbers that an edit changes in a classifier; saved with it if `save_as` is given."""
-    return _answered(lambda actions: actions.edited(asked))
+    def classify(self, asked: Classify) -> dict[str, Any]:
+        """For each picture its label, score, and the highest scores."""
+        return _answered(
+            self.others, lambda actions: actions.classified(_work(), asked, _decoded(asked.images))
+        )
 
+    def apply_edit(self, asked: ApplyEdit) -> dict[str, Any]:
+        """The numbers that an edit changes in a classifier; saved with it by `save_as`."""
+        return _answered(self.others, lambda actions: actions.edited(asked))
 
-def neutralize(asked: Neutralize) -> dict[str, Any]:
-    """An edit that takes the suspect feature out: its report, its numbers, and the edit itself."""
-    return _answered(lambda actions: actions.neutralized(_work(), asked))
+    def neutralize(self, asked: Neutralize) -> dict[str, Any]:
+        """An edit that takes the suspect feature out: its report, its numbers, and itself."""
+        return _answered(self.searches, lambda actions: actions.neutralized(_work(), asked))
 
 
 def _work() -> Work:
     return Work(lambda _share, _what: None)
 
 
-def _answered(do: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-    """What the action gives; a sentence with status 400 or 404 for what cannot be done."""
+def _answered(
+    room: threading.BoundedSemaphore, do: Callable[[Any], dict[str, Any]]
+) -> dict[str, Any]:
+    """What the action gives; a sentence with another status for what cannot be done."""
+    if not room.acquire(blocking=False):
+        told = "Detour is busy with other requests: send this one again later."
+        raise HTTPException(429, told, {"Retry-After": "5"})
     try:
         return do(importlib.import_module(".route_actions", __package__))
     except FileNotFoundError as error:
         raise HTTPException(404, sentence(error)) from None
+    except MemoryError:
+        raise HTTPException(507, "The memory does not suffice for this: send less.") from None
     except (ValueError, OSError, ImportError) as error:
         raise HTTPException(400, sentence(error)) from None
+    finally:
+        room.release()
 
 
 def _decoded(images: list[str]) -> list[bytes]:

@@ -22,9 +22,9 @@ from ..detour.classifier import (
 )
 from ..detour.paths import resolve_inside
 from ..detour.probing import describe_probes, preview, read_folder
-from ..detour.probing.folder import ENDINGS
+from ..detour.probing.folder import passed_over, pictures_of
 from ..detour.probing.sources import make_thumbnail
-from ..detour.user_input import read_number, read_whole
+from ..detour.user_input import quoted, read_number, read_whole
 from . import tab_edits
 from .folders import picture_roots
 from .hosted import HostedClassifier, load_hosted
@@ -76,7 +76,7 @@ def classify(
     """What the classifier says about dropped pictures, or about those in a folder."""
     classifier = need_classifier(held)
     top, limit = read_whole("top_k", top_k, 1, 100), read_number("The threshold", threshold, 0, 1)
-    pictures = dropped(files) if files else pictures_in(folder)
+    pictures, notes = (dropped(files), ()) if files else pictures_in(folder)
     for path in pictures:
         check_image(path)
     found = predict(classifier.edited(), classifier.logits(pictures, work), top, limit)
@@ -85,7 +85,8 @@ def classify(
         for path, one in zip(pictures[:MOST_SHOWN], found, strict=False)
     ]
     told = f"Classified {len(found)} pictures with {_edits(classifier)}."
-    return held, Shown(told, describe_predictions(found, MOST_LISTED), None, tuple(shown))
+    report = "\n".join([describe_predictions(found, MOST_LISTED), *notes])
+    return held, Shown(told, report, None, tuple(shown))
 
 
 def _edits(classifier: HostedClassifier) -> str:
@@ -98,17 +99,18 @@ def dropped(files: Sequence[Any]) -> list[Path]:
     return [Path(getattr(file, "name", file)) for file in files]
 
 
-def pictures_in(folder: str) -> list[Path]:
-    """The picture files of a folder below one of the picture folders, by name."""
+def pictures_in(folder: str) -> tuple[list[Path], tuple[str, ...]]:
+    """The picture files of a folder below one of the picture folders, by name, and sentences
+    that name what was passed over there."""
     if not folder.strip():
         raise ValueError("There is nothing to classify: drop pictures, or name a folder.")
     path = resolve_inside(folder, picture_roots())
     if not path.is_dir():
-        raise ValueError(f"{folder!r} is no folder: write the name of one.")
-    found = [file for file in sorted(path.iterdir()) if file.suffix.lower() in ENDINGS]
+        raise ValueError(f"{quoted(folder)} is no folder: write the name of one.")
+    found = pictures_of(path, path)
     if not found:
-        raise ValueError(f"There are no pictures in {folder!r} itself: name another folder.")
-    return [resolve_inside(file.name, [path]) for file in found]
+        raise ValueError(f"There are no pictures in {quoted(folder)} itself: name another folder.")
+    return found, passed_over(path, found, "not in the folder itself")
 
 
 def read_probes(held: Held, work: Work, folder: str) -> tuple[Held, Shown]:

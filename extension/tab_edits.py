@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..detour.classifier import save_classifier as write_classifier
+from ..detour.classifier import save_new_classifier
 from ..detour.report.bars import stacked
 from ..detour.report.degree_chart import draw_degree
 from ..detour.report.edit_report import edit_picture, edit_text
@@ -24,7 +24,7 @@ from ..detour.spurious import (
     EditStack,
     Probes,
     compared,
-    save_edits,
+    save_new_edits,
 )
 from ..detour.spurious import removed as remove_from
 from ..detour.user_input import (
@@ -35,15 +35,12 @@ from ..detour.user_input import (
 )
 from .folders import edit_save_folder, model_save_folder
 from .hosted import HostedClassifier
-from .tab_inputs import (
-    need_classifier,
-    need_probes,
-    new_classifier_file,
-    new_edit_file,
-)
+from .tab_inputs import need_classifier, need_probes
 from .tab_session import Action, Held, Shown, Work
 
 NO_EDIT = "There is no edit yet: find one under 4 or 5, or apply an edit file under 7."
+MOST_EDITS = 20
+"""Edits that are listed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,12 +179,13 @@ def undo(held: Held, work: Work) -> tuple[Held, Shown]:
 
 
 def _listed(stack: EditStack) -> str:
-    """All edits, the newest first."""
+    """The newest edits, the last one first."""
     lines: list[str] = []
-    while stack.edits:
+    for _ in stack.edits[-MOST_EDITS:]:
         lines += edit_lines(stack)
         stack = stack.undo()
-    return "\n".join(lines)
+    more = len(stack.edits)
+    return "\n".join([*lines, f"and {more} more edits below"] if more else lines)
 
 
 def save_edit(held: Held, work: Work, name: str) -> tuple[Held, Shown]:
@@ -195,8 +193,7 @@ def save_edit(held: Held, work: Work, name: str) -> tuple[Held, Shown]:
     classifier = need_classifier(held)
     if not classifier.stack.edits:
         raise ValueError(NO_EDIT)
-    path = new_edit_file(name)
-    save_edits(classifier.stack, path)
+    path = save_new_edits(classifier.stack, name or "", edit_save_folder())
     return held, Shown(f"Saved {_below(path, edit_save_folder())} in detour/edits.")
 
 
@@ -213,8 +210,7 @@ def apply_edit(held: Held, work: Work, file: str | None, degree: float) -> tuple
 def save_classifier(held: Held, work: Work, name: str) -> tuple[Held, Shown]:
     """The classifier with its edits as one safetensors file."""
     classifier: HostedClassifier = need_classifier(held)
-    path = new_classifier_file(name)
-    write_classifier(path, classifier.edited())
+    path = save_new_classifier(classifier.edited(), name or "", model_save_folder())
     return held, Shown(f"Saved {_below(path, model_save_folder())} in models/image_classifiers.")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..detour.user_input import shortened
 from .log import log
 
 Show = Callable[[float, str], None]
@@ -113,7 +114,8 @@ class TabSession:
         except Stopped:
             return Shown("Stopped: nothing of it was kept.")
         except ImportError as error:
-            return Shown(f"A library is missing in the host's Python ({error}): install it there.")
+            told = sentence(error)
+            return Shown(f"A library is missing in the host's Python ({told}): install it there.")
         except (ValueError, OSError, MemoryError) as error:
             return Shown(sentence(error))
         except RuntimeError as error:  # PyTorch's, such as no room on the device
@@ -124,5 +126,5 @@ class TabSession:
 
 
 def sentence(error: BaseException) -> str:
-    """What an error says, in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """What an error says, in one line of bounded length."""
+    return shortened(str(error)) or type(error).__name__

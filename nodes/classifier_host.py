@@ -76,9 +76,8 @@ class HostedClassifier:
 
         whole: that is all of them; else the report part of this split seed.
         """
-        known = () if self.fitted_on is None else self.fitted_on.sources
-        shared = set(map(id, known)) & set(map(id, probe_set.sources))
-        return bool(shared) and (whole or split_seed != FIT_SEED)
+        shared = self.fitted_on is not None and self.fitted_on.shares_pictures(probe_set)
+        return shared and (whole or split_seed != FIT_SEED)
 
     def backbone_hash(self) -> str:
         """`ImageClassifier.backbone_hash`, computed once for each model of the host's."""
@@ -201,13 +200,14 @@ def model_names() -> list[str]:
     return names
 
 
-def file_state(name: object, roots: list[Path]) -> str | float:
+def file_state(name: object, roots: list[Path], links: bool = False) -> str | float:
     """For `fingerprint_inputs`: changes when the file, the JSON beside it or anything below the
-    folder is written to. NaN, which is never the same, for a name that comes through a link."""
+    folder is written to. NaN, which is never the same, for a name that comes through a link of
+    the graph. links: symbolic ones may lead out of the roots, see `resolve_inside`."""
     if not isinstance(name, str):
         return math.nan
     try:
-        path = resolve_inside(name, roots)
+        path = resolve_inside(name, roots, links=links)
     except (OSError, ValueError):
         return ""  # `execute` says what is wrong
     files = sorted(path.rglob("*")) if path.is_dir() else [path, path.with_suffix(".json")]

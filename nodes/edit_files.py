@@ -6,13 +6,12 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
-from ..detour.file_names import EDIT_ENDING, edit_names
-from ..detour.paths import new_path
+from ..detour.file_names import edit_names
 from ..detour.spurious import (
     EditStack,
     combined,
     named_edits,
-    save_edits,
+    save_new_edits,
 )
 from ..detour.user_input import read_degree
 from .classifier_host import (
@@ -67,8 +66,7 @@ class SaveEdit(io.ComfyNode):
 
     @classmethod
     def execute(cls, edit, filename) -> io.NodeOutput:
-        target = new_path(filename, EDIT_ENDING, output_folder(), numbered=True)
-        save_edits(edit, target)
+        target = save_new_edits(edit, filename, output_folder(), numbered=True)
         told = f"Saved {target.relative_to(output_folder().resolve()).as_posix()}"
         return io.NodeOutput(str(target), ui={"detour_report": [told]})
 
@@ -100,7 +98,11 @@ class ApplyEdit(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, file=NO_FILE, edit=None, **_others) -> str:
         """Run again when the file was written again."""
-        return "" if file == NO_FILE or edit is not None else file_state(file, edit_roots())
+        return (
+            ""
+            if file == NO_FILE or edit is not None
+            else file_state(file, edit_roots(), links=True)
+        )
 
     @classmethod
     def validate_inputs(cls, file=NO_FILE) -> bool:

@@ -65,7 +65,7 @@ class LoadClassifier(io.ComfyNode):
         threshold=0.0,
         clip_vision=None,
     ) -> io.NodeOutput:
-        path = resolve_inside(file, model_roots())
+        path = resolve_inside(file, model_roots(), links=True)
         classifier = load_classifier(
             path,
             architecture=architecture.strip(),
@@ -84,7 +84,7 @@ class LoadClassifier(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, file, **_others) -> str | float:
         """Run again when the file was written again."""
-        return file_state(file, model_roots())
+        return file_state(file, model_roots(), links=True)
 
     @classmethod
     def validate_inputs(cls, file) -> bool:

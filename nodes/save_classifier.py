@@ -6,12 +6,9 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
-from ..detour.classifier import save_classifier
-from ..detour.paths import new_path
+from ..detour.classifier import save_new_classifier
 from .classifier_host import ClassifierSocket, model_save_folder
 from .schema import CATEGORY, build
-
-ENDING = ".safetensors"
 
 
 class SaveClassifier(io.ComfyNode):
@@ -56,9 +53,7 @@ class SaveClassifier(io.ComfyNode):
     @classmethod
     def execute(cls, classifier, filename) -> io.NodeOutput:
         folder = model_save_folder()
-        # A JSON file of this name describes another network; the loader would believe it.
-        path = new_path(filename, ENDING, folder, beside=".json")
-        save_classifier(path, classifier.edited())
+        path = save_new_classifier(classifier.edited(), filename, folder)
         return _told(path, folder, len(classifier.stack.edits))
 
 

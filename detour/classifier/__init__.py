@@ -7,10 +7,10 @@ from .facts import parse_labels
 from .heads import Backbone, split_head
 from .load import load_classifier
 from .model import Cancelled, ImageClassifier, hash_backbone
-from .pictures import check_image, decode_image, read_image
+from .pictures import check_image, decode_image, picture_endings, read_image
 from .predict import Prediction, describe_predictions, predict, present
 from .preprocess import Preprocessing
-from .save import save_classifier
+from .save import save_classifier, save_new_classifier
 from .small_cnn import SmallCNN
 
 __all__ = [
@@ -29,10 +29,12 @@ __all__ = [
     "hash_backbone",
     "load_classifier",
     "parse_labels",
+    "picture_endings",
     "predict",
     "present",
     "read_checkpoint",
     "read_image",
     "save_classifier",
+    "save_new_classifier",
     "split_head",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from ..user_input import folded_name
+from ..user_input import folded_name, is_number, is_text, listed, quoted
 from .preprocess import Preprocessing
 
 ACTIVATIONS = ("softmax", "sigmoid")
@@ -40,15 +40,15 @@ class Description:
         if not self.labels:
             raise ValueError("A classifier needs at least one label.")
         for index, label in enumerate(self.labels):
-            if not isinstance(label, str) or not label.strip():
-                raise ValueError(f"Label {index} is {label!r}: every class needs a name.")
+            if not isinstance(label, str) or not label.strip() or not is_text(label):
+                raise ValueError(f"Label {index} is {quoted(label)}: every class needs a name.")
         if self.activation not in ACTIVATIONS:
             raise ValueError(
-                f"activation {self.activation!r} is unknown: use softmax (one class per "
+                f"activation {quoted(self.activation)} is unknown: use softmax (one class per "
                 "picture) or sigmoid (tags)."
             )
         if not isinstance(self.threshold, (int, float)) or not 0 < self.threshold < 1:
-            raise ValueError(f"threshold {self.threshold!r} must lie between 0 and 1.")
+            raise ValueError(f"threshold {quoted(self.threshold)} must lie between 0 and 1.")
 
     @property
     def cutoff(self) -> float:
@@ -71,13 +71,12 @@ class Description:
                 return found[0]
             if found:
                 raise ValueError(
-                    f"Classes {', '.join(map(str, found))} are all called {wanted!r}: write "
+                    f"Classes {listed(found)} are all called {quoted(wanted)}: write "
                     "the number of the one that you mean."
                 )
-        if wanted.isascii() and wanted.isdigit() and int(wanted) < len(self.labels):
+        if is_number(wanted) and int(wanted) < len(self.labels):
             return int(wanted)
-        some = ", ".join(self.labels[:8]) + (", ..." if len(self.labels) > 8 else "")
         raise ValueError(
-            f"There is no class {wanted!r} among the {len(self.labels)} of this classifier: "
-            f"use one of {some}, or a number from 0 to {len(self.labels) - 1}."
+            f"There is no class {quoted(wanted)} among the {len(self.labels)} of this classifier: "
+            f"use one of {listed(self.labels)}, or a number from 0 to {len(self.labels) - 1}."
         )

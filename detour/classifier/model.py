@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ CHUNK = 32
 FLOATS_PER_PIXEL = 64
 """For each pixel that the network sees: what the largest layers of the usual networks keep at a
 time, roughly."""
+WORKING_BYTES = 2**30
+"""So much may those layers take: large pictures go through the network fewer at a time."""
 
 
 class Cancelled(RuntimeError):
@@ -91,14 +93,15 @@ class ImageClassifier(nn.Module):
     ) -> Tensor:
         """Features `[B, D]`, float32, of pictures `[B, H, W, C]` in 0..1, on their device.
 
-        `chunk` pictures at a time run on the backbone's device. An empty batch gives `[0, D]`.
+        Up to `chunk` pictures at a time run on the backbone's device, fewer where they are
+        large. An empty batch gives `[0, D]`.
         Raises Cancelled when `cancel` says so, ValueError for pictures that cannot be used.
         """
         check_layout(images)
         if chunk < 1:
             raise ValueError(f"chunk is {chunk}: at least one picture at a time must be read.")
         device, dtype = _place(self.backbone)
-        count = len(images)
+        count, chunk = len(images), min(chunk, self._at_once(images.shape[1:3]))
         result = torch.empty(count, self.feature_count, device=images.device)
         for start in range(0, count, chunk):
             if cancel is not None and cancel():
@@ -152,9 +155,14 @@ class ImageClassifier(nn.Module):
         return ImageClassifier(self.backbone, weight, bias, self.description, self.notes)
 
     def working_bytes(self, pictures: int) -> int:
-        """Roughly the memory that so many pictures at a time need beside the weights."""
-        height, width = self.preprocessing.input_size
-        return pictures * height * width * FLOATS_PER_PIXEL * 4
+        """Roughly the memory that a chunk of so many pictures needs beside the weights."""
+        size = self.preprocessing.input_size
+        return min(pictures, self._at_once(size)) * _layer_bytes(size)
+
+    def _at_once(self, size: Sequence[int]) -> int:
+        """How many pictures of a height and width fit into `WORKING_BYTES`; at least one."""
+        seen = self.preprocessing.seen_size(*size)
+        return max(1, WORKING_BYTES // _layer_bytes(seen))
 
     def backbone_hash(self) -> str:
         """Names what features depend on: SHA-256 over preprocessing, architecture and weights."""
@@ -175,6 +183,10 @@ def hash_backbone(backbone: nn.Module, preprocessing: Preprocessing, kind: str =
             value.detach().cpu().float().contiguous().numpy().astype("<f4", copy=False).tobytes()
         )
     return digest.hexdigest()
+
+
+def _layer_bytes(size: Sequence[int]) -> int:
+    return size[0] * size[1] * FLOATS_PER_PIXEL * 4
 
 
 def _own(value: Tensor) -> Tensor:

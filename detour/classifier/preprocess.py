@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from ..user_input import quoted
 from . import resizing
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -80,11 +81,12 @@ class Preprocessing:
             _check_colours(name, getattr(self, name))
         if min(self.std) < SMALLEST_STD:
             raise ValueError(
-                f"std {self.std} must be above 0 for each colour, and at least {SMALLEST_STD}."
+                f"std {quoted(self.std)} must be above 0 for each colour, and at least "
+                f"{SMALLEST_STD}."
             )
         for name in ("crop_first", "bgr"):
             if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{name} {getattr(self, name)!r} must be true or false.")
+                raise ValueError(f"{name} {quoted(getattr(self, name))} must be true or false.")
         for name, known in (
             ("arithmetic", resizing.ARITHMETICS),
             ("interpolation", resizing.interpolations(self.arithmetic)),
@@ -93,7 +95,8 @@ class Preprocessing:
         ):
             if getattr(self, name) not in known:
                 raise ValueError(
-                    f"{name} {getattr(self, name)!r} is unknown: use one of {', '.join(known)}."
+                    f"{name} {quoted(getattr(self, name))} is unknown: use one of "
+                    f"{', '.join(known)}."
                 )
 
     def __repr__(self) -> str:
@@ -110,6 +113,17 @@ class Preprocessing:
             return _pair(self.crop)
         return (224, 224) if self.resize is None else self._new_size(*_pair(self.resize))
 
+    def seen_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of what the network sees of a picture of this height and width."""
+        crop = self.crop_share is None and self.crop
+        if crop and not self.crop_first:
+            return _pair(crop)
+        if self.crop_share is not None:
+            height, width = self._shared(height, width)
+        elif crop:
+            height, width = _pair(crop)
+        return (height, width) if self.resize is None else self._new_size(height, width)
+
     def __call__(self, images: Tensor, device: torch.device | None = None) -> Tensor:
         """`[B, H, W, C]` in 0..1 to normalised float32 `[B, 3, height, width]`, on `device`.
 
@@ -121,6 +135,7 @@ class Preprocessing:
         if len(images) == 0:
             return torch.zeros(0, 3, *self.input_size, device=device)
         height, width = images.shape[1:3]
+        _check_area(height, width, self.seen_size(height, width))
         step = max(1, _PIXELS_AT_ONCE // (height * width))
         parts = []
         for first, part in zip(range(0, len(images), step), images.split(step), strict=True):
@@ -159,23 +174,23 @@ class Preprocessing:
     def _crop(self, pictures: Tensor) -> Tensor:
         size = None if self.crop is None else _pair(self.crop)
         if self.crop_share is not None:
-            short = min(pictures.shape[-2:])
-            high, wide = (max(1, int(share * short)) for share in self.crop_share)
-            size = high, wide
+            size = self._shared(*pictures.shape[-2:])
         if size is None:
             return pictures
         return resizing.centre(pictures, size, self.crop_centring, self.crop_border)
+
+    def _shared(self, height: int, width: int) -> tuple[int, int]:
+        """The size of the part that `crop_share` keeps."""
+        short = min(height, width)
+        high, wide = (max(1, int(share * short)) for share in self.crop_share or (1, 1))
+        return high, wide
 
     def _resize(self, pictures: Tensor) -> Tensor:
         if self.resize is None:
             return pictures
         height, width = pictures.shape[-2:]
         new = self._new_size(height, width)
-        if math.prod(new) > LARGEST_RESIZED:
-            raise ValueError(
-                f"A picture of {width} x {height} pixels would become {new[1]} x {new[0]} for "
-                "the network: crop it to a shape nearer to a square first."
-            )
+        _check_area(height, width, new)
         return resizing.resample(pictures, new, self.interpolation, self.arithmetic)
 
     def _new_size(self, height: int, width: int) -> tuple[int, int]:
@@ -184,6 +199,15 @@ class Preprocessing:
         new = resizing.new_size(height, width, size, self.resize_fit, self.resize_longest)
         step = self.resize_multiple
         return math.ceil(new[0] / step) * step, math.ceil(new[1] / step) * step
+
+
+def _check_area(height: int, width: int, new: tuple[int, int]) -> None:
+    if math.prod(new) > LARGEST_RESIZED:
+        raise ValueError(
+            f"A picture of {width} x {height} pixels would become {new[1]} x {new[0]} for the "
+            f"network, more than {LARGEST_RESIZED:,} pixels: crop it to a shape nearer to a "
+            "square first, or write smaller sizes."
+        )
 
 
 def check_layout(images: Tensor) -> None:
@@ -248,7 +272,7 @@ def _is_side(value: object) -> bool:
 
 def _check_side(name: str, value: object) -> None:
     if not _is_side(value):
-        raise ValueError(f"{name} {value!r} must be pixels from 1 to {LARGEST_SIDE}.")
+        raise ValueError(f"{name} {quoted(value)} must be pixels from 1 to {LARGEST_SIDE}.")
 
 
 def _check_share(shares: object) -> None:
@@ -257,15 +281,20 @@ def _check_share(shares: object) -> None:
         and len(shares) == 2
         and all(isinstance(share, (int, float)) and 0 < share <= 1 for share in shares)
     ):
-        raise ValueError(f"crop_share {shares!r} must be two numbers above 0 and up to 1.")
+        raise ValueError(f"crop_share {quoted(shares)} must be two numbers above 0 and up to 1.")
 
 
 def _check_size(name: str, size: object) -> None:
     sides = size if isinstance(size, tuple) else (size, size)
     if size is not None and (len(sides) != 2 or not all(map(_is_side, sides))):
         raise ValueError(
-            f"{name} {size!r} cannot be used: write pixels from 1 to {LARGEST_SIDE}, one number "
-            "for the shorter side or two for height and width."
+            f"{name} {quoted(size)} cannot be used: write pixels from 1 to {LARGEST_SIDE}, one "
+            "number for the shorter side or two for height and width."
+        )
+    if size is not None and math.prod(sides) > LARGEST_RESIZED:
+        raise ValueError(
+            f"{name} {quoted(size)} makes pictures of more than {LARGEST_RESIZED:,} pixels: write "
+            "smaller sizes."
         )
 
 
@@ -275,9 +304,9 @@ def _check_colours(name: str, values: object) -> None:
         and len(values) == 3
         and all(isinstance(value, (int, float)) and abs(value) < math.inf for value in values)
     ):
-        raise ValueError(f"{name} {values!r} must be three numbers, for red, green and blue.")
+        raise ValueError(f"{name} {quoted(values)} must be three numbers, for red, green and blue.")
     if max(map(abs, values)) > LARGEST_COLOUR:
         raise ValueError(
-            f"{name} {values!r} is for colours in 0..255, but colours in 0..1 are meant: divide "
-            "each of the three by 255."
+            f"{name} {quoted(values)} is for colours in 0..255, but colours in 0..1 are meant: "
+            "divide each of the three by 255."
         )

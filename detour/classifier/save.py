@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..files import Write, write_new, write_whole
+from ..user_input import shortened
 from .facts import METADATA_KEY, encode
 from .heads import Backbone
 from .load import HEAD
 from .model import ImageClassifier
+
+ENDING = ".safetensors"
 
 
 def save_classifier(path: Path | str, classifier: ImageClassifier) -> Path:
     """Write a classifier, with its own head, for `load_classifier`; logits stay bit-equal.
 
     A backbone that only a host can build is not written: the file then holds the head and the
-    backbone's hash. The file appears whole or not at all.
+    backbone's hash. The file appears whole or not at all; one that is there is replaced.
 
     Raises ValueError if the name does not end in `.safetensors`, OSError if it cannot be
     written.
     """
     path = Path(path)
-    if path.suffix != ".safetensors":
-        raise ValueError(f"{path.name} must end in .safetensors: write it so.")
+    if path.suffix != ENDING:
+        raise ValueError(f"{shortened(path.name, 100)} must end in {ENDING}: write it so.")
+    return write_whole(path, _writer(classifier))
+
+
+def save_new_classifier(classifier: ImageClassifier, name: str, folder: Path) -> Path:
+    """Write a classifier below `folder`, under a name that is free; see `write_new`."""
+    # A JSON file of this name describes another network; the loader would believe it.
+    return write_new(_writer(classifier), name, ENDING, folder, beside=".json")
+
+
+def _writer(classifier: ImageClassifier) -> Write:
     description = classifier.description
     if isinstance(classifier.backbone, Backbone) and description.architecture:
         weights = classifier.backbone.weights_with_head(classifier.weight, classifier.bias)
@@ -39,8 +53,7 @@ def save_classifier(path: Path | str, classifier: ImageClassifier) -> Path:
         if classifier.bias is not None:
             weights[f"{HEAD}.bias"] = classifier.bias
     metadata = {"format": "pt", METADATA_KEY: encode(description)}
-    _write_whole(path, _separate(weights), metadata)
-    return path
+    return partial(_write, _separate(weights), metadata)
 
 
 def _separate(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -54,14 +67,8 @@ def _separate(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return separate
 
 
-def _write_whole(path: Path, weights: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write beside the target, then rename: readers see the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{secrets.token_hex(8)}.part")
+def _write(weights: dict[str, Tensor], metadata: dict[str, str], draft: Path) -> None:
     try:
-        save_file(weights, part, metadata)
-        part.replace(path)
+        save_file(weights, draft, metadata)
     except SafetensorError as error:
-        raise OSError(f"{path} could not be written: {error}.") from None
-    finally:
-        part.unlink(missing_ok=True)
+        raise OSError(f"The classifier could not be written: {error}.") from None

@@ -1,111 +1,87 @@
-"""Probes from a folder: `metadata.csv` as WILDS and group_DRO write it, or sub-folders."""
+"""Probes from a folder: by its `metadata.csv`, or by its sub-folders."""
 
 from __future__ import annotations
 
-import csv
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..classifier import check_image
-from ..paths import resolve_inside
-from .probe_set import SPLITS, ProbeSet
+from ..classifier import check_image, picture_endings
+from ..paths import stay_inside
+from ..user_input import listed, quoted, shortened
+from .metadata import METADATA, read_metadata
+from .probe_set import ProbeSet
 
-METADATA = "metadata.csv"
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-FILE_COLUMNS = ("img_filename", "filename")
-CLASS_COLUMNS = ("y", "class", "label")
-"""The first of these that is there."""
-ATTRIBUTE_COLUMNS = ("place", "a", "attribute")
-SPLIT_NAMES = {
-    **{str(number): name for number, name in enumerate(SPLITS)},
-    **{name: name for name in SPLITS},
-    "train": "choose",
-    "val": "validate",
-    "valid": "validate",
-    "validation": "validate",
-    "test": "report",
-}
-"""What `split` may say: a number as in WILDS (0 train, 1 validation, 2 test), or a name."""
+NAMED = 3
+"""So many of the files that were passed over are named."""
 
 
 def read_folder(folder: Path) -> ProbeSet:
     """The probes in a folder, by its `metadata.csv` or its sub-folders `<class>/<attribute>/`.
 
-    metadata.csv: `img_filename` or `filename`; `y`, `class` or `label` (may be missing or empty:
-    no classes); `place`, `a` or `attribute`; optional `split` and `unit`; other columns are
-    passed over. Sub-folders: files of one name in different sub-folders are one unit;
-    `<attribute>/` alone gives probes without classes. Each picture's header is looked at, the
-    pictures themselves are read when they are needed.
+    metadata.csv: `img_filename`, `filename` or `file_name`; `y`, `class` or `label` (may be
+    missing or empty: no classes); `place`, `a` or `attribute`; optional `split` and `unit`.
+    Sub-folders: files of one name in different sub-folders are one unit; `<attribute>/` alone
+    gives probes without classes. Each picture's header is looked at, the pictures themselves
+    are read when they are needed. The notes of the probes name what was passed over.
 
     Raises ValueError with one sentence that names the line or file, FileNotFoundError for a
     picture or folder that is not there.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(f"There is no folder {folder.name!r}: check the name.")
-    metadata = folder / METADATA
-    return _from_metadata(metadata) if metadata.is_file() else _from_folders(folder)
+        raise FileNotFoundError(f"There is no folder {quoted(folder.name)}: check the name.")
+    by_table = os.path.lexists(folder / METADATA)
+    return _from_metadata(folder) if by_table else _from_folders(folder)
 
 
-def _from_metadata(path: Path) -> ProbeSet:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            reader = csv.DictReader(file, strict=True)
-            columns = [name.strip().casefold() for name in reader.fieldnames or ()]
-            reader.fieldnames = columns
-            rows = list(reader)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(
-                f"{METADATA} cannot be read ({error}): save it as CSV in UTF-8."
-            ) from None
-    name = _column(columns, FILE_COLUMNS, "the file names")
-    attribute = _column(columns, ATTRIBUTE_COLUMNS, "the attribute")
-    known = [column for column in CLASS_COLUMNS if column in columns][:1]
-    label = _column(columns, known, "the class") if known else ""
-    if not rows:
-        raise ValueError(f"{METADATA} has no lines below its header: add one for each picture.")
-    files: dict[Path, int] = {}
-    for line, row in enumerate(rows, 2):
-        if row[name] is None or row[attribute] is None or None in row:
-            raise ValueError(
-                f"Line {line} of {METADATA} has another number of values than the header."
-            )
-        file = resolve_inside(row[name].strip(), [path.parent])
-        if file in files:
-            raise ValueError(
-                f"{row[name].strip()} stands twice in {METADATA} (lines {files[file]} and "
-                f"{line}): remove one."
-            )
-        files[file] = line
+def passed_over(folder: Path, taken: Iterable[Path], why: str) -> tuple[str, ...]:
+    """Sentences that count and name the files below a folder that are not among those taken.
+
+    taken: paths without links. why: where a picture should have been. Hidden files, and what
+    lies behind linked folders, are not looked for.
+    """
+    known = set(map(str, taken))
+    endings = picture_endings()
+    pictures, others = [], []
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = os.path.join(place, name)
+            if name.startswith(".") or os.path.realpath(path) in known or name == METADATA:
+                continue
+            is_picture = name.lower().endswith(endings)
+            (pictures if is_picture else others).append(os.path.relpath(path, folder))
+    return (*_note(pictures, why), *_note(others, "by the ending no picture that can be read"))
+
+
+def _note(names: Sequence[str], why: str) -> tuple[str, ...]:
+    if not names:
+        return ()
+    files = "1 file was" if len(names) == 1 else f"{len(names)} files were"
+    return (f"{files} passed over ({why}): {listed(names, NAMED)}.",)
+
+
+def pictures_of(folder: Path, root: Path) -> list[Path]:
+    """The picture files in a folder itself, by name; a link that leads out of `root` is refused."""
+    endings = picture_endings()
+    return [
+        stay_inside(file, root)
+        for file in sorted(folder.iterdir())
+        if file.name.lower().endswith(endings) and not file.name.startswith(".")
+    ]
+
+
+def _from_metadata(folder: Path) -> ProbeSet:
+    entries = read_metadata(folder)
+    files = _checked(entry.file for entry in entries)
     return ProbeSet(
-        _checked(files),
-        tuple(_values(rows, attribute)),
-        tuple(_values(rows, label)),
-        tuple(_values(rows, "unit")),
-        tuple(_split(value, line) for line, value in enumerate(_values(rows, "split"), 2)),
+        files,
+        tuple(entry.attribute for entry in entries),
+        tuple(entry.name for entry in entries),
+        tuple(entry.unit for entry in entries),
+        tuple(entry.split for entry in entries),
+        passed_over(folder, files, f"not in {METADATA}"),
     )
-
-
-def _values(rows: Sequence[dict[str, str]], column: str) -> Iterable[str]:
-    return ((row.get(column) or "").strip() for row in rows)
-
-
-def _column(columns: Sequence[str], names: Sequence[str], what: str) -> str:
-    found = [name for name in columns if name in names]
-    if len(found) != 1:
-        raise ValueError(
-            f"{METADATA} has {len(found)} columns for {what}; it needs one called "
-            f"{' or '.join(names)}. Its columns are: {', '.join(columns) or 'none'}."
-        )
-    return found[0]
-
-
-def _split(value: str, line: int) -> str:
-    if value and value.casefold() not in SPLIT_NAMES:
-        raise ValueError(
-            f"Line {line} of {METADATA} has the split {value!r}: use 0, 1, 2 or "
-            f"{', '.join(SPLITS)}."
-        )
-    return SPLIT_NAMES[value.casefold()] if value else ""
 
 
 def _from_folders(folder: Path) -> ProbeSet:
@@ -113,23 +89,27 @@ def _from_folders(folder: Path) -> ProbeSet:
         (picture, first.name, second.name)
         for first in _folders(folder)
         for second in _folders(first)
-        for picture in _pictures(second, folder)
+        for picture in pictures_of(second, folder)
     ]
     without_class = [
         (picture, "", first.name)
         for first in _folders(folder)
-        for picture in _pictures(first, folder)
+        for picture in pictures_of(first, folder)
     ]
     if found and without_class:
         raise ValueError(
-            f"{folder.name} has pictures both in <class>/<attribute>/ and in <attribute>/ "
-            f"({without_class[0][0].name}): use one of the two."
+            f"{quoted(folder.name)} has pictures both in <class>/<attribute>/ and in <attribute>/ "
+            f"({shortened(without_class[0][0].name, 100)}): use one of the two."
         )
     found = found or without_class
+    notes = passed_over(
+        folder, (file for file, _, _ in found), "not in <class>/<attribute>/ or <attribute>/"
+    )
     if not found:
+        more = f" {' '.join(notes)}" if notes else ""
         raise ValueError(
-            f"{folder.name} holds neither {METADATA} nor pictures in sub-folders "
-            "<class>/<attribute>/, for example nurse/woman/1.png: add one of them."
+            f"{quoted(folder.name)} holds neither {METADATA} nor pictures in sub-folders "
+            f"<class>/<attribute>/, for example nurse/woman/1.png: add one of them.{more}"
         )
     _refuse_same_names(found)
     return ProbeSet(
@@ -137,16 +117,8 @@ def _from_folders(folder: Path) -> ProbeSet:
         tuple(attribute for _, _, attribute in found),
         tuple(name for _, name, _ in found),
         tuple(file.stem for file, _, _ in found),
+        notes=notes,
     )
-
-
-def _pictures(folder: Path, root: Path) -> list[Path]:
-    """The picture files in a folder; a link that leads out of `root` is refused."""
-    return [
-        resolve_inside(str(file.relative_to(root)), [root])
-        for file in sorted(folder.iterdir())
-        if file.suffix.lower() in ENDINGS and not file.name.startswith(".")
-    ]
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -160,17 +132,20 @@ def _refuse_same_names(found: Iterable[tuple[Path, str, str]]) -> None:
     for file, _, _ in found:
         other = seen.setdefault((file.parent, file.stem), file)
         if other is not file:
+            names = [shortened(name, 100) for name in (other.name, file.name, file.parent.name)]
             raise ValueError(
-                f"{other.name} and {file.name} in {file.parent.name} have the same name but for "
+                f"{names[0]} and {names[1]} in {names[2]} have the same name but for "
                 "the ending: the same photo twice? Rename or remove one."
             )
 
 
 def _checked(files: Iterable[Path]) -> tuple[Path, ...]:
     """The files, each of which begins like a picture."""
-    checked = tuple(files)
+    checked, endings = tuple(files), picture_endings()
     for file in checked:
-        if file.suffix.lower() not in ENDINGS:
-            raise ValueError(f"{file.name} is no picture file: use one of {', '.join(ENDINGS)}.")
+        if not file.name.lower().endswith(endings):
+            raise ValueError(
+                f"{shortened(file.name, 100)} is no picture file: use one of {', '.join(endings)}."
+            )
         check_image(file)
     return checked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,11 +12,13 @@ from torch import Tensor
 
 from ..classifier import Description, ImageClassifier
 from ..spurious import Probes
-from ..user_input import plain_name
+from ..user_input import is_text, plain_name, quoted
 from .names import attribute_order, class_numbers, only_tag, tag_numbers
 from .sources import Kept, Source, compute_features, make_thumbnail
 
 SPLITS = ("choose", "validate", "report")
+LONGEST_NAME = 255
+"""Letters in the name of a class or an attribute: they stand in every report and chart."""
 FEW = 50
 """Under so many pictures of a group its accuracy is known to some +-14 points at the best."""
 
@@ -33,6 +35,7 @@ class ProbeSet:
         known (only the method `paired` can use them then).
     units: for each the photo or seed that it comes from; empty = it stands alone.
     splits: `choose`, `validate` or `report` for each; empty = split later.
+    notes: sentences about how they were found.
 
     Raises ValueError with one sentence for what does not fit together.
     """
@@ -42,6 +45,7 @@ class ProbeSet:
     classes: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     _computed: dict[str, Tensor] = field(init=False, repr=False, default_factory=dict)
     """Features by the hash of their backbone: what two nodes ask for is computed once."""
 
@@ -81,8 +85,9 @@ class ProbeSet:
         """Pictures in each group (class, attribute) that has any, in a fixed order."""
         found = Counter(zip(self.classes, self.attributes, strict=True))
         names = self.class_names or ("",)
-        groups = [(c, a) for c in names for a in self.attribute_names]
-        return {group: found[group] for group in groups if found[group]}
+        classes, attributes = _places(names), _places(self.attribute_names)
+        order = sorted(found, key=lambda group: (classes[group[0]], attributes[group[1]]))
+        return {group: found[group] for group in order}
 
     def chain(self, more: ProbeSet) -> ProbeSet:
         """The pictures of both; equal units are the same photo or seed.
@@ -95,7 +100,12 @@ class ProbeSet:
             self.classes + more.classes,
             self.units + more.units,
             self.splits + more.splits,
+            tuple(dict.fromkeys(self.notes + more.notes)),
         )
+
+    def shares_pictures(self, other: ProbeSet) -> bool:
+        """Whether any picture is in both: the same file, by whatever name, or the same tensor."""
+        return not set(map(_identity, self.sources)).isdisjoint(map(_identity, other.sources))
 
     def thumbnails(self, numbers: list[int]) -> list[Tensor]:
         """Small pictures `[h, w, 3]`, uint8, of the probes with these numbers."""
@@ -130,7 +140,7 @@ class ProbeSet:
         """The same probes with features `[N, D]` and thumbnails in place of the pictures."""
         rows = zip(features, self.sources, strict=True)
         kept = tuple(Kept(row, backbone, make_thumbnail(source)) for row, source in rows)
-        return ProbeSet(kept, self.attributes, self.classes, self.units, self.splits)
+        return ProbeSet(kept, self.attributes, self.classes, self.units, self.splits, self.notes)
 
     def probes(
         self,
@@ -208,6 +218,14 @@ def _class_or_none(name: str, description: Description) -> int:
         return -1
 
 
+def _places(names: Sequence[str]) -> dict[str, int]:
+    return {name: place for place, name in enumerate(names)}
+
+
+def _identity(source: Source) -> Hashable:
+    return source if isinstance(source, Path) else id(source)
+
+
 def _check_sources(sources: tuple[Source, ...]) -> None:
     for number, source in enumerate(sources):
         if isinstance(source, Tensor) and source.ndim != 3:
@@ -225,8 +243,8 @@ def _check_parts(units: tuple[str, ...], splits: tuple[str, ...]) -> None:
     for unit, split in zip(units, splits, strict=True):
         if unit and part.setdefault(unit, split) != split:
             raise ValueError(
-                f"Pictures of the unit {unit!r} are in the parts {part[unit]} and {split}: put "
-                "all pictures of one photo or seed into one part (split)."
+                f"Pictures of the unit {quoted(unit)} are in the parts {part[unit]} and {split}: "
+                "put all pictures of one photo or seed into one part (split)."
             )
 
 
@@ -238,6 +256,12 @@ def _check_names(
             "A probe picture has no attribute: say what it shows, for example 'hat', and "
             "'no hat' for those without."
         )
+    for name in {*attributes, *classes}:
+        if len(name) > LONGEST_NAME or not is_text(name):
+            raise ValueError(
+                f"The name {quoted(name)} of a class or attribute has more than {LONGEST_NAME} "
+                "letters, or some that are none: write a shorter one."
+            )
     for name, values in (("class", classes), ("part (split)", splits)):
         if any(values) and not all(values):
             raise ValueError(
@@ -246,4 +270,4 @@ def _check_names(
             )
     unknown = set(filter(None, splits)) - set(SPLITS)
     if unknown:
-        raise ValueError(f"The part {min(unknown)!r} is unknown: use {', '.join(SPLITS)}.")
+        raise ValueError(f"The part {quoted(min(unknown))} is unknown: use {', '.join(SPLITS)}.")

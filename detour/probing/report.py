@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from PIL import Image
 
 from ..report.contact_sheet import Sheet, draw_sheet
@@ -11,6 +13,11 @@ from .sources import Kept
 
 SHOWN = 6
 """Pictures of each group in the preview."""
+MOST_ROWS = 40
+"""Groups in the preview."""
+MOST_LINES = 200
+"""Groups in the report."""
+MOST_MISSING = 20
 _CELL = 128
 
 
@@ -18,7 +25,10 @@ def describe_probes(probes: ProbeSet) -> str:
     """A table of the groups with their counts, and a sentence for whatever is missing."""
     groups = probes.counts()
     lines = [f"{len(probes)} probe pictures in {len(groups)} groups"]
-    lines += [f"  {count:6}  {group_title(*group)}" for group, count in groups.items()]
+    listed = list(groups.items())[:MOST_LINES]
+    lines += [f"  {count:6}  {group_title(*group)}" for group, count in listed]
+    if len(groups) > MOST_LINES:
+        lines.append(f"  and {len(groups) - MOST_LINES} more groups")
     names = probes.attribute_names
     if len(names) == 2:
         lines.append(f"'{names[1]}' is taken for the feature, '{names[0]}' for its absence.")
@@ -28,7 +38,7 @@ def describe_probes(probes: ProbeSet) -> str:
     kept = sum(isinstance(source, Kept) for source in probes.sources)
     if kept:
         lines.append(f"Of {kept} pictures only features and thumbnails are kept.")
-    return "\n".join([*lines, *warnings(probes)])
+    return "\n".join([*lines, *probes.notes, *warnings(probes)])
 
 
 def describe_head(head: LinearHead, labels: tuple[str, ...]) -> str:
@@ -71,9 +81,7 @@ def warnings(probes: ProbeSet) -> list[str]:
             f"All pictures are of the class '{probes.class_names[0]}': add pictures of another "
             "class; without them only the methods 'paired' and 'evidence' work."
         )
-    for name in probes.class_names:
-        missing = [attribute for attribute in names if (name, attribute) not in groups]
-        found += [f"There are no pictures of ({name}, {attribute})." for attribute in missing]
+    found += _missing(probes)
     few = [group for group, count in groups.items() if count < FEW]
     if few:
         found.append(
@@ -83,17 +91,33 @@ def warnings(probes: ProbeSet) -> list[str]:
     return found
 
 
+def _missing(probes: ProbeSet) -> list[str]:
+    """A sentence for each of the first groups without pictures, and one for all others."""
+    classes, names, groups = probes.class_names, probes.attribute_names, probes.counts()
+    pairs = ((name, attribute) for name in classes for attribute in names)
+    without = (pair for pair in pairs if pair not in groups)
+    found = [
+        f"There are no pictures of ({name}, {attribute})."
+        for name, attribute in itertools.islice(without, MOST_MISSING)
+    ]
+    more = len(classes) * len(names) - len(groups) - len(found) if classes else 0
+    return [*found, f"There are none of {more} more groups."] if more else found
+
+
 def preview(probes: ProbeSet) -> Image.Image:
-    """A sheet with a row for each group and its first pictures in it."""
-    members: dict[tuple[str, str], list[int]] = {group: [] for group in probes.counts()}
+    """A sheet with a row for each of the first groups and its first pictures in it."""
+    groups = list(probes.counts())
+    members: dict[tuple[str, str], list[int]] = {group: [] for group in groups[:MOST_ROWS]}
     for number, group in enumerate(zip(probes.classes, probes.attributes, strict=True)):
-        if len(members[group]) < SHOWN:
+        if group in members and len(members[group]) < SHOWN:
             members[group].append(number)
     rows = [
         [_in_cell(Image.fromarray(small.numpy())) for small in probes.thumbnails(numbers)]
         for numbers in members.values()
     ]
-    return draw_sheet(Sheet(rows, row_labels=[group_title(*group) for group in members]))
+    more = len(groups) - len(members)
+    told = f"and {more} more groups" if more else ""
+    return draw_sheet(Sheet(rows, row_labels=[group_title(*group) for group in members], told=told))
 
 
 def group_title(name: str, attribute: str) -> str:

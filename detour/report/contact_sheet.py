@@ -16,16 +16,22 @@ Colour = tuple[int, int, int]
 SMALLEST, LARGEST = 96, 512
 """Pixels of a cell's longer side: smaller pictures are enlarged, larger ones reduced."""
 GAP, FRAME = 6, 3
+MOST_PIXELS = 2**26
+"""Pixels of a whole sheet: many pictures are drawn smaller, and more yet are counted only."""
+TINIEST = 24
+"""Pixels of a cell's longer side on a sheet of very many pictures."""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Pictures `rows[row][column]`, labels for both, and the cells with an outline."""
+    """Pictures `rows[row][column]`, labels for both, the cells with an outline, and a line of
+    text below them."""
 
     rows: Sequence[Sequence[Image.Image]]
     column_labels: Sequence[str] = ()
     row_labels: Sequence[str] = ()
     outlines: Mapping[tuple[int, int], Colour] = field(default_factory=dict)
+    told: str = ""
 
     def __post_init__(self) -> None:
         pictures = [picture for row in self.rows for picture in row]
@@ -89,32 +95,57 @@ def check_labels(labels: Sequence[str], columns: int) -> None:
 
 
 def draw_sheet(sheet: Sheet) -> Image.Image:
-    """The sheet as one RGB picture."""
-    size = cell_size(sheet.rows[0][0].size)
-    labels = "".join((*sheet.row_labels, *sheet.column_labels))
-    letters = font(max(13, min(20, size[0] // 8)), labels)
+    """The sheet as one RGB picture of at most about `MOST_PIXELS`.
+
+    So many pictures that they do not fit in small either are counted in the line below.
+    """
     across = max(len(row) for row in sheet.rows)
-    row_labels = [fitted(letters, label, LARGEST) for label in sheet.row_labels]
-    left = GAP + max((_width(letters, label) + GAP for label in row_labels), default=0)
-    top = GAP + (letters_height(letters) + GAP if any(sheet.column_labels) else 0)
+    size = _fitting(cell_size(sheet.rows[0][0].size), len(sheet.rows) * across)
     step = (size[0] + GAP, size[1] + GAP)
-    canvas = Image.new("RGB", (left + across * step[0], top + len(sheet.rows) * step[1]), PAPER)
+    drawn = sheet.rows[: max(1, MOST_PIXELS // (across * step[0] * step[1]))]
+    more = len(sheet.rows) - len(drawn)
+    told = " ".join(filter(None, (sheet.told, f"and {more} more rows" if more else "")))
+    labels = "".join((*sheet.row_labels, *sheet.column_labels, told))
+    letters = font(max(13, min(20, size[0] // 8)), labels)
+    row_labels = [fitted(letters, label, LARGEST) for label in sheet.row_labels[: len(drawn)]]
+    left = GAP + max((_width(letters, label) + GAP for label in row_labels), default=0)
+    line = letters_height(letters) + GAP
+    top = GAP + (line if any(sheet.column_labels) else 0)
+    foot = top + len(drawn) * step[1]
+    width = left + across * step[0]
+    canvas = Image.new("RGB", (width, foot + (line if told else 0)), PAPER)
     pen = ImageDraw.Draw(canvas)
     for column, label in enumerate(sheet.column_labels):
         text = fitted(letters, label, size[0])
         pen.text((left + column * step[0] + size[0] // 2, GAP), text, INK, letters, anchor="ma")
-    for row, pictures in enumerate(sheet.rows):
+    for row, pictures in enumerate(drawn):
         y = top + row * step[1]
         if row < len(row_labels):
             middle = y + size[1] // 2
             pen.text((GAP, middle), row_labels[row], INK, letters, anchor="lm")
         for column, picture in enumerate(pictures):
-            x = left + column * step[0]
-            canvas.paste(_scaled(picture, size), (x, y))
-            if (row, column) in sheet.outlines:
-                box = (x - FRAME, y - FRAME, x + size[0] + FRAME - 1, y + size[1] + FRAME - 1)
-                pen.rectangle(box, outline=sheet.outlines[row, column], width=FRAME + 2)
+            place = (left + column * step[0], y)
+            _put(canvas, _scaled(picture, size), place, sheet.outlines.get((row, column)))
+    if told:
+        pen.text((GAP, foot), fitted(letters, told, width - GAP), INK, letters, anchor="la")
     return canvas
+
+
+def _fitting(size: tuple[int, int], cells: int) -> tuple[int, int]:
+    """The size of a cell, smaller where so many of them would be too large together."""
+    room = math.sqrt(MOST_PIXELS / cells) - GAP
+    factor = min(1.0, max(room / math.sqrt(size[0] * size[1]), TINIEST / max(size)))
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def _put(
+    canvas: Image.Image, picture: Image.Image, place: tuple[int, int], outline: Colour | None
+) -> None:
+    canvas.paste(picture, place)
+    if outline is not None:
+        (x, y), (width, height) = place, picture.size
+        box = (x - FRAME, y - FRAME, x + width + FRAME - 1, y + height + FRAME - 1)
+        ImageDraw.Draw(canvas).rectangle(box, outline=outline, width=FRAME + 2)
 
 
 def cell_size(size: tuple[int, int]) -> tuple[int, int]:

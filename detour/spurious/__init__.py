@@ -15,7 +15,14 @@ from .edit import (
     head_hash,
     new_stack,
 )
-from .edit_file import from_json, load_edits, named_edits, save_edits, to_json
+from .edit_file import (
+    from_json,
+    load_edits,
+    named_edits,
+    save_edits,
+    save_new_edits,
+    to_json,
+)
 from .edit_search import EditSearch
 from .evaluate import changed_logits, correct, edited_logits, predictions, stack_logits
 from .evidence import evidence, paired, shortcut_gap
@@ -91,6 +98,7 @@ __all__ = [
     "remove_class",
     "removed",
     "save_edits",
+    "save_new_edits",
     "share_interval",
     "shortcut_gap",
     "split_parts",

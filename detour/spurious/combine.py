@@ -33,6 +33,7 @@ def combined(
                 "classifier already and would act twice. Connect the classifier from before it "
                 "was edited, or change the degree there."
             )
-        base = base.push(replace(edit, degree=edit.degree * degree))
-    apply_edits(base, weight, bias)
-    return base
+    added = (replace(edit, degree=edit.degree * degree) for edit in other.edits)
+    made = base.push(*added)
+    apply_edits(made, weight, bias)
+    return made

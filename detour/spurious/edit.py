@@ -56,10 +56,11 @@ class EditStack:
     edits: tuple[Edit, ...] = ()
     architecture: str = ""
 
-    def push(self, edit: Edit) -> EditStack:
-        """The stack with one more edit on top; refuses cells outside the head or with NaN."""
-        check_edit(edit, self.shape)
-        return replace(self, edits=(*self.edits, edit))
+    def push(self, *edits: Edit) -> EditStack:
+        """The stack with more edits on top; refuses cells outside the head or with NaN."""
+        for edit in edits:
+            check_edit(edit, self.shape)
+        return replace(self, edits=(*self.edits, *edits))
 
     def undo(self) -> EditStack:
         """The stack without its last edit: exactly what it was before.

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
 from ..file_names import EDIT_ENDING
+from ..files import open_file, write_new, write_whole
 from ..paths import resolve_inside
+from ..user_input import is_text, quoted, shortened
 from .edit import Cell, Edit, EditStack, check_edit
 
 FORMAT = "detour-edit"
 VERSION = 1
+LONGEST_NUMBER = 400
+"""Digits of a number in an edit file."""
 LARGEST = 4 * 2**20
-"""A larger file is no edit file."""
+"""Bytes: a larger file is no edit file, and none is written."""
 
 
 def to_json(stack: EditStack) -> dict[str, Any]:
@@ -37,22 +40,20 @@ def from_json(data: Any) -> EditStack:
     """The stack of plain data; raises ValueError with the field that is wrong."""
     top = _object(data, "the file")
     if top.get("format") != FORMAT:
-        raise ValueError(f"This is no edit file: its format is {top.get('format')!r}.")
+        raise ValueError(f"This is no edit file: its format is {quoted(top.get('format'))}.")
     if top.get("version") != VERSION:
         raise ValueError(
-            f"This edit file has version {top.get('version')!r}; this release reads version "
-            f"{VERSION}. Update Detour."
+            f"This edit file has version {quoted(top.get('version'))}; this release reads "
+            f"version {VERSION}. Update Detour."
         )
     head = _object(top.get("head"), "head")
     sizes = _list(head.get("shape"), "head.shape")
     if len(sizes) != 2:
-        raise ValueError(f"head.shape is {sizes}; two numbers are needed.")
+        raise ValueError(f"head.shape is {quoted(sizes)}; two numbers are needed.")
     shape = (_integer(sizes[0], "head.shape"), _integer(sizes[1], "head.shape"))
-    stack = EditStack(
-        shape=shape,
-        sha256=_text(head.get("sha256"), "head.sha256"),
-        architecture=_text(top.get("architecture", ""), "architecture"),
-    )
+    sha256 = _text(head.get("sha256"), "head.sha256")
+    architecture = _text(top.get("architecture", ""), "architecture")
+    edits: list[Edit] = []
     old: dict[tuple[int, int | None], float] = {}
     for number, entry in enumerate(_list(top.get("edits"), "edits")):
         edit = _edit_from_json(_object(entry, f"edit {number}"), f"edit {number}")
@@ -63,53 +64,66 @@ def from_json(data: Any) -> EditStack:
                     f"Edit {number} gives another old value of row {cell.row}, column "
                     f"{cell.column} than an edit before it; the file was damaged."
                 )
-        stack = stack.push(edit)
-    return stack
+        edits.append(edit)
+    return EditStack(shape, sha256, tuple(edits), architecture)
 
 
 def save_edits(stack: EditStack, path: str | Path) -> Path:
-    """Write an edit file; an existing one is replaced only once the new one is complete."""
-    target = Path(path)
-    text = json.dumps(to_json(stack), indent=1, allow_nan=False) + "\n"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{uuid4().hex}.tmp")
-    try:
-        with draft.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, target)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    return target
+    """Write an edit file; an existing one is replaced only once the new one is complete.
+
+    Raises ValueError for edits that `load_edits` would find too large, OSError if the file
+    cannot be written.
+    """
+    return write_whole(Path(path), partial(_write, _encoded(stack)))
+
+
+def save_new_edits(stack: EditStack, name: str, folder: Path, numbered: bool = False) -> Path:
+    """Write an edit file below `folder`, under a name that is free; see `write_new`."""
+    write = partial(_write, _encoded(stack))
+    return write_new(write, name, EDIT_ENDING, folder, numbered=numbered)
+
+
+def _encoded(stack: EditStack) -> bytes:
+    data = (json.dumps(to_json(stack), indent=1, allow_nan=False) + "\n").encode("ascii")
+    if len(data) > LARGEST:
+        raise ValueError(
+            f"These {len(stack.edits)} edits make a file of {len(data):,} bytes, more than the "
+            f"{LARGEST:,} that can be read again: take edits off, or save the classifier with "
+            "them instead."
+        )
+    return data
+
+
+def _write(data: bytes, draft: Path) -> None:
+    draft.write_bytes(data)
 
 
 def load_edits(path: str | Path) -> EditStack:
     """Read an edit file; raises ValueError with what is wrong with it."""
     source = Path(path)
-    with source.open("rb") as file:
+    name = shortened(source.name, 100)
+    with open_file(source) as file:
         raw = file.read(LARGEST + 1)
     if len(raw) > LARGEST:
-        raise ValueError(f"{source.name} is larger than {LARGEST >> 20} MiB: no edit file.")
+        raise ValueError(f"{name} is larger than {LARGEST >> 20} MiB: no edit file.")
     try:
-        data = json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
+        data = json.loads(raw.decode("utf-8"), parse_constant=_no_constant, parse_int=_whole)
         return from_json(data)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{source.name} is no edit file: not readable as JSON.") from error
+        raise ValueError(f"{name} is no edit file: not readable as JSON.") from error
     except ValueError as error:
-        raise ValueError(f"{source.name}: {error}") from error
+        raise ValueError(f"{name}: {error}") from error
 
 
 def named_edits(name: str, roots: Sequence[Path]) -> EditStack:
-    """The edits of a file below one of the folders.
+    """The edits of a file below one of the folders; a link there is the user's own.
 
     Raises ValueError for another ending, for a name that leads out of the folders and for what
     is wrong in the file; FileNotFoundError where none of them has it.
     """
     if not name.endswith(EDIT_ENDING):
-        raise ValueError(f"The edit file is {name!r}; an edit file ends with {EDIT_ENDING}.")
-    return load_edits(resolve_inside(name, roots))
+        raise ValueError(f"The edit file is {quoted(name)}; an edit file ends with {EDIT_ENDING}.")
+    return load_edits(resolve_inside(name, roots, links=True))
 
 
 def _edit_to_json(edit: Edit) -> dict[str, Any]:
@@ -153,7 +167,9 @@ def _edit_from_json(entry: dict[str, Any], where: str) -> Edit:
 def _cell_from_json(cell: dict[str, Any], where: str) -> Cell:
     kind = cell.get("kind")
     if kind not in ("weight", "bias"):
-        raise ValueError(f"A cell of {where} has the kind {kind!r}; 'weight' or 'bias' is known.")
+        raise ValueError(
+            f"A cell of {where} has the kind {quoted(kind)}; 'weight' or 'bias' is known."
+        )
     column = _integer(cell.get("column"), f"column of {where}") if kind == "weight" else None
     old, new = (_number(cell.get(name), f"{name} of {where}") for name in ("old", "new"))
     row = _integer(cell.get("row"), f"row of {where}")
@@ -165,36 +181,42 @@ def _as_float32(value: float) -> float:
         return float(np.float32(value))
 
 
+def _whole(digits: str) -> int:
+    if len(digits) > LONGEST_NUMBER:
+        raise ValueError(f"it holds a number of {len(digits)} digits; none needs so many.")
+    return int(digits)
+
+
 def _no_constant(name: str) -> float:
     raise ValueError(f"it holds {name}; every number must be finite.")
 
 
 def _object(value: Any, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"{what} is {value!r:.60}; an object is needed.")
+        raise ValueError(f"{what} is {quoted(value)}; an object is needed.")
     return value
 
 
 def _list(value: Any, what: str) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError(f"{what} is {value!r:.60}; a list is needed.")
+        raise ValueError(f"{what} is {quoted(value)}; a list is needed.")
     return value
 
 
 def _text(value: Any, what: str) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{what} is {value!r:.60}; a text is needed.")
+    if not isinstance(value, str) or not is_text(value):
+        raise ValueError(f"{what} is {quoted(value)}; a text is needed.")
     return value
 
 
 def _integer(value: Any, what: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{what} is {value!r:.60}; a whole number from 0 is needed.")
+        raise ValueError(f"{what} is {quoted(value)}; a whole number from 0 is needed.")
     return value
 
 
 def _number(value: Any, what: str) -> float:
     numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not numeric or abs(value) > 1e308 or not math.isfinite(value):
-        raise ValueError(f"{what} is {value!r:.60}; a finite number is needed.")
+        raise ValueError(f"{what} is {quoted(value)}; a finite number is needed.")
     return float(value)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from detour.paths import new_path, resolve_inside
+from detour.files import write_new
+from detour.paths import new_names, resolve_inside, stay_inside
 
 
 @pytest.fixture
@@ -74,33 +75,13 @@ def test_what_is_not_there(roots: list[Path]) -> None:
         resolve_inside("no.pth", [])
 
 
-def test_a_new_path_takes_the_first_number_that_is_free(tmp_path):
-    def new(**given):
-        return new_path("sub/v1.5", ".safetensors", tmp_path, **given).name
-
-    assert new() == "v1.5.safetensors"
-    assert new(numbered=True) == "v1.5_00001.safetensors"
-    (tmp_path / "sub").mkdir()
-    for taken in ("v1.5.safetensors", "v1.5_00001.safetensors", "v1.5_00002.safetensors"):
-        (tmp_path / "sub" / taken).touch()
-    assert new() == new(numbered=True) == "v1.5_00003.safetensors"
-    (tmp_path / "sub/v1.5_00003.json").touch()
-    assert new() == "v1.5_00003.safetensors"
-    assert new(beside=".json") == "v1.5_00004.safetensors"
-
-
-def test_an_ending_of_two_parts_stays_whole(tmp_path):
-    (tmp_path / "one.edit.json").touch()
-    assert new_path("one.edit.json", ".edit.json", tmp_path).name == "one_00002.edit.json"
-
-
 def test_a_name_that_no_system_takes_is_refused(tmp_path):
-    for name in ("a" * 256, "\N{SNOWMAN}" * 86, f"sub/{'a' * 5000}.pth"):
-        with pytest.raises(ValueError, match=r"bytes; 255 are possible: shorten it") as refusal:
+    for name in ("a" * 256, "\N{SNOWMAN}" * 86, f"sub/{'a' * 5000}.pth", "a/" * 100_000):
+        with pytest.raises(ValueError, match=r"255 bytes are possible: shorten it") as refusal:
             resolve_inside(name, [tmp_path])
-        assert len(str(refusal.value)) < 100
+        assert len(str(refusal.value)) < 160
         with pytest.raises(ValueError, match="shorten it"):
-            new_path(name, ".edit.json", tmp_path)
+            next(new_names(name, ".edit.json"))
 
 
 @pytest.mark.parametrize(
@@ -114,11 +95,56 @@ def test_a_name_that_no_system_takes_is_refused(tmp_path):
         ("..safetensors", "names no file"),
         (".hidden", "begin it with"),
         ("a:b", "absolute"),
+        ("sub/a:b", "leave out :"),
         ("a?.x", r"leave out \?"),
         ("../up", "leads out"),
         ("/root", "absolute"),
+        ("CON", "device"),
+        ("aux.v2", "device"),
+        ("nul/x", "device"),
+        ("sub/Lpt1", "device"),
+        ("COM\u00b2", "device"),
+        ("sub./x", "dots and spaces"),
+        ("sub /x", "dots and spaces"),
+        ("x.", "dots and spaces"),
+        ("a\ud800", "cannot be written"),
+        ("a\x7fb", "control character"),
+        ("a\u2028b", "control character"),
     ],
 )
 def test_names_for_new_files_that_cannot_be_written_are_refused(tmp_path, name, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        new_path(name, ".safetensors", tmp_path)
+    with pytest.raises(ValueError, match=sentence) as refusal:
+        write_new(Path.touch, name, ".safetensors", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    str(refusal.value).encode("utf-8")
+
+
+def test_names_that_only_look_like_devices_are_fine(tmp_path):
+    for name in ("CONcept", "com", "lpt10", "aux_1", "my.con"):
+        assert next(new_names(name, ".pt")) == f"{name}.pt"
+
+
+def test_a_users_own_links_may_lead_anywhere_and_keep_their_name(roots, tmp_path):
+    outside = tmp_path / "outside"
+    (roots[0] / "net.pth").symlink_to(outside / "sub" / "outside.pth")
+    (roots[0] / "folder").symlink_to(outside)
+    (tmp_path / "models").symlink_to(roots[0])
+    for root in (roots[0], tmp_path / "models"):
+        found = resolve_inside("net.pth", [root], links=True)
+        assert found == roots[0].resolve() / "net.pth" and found.is_file()
+        found = resolve_inside("folder/sub/outside.pth", [root], links=True)
+        assert found == roots[0].resolve() / "folder/sub/outside.pth"
+        for name, sentence in (("../outside", r"'\.\."), ("/etc/passwd", "absolute")):
+            with pytest.raises(ValueError, match=sentence):
+                resolve_inside(name, [root], links=True)
+        with pytest.raises(ValueError, match="leads out"):
+            stay_inside(root / ".." / "outside", root, links=True)
+
+
+def test_a_folder_with_the_same_beginning_is_another_one(tmp_path):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models2").mkdir()
+    with pytest.raises(ValueError, match="leads out"):
+        stay_inside(tmp_path / "models2", tmp_path / "models")
+    assert stay_inside(tmp_path / "models", tmp_path / "models") == tmp_path / "models"
+    assert stay_inside("/etc", "/") == Path("/etc")
