@@ -51,7 +51,7 @@ def passed_over(folder: Path, taken: Iterable[Path], why: str) -> tuple[str, ...
                 continue
             is_picture = name.lower().endswith(endings)
             (pictures if is_picture else others).append(os.path.relpath(path, folder))
-    return (*_note(pictures, why), *_note(others, "by the ending no picture that can be read"))
+    return (*_note(pictures, why), *_note(others, "no picture by the ending"))
 
 
 def _note(names: Sequence[str], why: str) -> tuple[str, ...]:
@@ -87,13 +87,13 @@ def _from_metadata(folder: Path) -> ProbeSet:
 def _from_folders(folder: Path) -> ProbeSet:
     found = [
         (picture, first.name, second.name)
-        for first in _folders(folder)
-        for second in _folders(first)
+        for first in _folders(folder, folder)
+        for second in _folders(first, folder)
         for picture in pictures_of(second, folder)
     ]
     without_class = [
         (picture, "", first.name)
-        for first in _folders(folder)
+        for first in _folders(folder, folder)
         for picture in pictures_of(first, folder)
     ]
     if found and without_class:
@@ -121,9 +121,13 @@ def _from_folders(folder: Path) -> ProbeSet:
     )
 
 
-def _folders(folder: Path) -> list[Path]:
-    inside = (entry for entry in folder.iterdir() if entry.is_dir())
-    return sorted(entry for entry in inside if not entry.name.startswith("."))
+def _folders(folder: Path, root: Path) -> list[Path]:
+    """The folders in a folder, by name; a link that leads out of `root` is refused."""
+    inside = [entry for entry in sorted(folder.iterdir()) if entry.is_dir()]
+    shown = [entry for entry in inside if not entry.name.startswith(".")]
+    for entry in shown:
+        stay_inside(entry, root)
+    return shown
 
 
 def _refuse_same_names(found: Iterable[tuple[Path, str, str]]) -> None:

@@ -133,9 +133,15 @@ def draw_sheet(sheet: Sheet) -> Image.Image:
 
 def _fitting(size: tuple[int, int], cells: int) -> tuple[int, int]:
     """The size of a cell, smaller where so many of them would be too large together."""
-    room = math.sqrt(MOST_PIXELS / cells) - GAP
-    factor = min(1.0, max(room / math.sqrt(size[0] * size[1]), TINIEST / max(size)))
-    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+    width, height = size
+    if cells * (width + GAP) * (height + GAP) <= MOST_PIXELS:
+        return size
+    # The share f of which (f width + GAP) (f height + GAP) is the room of a cell.
+    half = GAP * (width + height) / 2
+    room = max(0.0, MOST_PIXELS / cells - GAP**2)
+    share = (math.sqrt(half**2 + width * height * room) - half) / (width * height)
+    share = min(1.0, max(share, TINIEST / max(size)))
+    return max(1, int(width * share)), max(1, int(height * share))
 
 
 def _put(

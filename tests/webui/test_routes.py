@@ -37,21 +37,20 @@ def routes(request, tmp_path_factory):
 
 
 class Routes:
-    """Asks over one connection that stays open."""
+    """A server's routes."""
 
     def __init__(self, url: str, data: Path) -> None:
         self.place, self.data = urlsplit(url).netloc, data
-        self.connection = http.client.HTTPConnection(self.place, timeout=60)
 
-    def ask(self, path, body=b"", kind=JSON, known=True, connection=None) -> tuple[int, object]:
+    def ask(self, path, body=b"", kind=JSON) -> tuple[int, object]:
         """Status and JSON of an answer to a body as it is, or to one made into JSON."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {"Authorization": f"Basic {WORDS}"} if known else {}
+        headers = {"Authorization": f"Basic {WORDS}"}
         if kind is not None:
             headers["Content-Type"] = kind
-        asked = connection or self.connection
-        asked.request("POST", f"/detour/v1/{path}", raw, headers)
-        with closing(asked.getresponse()) as answer:
+        with closing(http.client.HTTPConnection(self.place, timeout=120)) as connection:
+            connection.request("POST", f"/detour/v1/{path}", raw, headers)
+            answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
 
 
@@ -85,9 +84,9 @@ def bodies(routes) -> dict[str, dict]:
 
 RAW = (
     "NaN Infinity -Infinity 1e999 -1e999 1e308 -0 0.5 -1 1 2147483648 99999999999999999999 "
-    "null true false [] {} [[]] [null] [0] [[[[0]]]] \"\" \" \" \"nan\" \"inf\" \"1e999\" \"0\" \"..\" "
-    "\"/etc/passwd\" \"\\ud800\" \"a\\udfffb\" \"\\u0000\" \"\\n\" \"\\u202e\" [\"\\ud800\"] "
-    "{\"a\":NaN} [1e999] \"C:\\\\x\" \"con\" \"a:b\" \"\\\\\\\\x\\\\y\" \"%s%n\" \"{0}\""
+    'null true false [] {} [[]] [null] [0] [[[[0]]]] "" " " "nan" "inf" "1e999" "0" ".." '
+    '"/etc/passwd" "\\ud800" "a\\udfffb" "\\u0000" "\\n" "\\u202e" ["\\ud800"] '
+    '{"a":NaN} [1e999] "C:\\\\x" "con" "a:b" "\\\\\\\\x\\\\y" "%s%n" "{0}"'
 ).split()
 """Values as they stand in JSON, and some that do not belong there."""
 LONG = (
@@ -198,8 +197,7 @@ def test_searches_at_the_same_moment_are_told_to_come_back(routes):
     sign.touch()
 
     def ask():
-        with closing(http.client.HTTPConnection(routes.place, timeout=120)) as own:
-            answers.append(routes.ask("neutralize", body, connection=own))
+        answers.append(routes.ask("neutralize", body))
 
     threads = [threading.Thread(target=ask) for _ in range(6)]
     for thread in threads:

@@ -16,7 +16,9 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from detour.classifier import check_image, decode_image, picture_endings, pictures, read_image
 
-ROWS = torch.tensor([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[255, 255, 0], [0, 0, 0], [9, 9, 9]]])
+ROWS = torch.tensor(
+    [[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[255, 255, 0], [0, 0, 0], [9, 9, 9]]]
+)
 """Two rows of three colours: nothing of it looks the same when it is turned."""
 
 
@@ -132,7 +134,9 @@ def with_chunk(png: bytes, kind: bytes, data: bytes, place: int = 33) -> bytes:
 
 
 def test_a_large_profile_and_long_texts_are_no_damage(tmp_path):
-    profile = zlib.compress(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() + b"\0" * 2**21)
+    profile = zlib.compress(
+        ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() + b"\0" * 2**21
+    )
     texts = PngImagePlugin.PngInfo()
     texts.add_text("parameters", "x" * 2**21, zip=True)
     texts.add_itxt("prompt", "y" * 2**21, zip=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detour.probing import read_folder
+from detour.probing import describe_probes, read_folder
 
 
 def metadata(folder, *lines: str) -> None:
@@ -118,6 +118,18 @@ BAD = {
     "empty_attribute": (["filename,y,a", "a.png,1,"], "has no attribute"),
     "broken": (["filename,y,a", "broken.png,1,1"], "broken.png is no picture"),
     "quotes": (["filename,y,a", '"a.png,1,1'], "cannot be read"),
+    "two_units": (["filename,a,unit,unit", "a.png,1,1,1"], "2 columns for the unit"),
+    "two_files": (["filename,file_name,a", "a.png,a.png,1"], "2 columns for the file names"),
+    "after_blanks": (["", "filename,y,a", "", "", "a.png,1,1", "", "b.png,1"], "Line 7 .* another"),
+    "split_after_blanks": (["filename,a,split", "", "a.png,1,0", "b.png,1,9"], "Line 4 .* split"),
+    "after_long_values": (
+        ["filename,y,a,note", 'a.png,1,1,"one', "two", 'three"', "b.png,1"],
+        "Line 5 .* another number",
+    ),
+    "twice_after_long_values": (
+        ["filename,a,note", 'a.png,1,"one', 'two"', "", "a.png,1,"],
+        "twice.*lines 2 and 5",
+    ),
 }
 
 
@@ -153,6 +165,117 @@ def test_same_names_in_one_group_are_refused(tmp_path, write_picture):
     write_picture("nurse/man/1.jpg")
     with pytest.raises(ValueError, match=r"1.jpg and 1.png in man have the same name"):
         read_folder(tmp_path)
+
+
+def test_metadata_as_hugging_face_writes_it(tmp_path, write_picture):
+    write_picture("1.png")
+    metadata(tmp_path, "file_name,label,attribute", "1.png,nurse,hat")
+    probes = read_folder(tmp_path)
+    assert (probes.class_names, probes.attributes) == (("nurse",), ("hat",))
+
+
+def test_a_table_that_is_no_table_of_ours(tmp_path, write_picture, monkeypatch):
+    write_picture("1.png")
+    metadata(tmp_path, "file_name,attribute", *["1.png,hat"] * 9)
+    monkeypatch.setattr("detour.probing.metadata.LARGEST", 40)
+    with pytest.raises(ValueError, match="has more than 0 MiB"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="needs symbolic links")
+def test_nothing_is_read_through_a_link_that_leaves_the_folder(tmp_path, write_picture):
+    secret = tmp_path / "passwd"
+    secret.write_text("filename,y,a\nroot,1,1\n")
+    for name, target in (("set/metadata.csv", secret), ("other/metadata.csv", tmp_path / "gone")):
+        write_picture(f"{name.partition('/')[0]}/nurse/man/1.png")
+        (tmp_path / name).symlink_to(target)
+        with pytest.raises(ValueError, match=r"'metadata.csv' is a link that leads out") as refusal:
+            read_folder(tmp_path / name.partition("/")[0])
+        assert "root" not in str(refusal.value).replace(str(tmp_path), "")
+    outside = write_picture("outside.png")
+    (tmp_path / "third").mkdir()
+    (tmp_path / "third" / "a.png").symlink_to(outside)
+    metadata(tmp_path / "third", "filename,y,a", "a.png,1,1")
+    with pytest.raises(ValueError, match=r"'a\.png' is a link that leads out"):
+        read_folder(tmp_path / "third")
+    (tmp_path / "fourth" / "nurse").mkdir(parents=True)
+    (tmp_path / "fourth" / "nurse" / "man").symlink_to(tmp_path / "set" / "nurse" / "man")
+    with pytest.raises(ValueError, match="'man' is a link that leads out"):
+        read_folder(tmp_path / "fourth")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_in_place_of_the_table_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "metadata.csv")
+    with pytest.raises(ValueError, match=r"'metadata\.csv' is no plain file"):
+        read_folder(tmp_path)
+
+
+def test_every_ending_that_pillow_reads_is_a_picture(tmp_path, write_picture):
+    write_picture("nurse/man/0.png")
+    for number, ending in enumerate((".jfif", ".JPE", ".jpg", ".ppm", ".tga"), 1):
+        made = tmp_path / "nurse" / "man" / f"{number}{ending}"
+        Image.new("RGB", (4, 4)).save(made)
+    assert len(read_folder(tmp_path)) == 6
+
+
+def test_what_was_passed_over_is_counted_and_named(tmp_path, write_picture):
+    write_picture("nurse/man/1.png")
+    write_picture("nurse/man/old/deeper/2.png")
+    write_picture("loose.png")
+    write_picture(".hidden/3.png")
+    for number in range(5):
+        (tmp_path / "nurse" / f"note{number}.txt").write_text("x")
+    probes = read_folder(tmp_path)
+    deeper = os.path.join("nurse", "man", "old", "deeper", "2.png")
+    first = ", ".join(os.path.join("nurse", f"note{number}.txt") for number in range(3))
+    assert len(probes) == 1
+    assert probes.notes == (
+        "2 files were passed over (not in <class>/<attribute>/ or <attribute>/): "
+        f"loose.png, {deeper}.",
+        f"5 files were passed over (no picture by the ending): {first} and 2 more.",
+    )
+    assert probes.notes[0] in describe_probes(probes)
+    assert probes.chain(probes).notes == probes.notes
+
+
+def test_pictures_that_the_table_does_not_name_are_counted(tmp_path, write_picture):
+    for name in ("a.png", "b.png", "sub/c.png"):
+        write_picture(name)
+    metadata(tmp_path, "filename,y,a", "a.png,1,1")
+    (note,) = read_folder(tmp_path).notes
+    c = os.path.join("sub", "c.png")
+    assert note == f"2 files were passed over (not in metadata.csv): b.png, {c}."
+
+
+def test_a_folder_of_loose_pictures_says_so(tmp_path, write_picture):
+    write_picture("1.png")
+    with pytest.raises(ValueError, match=r"add one of them\. 1 file was passed over .*: 1\.png\."):
+        read_folder(tmp_path)
+
+
+def test_names_that_are_no_text_are_refused(tmp_path, write_picture):
+    broken = os.fsencode(str(tmp_path)) + b"/nurse/m\xe9n"
+    try:
+        os.makedirs(broken)
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    Image.new("RGB", (4, 4)).save(os.fsdecode(broken) + "/1.png")
+    with pytest.raises(ValueError, match="some that are none") as refusal:
+        read_folder(tmp_path)
+    str(refusal.value).encode("utf-8")
+
+
+def test_one_malformed_picture_does_not_stop_a_folder(tmp_path, write_picture, classifier):
+    """Orientation 6 beside a width that is a negative number: Pillow cannot write that back."""
+    write_picture("red/x/1.png")
+    entries = [(0x0100, 9, 0xFFFFFFFF), (0x0112, 3, 6)]
+    block = b"".join(tag.to_bytes(2, "little") + kind.to_bytes(2, "little") + b"\1\0\0\0"
+                     + value.to_bytes(4, "little") for tag, kind, value in entries)  # fmt: skip
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x02\0" + block + b"\0" * 4
+    Image.new("RGB", (8, 4), (255, 0, 0)).save(tmp_path / "red" / "x" / "2.jpg", exif=exif)
+    found = read_folder(tmp_path).probes(classifier, classifier.features)
+    assert found.features.shape == (2, 3)
 
 
 @pytest.mark.skipif(not hasattr(os, "symlink"), reason="needs symbolic links")

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import weakref
+
 import pytest
 import torch
+from PIL import Image
 
-from detour.probing import ProbeSet, batch_probes, describe_probes, preview, sources
+from detour.paths import resolve_inside
+from detour.probing import (
+    ProbeSet,
+    batch_probes,
+    describe_probes,
+    preview,
+    read_folder,
+    sources,
+)
 from detour.probing.sources import CHUNK, Kept
 
 
@@ -87,6 +99,73 @@ def test_large_files_are_read_one_at_a_time(classifier, write_picture, monkeypat
 
     ProbeSet(files, ("x",) * 5, ("red",) * 5).probes(classifier, features)
     assert at_once == [1, 1, 3, 0]
+
+
+def test_only_a_chunk_of_pictures_is_decoded_at_a_time(classifier, monkeypatch):
+    """256 pictures of a request were all decoded before the first was looked at."""
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(file, "PNG")
+    encoded = [sources.Encoded(file.getvalue(), f"images[{n}]") for n in range(40)]
+    alive, most = set(), []
+    decode = sources.decode_image
+
+    def decoded(data, name):
+        made = decode(data, name)
+        alive.add(name)
+        weakref.finalize(made.untyped_storage(), alive.discard, name)
+        most.append(len(alive))
+        return made
+
+    monkeypatch.setattr(sources, "decode_image", decoded)
+    monkeypatch.setattr(sources, "PIXELS", 4 * 16 * 16)
+    found = sources.compute_features(encoded, classifier.features)
+    assert found.shape == (40, 3) and max(most) <= 5 and len(most) == 40
+
+
+def test_a_picture_in_bytes_is_named(classifier):
+    broken = [sources.Encoded(b"no picture", "images[7]")]
+    with pytest.raises(ValueError, match=r"^images\[7\] is no picture"):
+        sources.compute_features(broken, classifier.features)
+
+
+def test_the_same_file_by_another_name_is_the_same_picture(tmp_path, write_picture):
+    """A folder spelled `./probes` lost the warning that the head learned from it."""
+    write_picture("probes/red/x/1.png")
+    write_picture("other/red/x/1.png")
+    (tmp_path / "link").symlink_to(tmp_path / "probes")
+    plain = read_folder(resolve_inside("probes", [tmp_path]))
+    for name in ("probes", "./probes", "probes/", "link"):
+        again = read_folder(resolve_inside(name, [tmp_path]))
+        assert plain.shares_pictures(again) and again.shares_pictures(plain)
+    assert not plain.shares_pictures(read_folder(tmp_path / "other"))
+    batch = batch_probes(torch.zeros(2, 4, 4, 3), "red", "x", 0)
+    assert batch.shares_pictures(batch.chain(plain)) and not batch.shares_pictures(plain)
+    assert not batch.shares_pictures(batch_probes(torch.zeros(2, 4, 4, 3), "red", "x", 0))
+
+
+def test_very_many_groups_make_a_report_and_a_sheet_that_can_be_looked_at():
+    """20,000 attributes were drawn 2.7 million pixels high."""
+    count = 20_000
+    pictures = tuple(torch.zeros(count, 2, 2, 3))
+    names = tuple(f"colour {number}" for number in range(count))
+    probes = ProbeSet(pictures, names, tuple(f"class {number}" for number in range(count)))
+    picture = preview(probes)
+    assert picture.height < 6000 and picture.width < 2000
+    text = describe_probes(probes)
+    assert len(text) < 20_000 and "and 19800 more groups" in text
+    assert f"There are none of {count * count - count - 20} more groups." in text
+    few = ProbeSet(pictures[:3], names[:3], ("a", "b", "a"))
+    assert preview(few).height < picture.height and "more groups" not in describe_probes(few)
+
+
+def test_names_that_fill_a_page_are_refused():
+    for name in ("x" * 256, "a\ud800"):
+        with pytest.raises(
+            ValueError, match="of a class or attribute has more than 255"
+        ) as refusal:
+            batch_probes(torch.zeros(1, 4, 4, 3), "red", name, 0)
+        assert len(str(refusal.value)) < 300
+        str(refusal.value).encode("utf-8")
 
 
 def test_cancel_leaves_nothing_behind(four_groups, classifier):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detour.report import bars
+from detour.report import bars, contact_sheet
 from detour.report import degree_chart as chart
 from detour.report.bars import AFTER, BEFORE, EDGE, TOP, Axis, Bar, Row, draw_bars, row_height
 from detour.report.canvas import ACCENT, ACCENT_WASH
@@ -181,3 +181,26 @@ def test_endless_names_cost_neither_time_nor_room():
     assert len(fitted(Counting(), name, 200)) == 20
     assert asked < 30
     assert draw_sheet(Sheet([[picture]], [name], [name])).width < 1000
+
+
+def test_a_sheet_of_very_many_pictures_is_drawn_small_and_the_rest_counted(monkeypatch):
+    monkeypatch.setattr(contact_sheet, "MOST_PIXELS", 400_000)
+    picture = Image.new("RGB", (200, 100), (255, 0, 0))
+
+    def drawn(rows):
+        return draw_sheet(Sheet([[picture] * 4] * rows))
+
+    assert drawn(4).size == (4 * 206 + 6, 4 * 106 + 6)
+    for rows in (40, 4000, 100_000):
+        made = drawn(rows)
+        assert made.width * made.height < 500_000
+    few, many = drawn(40), drawn(100_000)
+    assert np.asarray(few)[-20:].min() == 0  # pictures to the end
+    foot = np.asarray(many)[-12:]
+    assert not (foot == (255, 0, 0)).all(axis=2).any() and foot.min() < 100  # words in its place
+
+
+def test_the_line_below_a_sheet_is_drawn():
+    sheet = Sheet([[Image.new("RGB", (96, 96))]])
+    told = replace(sheet, told="and 3 more groups")
+    assert draw_sheet(told).height > draw_sheet(sheet).height

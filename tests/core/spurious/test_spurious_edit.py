@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from dataclasses import replace
 
 import pytest
@@ -14,14 +15,18 @@ from detour.spurious import (
     Change,
     Edit,
     apply_edits,
+    combined,
     edit_of,
     from_json,
     head_hash,
     load_edits,
+    named_edits,
     new_stack,
     save_edits,
+    save_new_edits,
     to_json,
 )
+from detour.spurious.edit_file import LARGEST
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
@@ -218,3 +223,80 @@ def test_half_precision_heads_keep_their_type(head):
     edited, shifted = apply_edits(stack, weight, bias)
     assert edited.dtype == shifted.dtype == torch.half
     assert int((edited != weight).sum()) == 2
+
+
+def test_what_is_written_can_be_read_and_what_cannot_is_not_written(head, stack, tmp_path):
+    """A file of more than 4 MiB could be saved and never be loaded again."""
+    many = stack.push(*[replace(edit_of(CHANGE, *head), class_name="x" * 250)] * 3000)
+    path = tmp_path / "many.edit.json"
+    assert load_edits(save_edits(many, path)) == many
+    kept = path.read_bytes()
+    assert 1e6 < len(kept) < LARGEST
+    larger = many.push(*many.edits * 4)
+    with pytest.raises(ValueError, match=r"15000 edits make a file of .* bytes"):
+        save_edits(larger, path)
+    with pytest.raises(ValueError, match="edits make a file of"):
+        save_new_edits(larger, "new", tmp_path)
+    assert path.read_bytes() == kept and [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_very_many_edits_are_read_in_time(head, stack, tmp_path):
+    """160,000 empty edits took 77 s: each was put on a copy of all before it."""
+    data = to_json(stack)
+    data["edits"] = [{"cells": [], "degree": 1}] * 150_000
+    path = tmp_path / "many.edit.json"
+    path.write_text(json.dumps(data, separators=(",", ":")))
+    started = time.process_time()
+    many = load_edits(path)
+    both = combined(stack, many, *head)
+    assert time.process_time() - started < 20
+    assert len(both.edits) == len(stack.edits) + 150_000
+    new, _ = apply_edits(both, *head)
+    assert torch.equal(new, apply_edits(stack, *head)[0])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_no_edit_file(tmp_path):
+    os.mkfifo(tmp_path / "a.edit.json")
+    with pytest.raises(ValueError, match="is no plain file"):
+        load_edits(tmp_path / "a.edit.json")
+
+
+def test_a_linked_edit_file_is_the_users_own(stack, tmp_path):
+    (tmp_path / "models").mkdir()
+    save_edits(stack, tmp_path / "elsewhere.edit.json")
+    (tmp_path / "models" / "a.edit.json").symlink_to(tmp_path / "elsewhere.edit.json")
+    assert named_edits("a.edit.json", [tmp_path / "models"]) == stack
+    with pytest.raises(ValueError, match="leads out"):
+        named_edits("../elsewhere.edit.json", [tmp_path / "models"])
+
+
+HUGE = "x" * 10**6
+LONG_VALUES = (
+    ("format", HUGE),
+    ("version", HUGE),
+    ("version", 10**300),
+    ("architecture", [HUGE]),
+    ("head", HUGE),
+    ("head", {"shape": [HUGE, 1]}),
+    ("head", {"shape": [0] * 10**5}),
+    ("edits", HUGE),
+    ("edits", [HUGE]),
+    ("edits", [{"cells": [{"kind": HUGE}], "degree": 1}]),
+    ("edits", [{"cells": [], "degree": HUGE}]),
+    ("edits", [{"cells": [], "degree": 1, "class_name": "\ud800"}]),
+    ("edits", [{"cells": [], "degree": 1, "class_index": 10**300}]),
+)
+
+
+@pytest.mark.parametrize(("field", "value"), LONG_VALUES)
+def test_long_values_are_not_repeated(stack, tmp_path, field, value):
+    path = tmp_path / "a.edit.json"
+    path.write_text(json.dumps({**to_json(stack), field: value}))
+    try:
+        load_edits(path)
+    except ValueError as error:
+        assert len(str(error)) <= 600 and "\n" not in str(error)
+        str(error).encode("utf-8")
+    else:
+        assert field == "edits" and "class_index" in value[0]
