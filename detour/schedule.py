@@ -12,6 +12,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .user_input import quoted
+
 SHAPES = ("constant", "ramp_up", "ramp_down", "bump", "cosine", "curve")
 SCHEDULE_BY = ("sigma", "step")
 APPLY_TO = ("both", "cond", "uncond")
@@ -112,7 +114,7 @@ def parse_points(text: str) -> Points:
             points.append((float(u), float(v)))
         except ValueError:
             raise ValueError(
-                f"Cannot read the point {part.strip()!r}: write points as u:v pairs, for "
+                f"Cannot read the point {quoted(part.strip())}: write points as u:v pairs, for "
                 "example '0:1, 0.5:0.6, 1:0'."
             ) from None
     _check_points(tuple(points))
@@ -132,7 +134,7 @@ def parse_strengths(text: str) -> tuple[float, ...]:
             strength = float(part)
         except ValueError:
             raise ValueError(
-                f"Cannot read the strength {part.strip()!r}: write numbers from -1 to 1 with "
+                f"Cannot read the strength {quoted(part.strip())}: write numbers from -1 to 1 with "
                 "commas between them, for example '0, 0.25, 0.5, 1'."
             ) from None
         _require_between("strength", strength, -1.0, 1.0)
@@ -145,7 +147,7 @@ def parse_strengths(text: str) -> tuple[float, ...]:
 def require_choice(name: str, value: object, choices: Sequence[str]) -> None:
     """Raise ValueError with one sentence unless `value` is one of the choices."""
     if value not in choices:
-        raise ValueError(f"{name} is {value!r}; it must be one of: {', '.join(choices)}.")
+        raise ValueError(f"{name} is {quoted(value)}; it must be one of: {', '.join(choices)}.")
 
 
 def _require_between(name: str, value: float, low: float, high: float) -> None:

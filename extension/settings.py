@@ -15,7 +15,7 @@ from ..detour.schedule import (
     parse_points,
     require_choice,
 )
-from ..detour.user_input import read_number
+from ..detour.user_input import quoted, read_number
 
 HIRES = ("same", "off", "own")
 REFINER = ("base", "refiner", "both")
@@ -114,7 +114,7 @@ def convert(name: str, value: Any) -> Any:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"{name} is {value!r}; write a number.")
+        raise ValueError(f"{name} is {quoted(value)}; write a number.")
     # The hosts' X/Y/Z ranges bring 1.0000000000000018 for 1 and -2e-16 for 0.
     return round(number, DECIMALS) + 0.0
 
@@ -123,7 +123,7 @@ def _read_bool(name: str, value: Any) -> bool:
     words = {"true": True, "false": False, "1": True, "0": False}
     read = words.get(str(value).strip().lower())
     if read is None:
-        raise ValueError(f"{name} is {value!r}; write true or false.")
+        raise ValueError(f"{name} is {quoted(value)}; write true or false.")
     return read
 
 
@@ -141,5 +141,7 @@ def read_arguments(args: Sequence[Any], overrides: Mapping[str, Any] | None = No
         given = {**given, "enabled": True, **overrides}
     unknown = [str(name) for name in given if name not in KINDS]
     if unknown:
-        raise ValueError(f"There is no argument {unknown[0]!r}; there are: {', '.join(NAMES)}.")
+        raise ValueError(
+            f"There is no argument {quoted(unknown[0])}; there are: {', '.join(NAMES)}."
+        )
     return Settings(**{name: convert(name, value) for name, value in given.items()})

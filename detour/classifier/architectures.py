@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from ..user_input import quoted
 from .libraries import LIBRARIES, Architecture, build_empty, is_known, timm_is_there
 
 _RENAMED = (  # names in torchvision's own older files, and of wrappers
@@ -107,7 +108,7 @@ def by_name(name: str, state: Mapping[str, Tensor]) -> Architecture:
             return known
     hint = "" if timm_is_there() else " timm is not installed: pip install timm adds its names."
     raise ValueError(
-        f"The architecture {name!r} is unknown: write a name of torchvision or timm, such as "
+        f"The architecture {quoted(name)} is unknown: write a name of torchvision or timm, such as "
         f"resnet50, torchvision:vit_b_16 or timm:convnext_tiny.{hint}"
     )
 

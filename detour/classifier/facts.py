@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..user_input import quoted
 from .description import Description
 from .preprocess import FIRST_FIELDS, Preprocessing
 from .timm_config import options_text, timm_steps
@@ -143,7 +144,7 @@ def read_facts(values: Mapping[str, object]) -> Facts:
     if threshold is not None and (
         isinstance(threshold, bool) or not isinstance(threshold, (int, float))
     ):
-        raise ValueError(f"threshold {threshold!r} must be a number between 0 and 1.")
+        raise ValueError(f"threshold {quoted(threshold)} must be a number between 0 and 1.")
     return Facts(
         architecture=_text(flat, *_ARCHITECTURE),
         labels=_labels(flat),
@@ -191,7 +192,7 @@ def _labels(values: Mapping[str, object]) -> tuple[str, ...]:
             raise ValueError(f"The labels have no class {missing[0]}: number them from 0 on.")
         labels = [by_number[number] for number in numbers]
     if not isinstance(labels, (list, tuple)):
-        raise ValueError(f"The labels must be a list of names, not {labels!r}.")
+        raise ValueError(f"The labels must be a list of names, not {quoted(labels)}.")
     return tuple(labels)
 
 
@@ -204,7 +205,7 @@ def _steps(values: Mapping[str, object]) -> dict[str, object]:
     sides = list(size)[-2:] if isinstance(size, (list, tuple)) and len(size) > 1 else [size, size]
     height, width = (side if isinstance(side, int) else 0 for side in sides)
     if min(height, width) < 1:
-        raise ValueError(f"input_size {size!r} must be pixels: 224, or [3, 224, 224].")
+        raise ValueError(f"input_size {quoted(size)} must be pixels: 224, or [3, 224, 224].")
     share = renamed.get("crop_pct")
     if isinstance(share, (int, float)) and 0 < share <= 1 and height == width:
         return {**steps, "resize": int(height / share), "crop": height}

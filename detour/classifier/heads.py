@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..user_input import quoted
 from .architectures import last_linear
 
 
@@ -48,8 +49,8 @@ def split_head(network: nn.Module, example: Tensor) -> tuple[Backbone, Tensor, T
     weight, bias = head.get_parameter("weight"), head.bias
     if weight.ndim != 2 or not weight.is_floating_point():
         raise ValueError(
-            f"The last layer {name!r} is quantised ({weight.dtype}): single weights cannot be "
-            "edited. Load the full-precision weights."
+            f"The last layer {quoted(name)} is quantised ({weight.dtype}): single weights cannot "
+            "be edited. Load the full-precision weights."
         )
     _refuse_tied(network, name, weight)
     _prove_head(network, name, example)
@@ -106,13 +107,13 @@ def _prove_head(network: nn.Module, name: str, example: Tensor) -> None:
     logits = _logits(result)
     if len(calls) != 1 or not torch.equal(calls[0][1], logits):
         raise ValueError(
-            f"The last linear layer {name!r} does not make the logits by itself (the network "
+            f"The last linear layer {quoted(name)} does not make the logits by itself (the network "
             "ends in a convolution or does more after it): it cannot be edited here."
         )
     if calls[0][0].ndim != 2:
         raise ValueError(
-            f"The last layer {name!r} works on {list(calls[0][0].shape)} instead of one row of "
-            "features per picture: it cannot be edited here."
+            f"The last layer {quoted(name)} works on {list(calls[0][0].shape)} instead of one row "
+            "of features per picture: it cannot be edited here."
         )
 
 
@@ -136,6 +137,6 @@ def _refuse_tied(network: nn.Module, name: str, weight: Tensor) -> None:
         same = value.untyped_storage().data_ptr() == place and value.numel() > 0
         if same and other not in (f"{name}.weight", f"{name}.bias"):
             raise ValueError(
-                f"The last layer {name!r} shares its weights with {other!r}: an edit would "
-                "change both. Such networks cannot be edited."
+                f"The last layer {quoted(name)} shares its weights with {quoted(other)}: an edit "
+                "would change both. Such networks cannot be edited."
             )

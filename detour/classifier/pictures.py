@@ -190,6 +190,6 @@ def _values(picture: Image.Image) -> np.ndarray:
     rows = max(1, _STRIP // width)
     for top in range(0, height, rows):  # whole, the bytes would lie beside the floats
         strip = picture.crop((0, top, width, min(top + rows, height)))
-        values[top : top + rows] = strip.convert("RGB")
+        values[top : top + rows] = np.asarray(strip.convert("RGB"))
     values /= 255.0
     return values

@@ -291,7 +291,7 @@ def _check_size(name: str, size: object) -> None:
             f"{name} {quoted(size)} cannot be used: write pixels from 1 to {LARGEST_SIDE}, one "
             "number for the shorter side or two for height and width."
         )
-    if size is not None and math.prod(sides) > LARGEST_RESIZED:
+    if size is not None and math.prod(s for s in sides if isinstance(s, int)) > LARGEST_RESIZED:
         raise ValueError(
             f"{name} {quoted(size)} makes pictures of more than {LARGEST_RESIZED:,} pixels: write "
             "smaller sizes."

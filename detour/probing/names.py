@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ..classifier import Description
-from ..user_input import folded_name
+from ..user_input import folded_name, listed, quoted
 
 ABSENT_NAMES = ("-1", "0", "absent", "false", "no", "none", "off", "plain", "without")
 ABSENT_WORDS = ("no", "non", "not", "without")
@@ -44,10 +44,9 @@ def only_tag(description: Description, tag: str) -> int:
     classes do not tell it. Raises ValueError where several are left."""
     labels = list(description.labels)
     if not tag and len(labels) > 1:
-        some = ", ".join(labels[:8]) + (", ..." if len(labels) > 8 else "")
         raise ValueError(
             f"This classifier has {len(labels)} tags and the probes have no classes: name the tag "
-            f"to look at as the target class, one of {some}."
+            f"to look at as the target class, one of {listed(labels)}."
         )
     return description.index_of(tag or labels[0])
 
@@ -68,15 +67,15 @@ def tag_numbers(
     tags = [name for name in known if labels.count(folded_name(name)) == 1]
     if not tag and len(tags) > 1:
         raise ValueError(
-            f"Several classes of the probes are tags of this classifier ({', '.join(tags)}): "
+            f"Several classes of the probes are tags of this classifier ({listed(tags)}): "
             "name the one to look at as the target class, or call the other pictures something "
             "that is no tag, such as 'other'."
         )
     if not tag and not tags and len(labels) > 1:
-        some = ", ".join(description.labels[:8]) + (", ..." if len(labels) > 8 else "")
         raise ValueError(
-            f"None of the probes' classes ({', '.join(known)}) is a tag of this classifier: give "
-            f"the pictures with the tag its name as their class, one of {some}."
+            f"None of the probes' classes ({listed(known, 4)}) is a tag of this classifier: give "
+            f"the pictures with the tag its name as their class, one of "
+            f"{listed(description.labels)}."
         )
     index = description.index_of(tag or (tags[0] if tags else description.labels[0]))
     present = {name for name in known if folded_name(name) == labels[index]}
@@ -84,7 +83,7 @@ def tag_numbers(
         present = {name for name in known if not says_absent(name)}
     if not present:
         raise ValueError(
-            f"None of the probes' classes ({', '.join(known)}) is {description.labels[index]!r}: "
-            "give the pictures with this tag its name as their class."
+            f"None of the probes' classes ({listed(known, 4)}) is "
+            f"{quoted(description.labels[index])}: give the pictures with this tag its name as their class."
         )
     return index, [int(name in present) for name in names]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..user_input import quoted
 from .edit import EditStack
 from .evaluate import correct, stack_logits
 from .metrics import GroupMetrics, group_metrics
@@ -39,7 +40,7 @@ def compared(
     Raises ValueError for an unknown part, an empty one, and classifiers with other groups.
     """
     if part not in PARTS:
-        raise ValueError(f"The part is {part!r}; known are {', '.join(PARTS)}.")
+        raise ValueError(f"The part is {quoted(part)}; known are {', '.join(PARTS)}.")
     if before is None and stack.edits:
         before = probes, EditStack(stack.shape, stack.sha256)
     rows = split_parts(probes, seed).report if part == "report" else torch.arange(len(probes))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..user_input import quoted
 from .bootstrap import worst_difference
 from .change import Change
 from .fitting import Fit, Fitted, cross_fit, three_parts
@@ -197,7 +198,9 @@ def _choose(
 ) -> tuple[str, str]:
     names = [rung.name for rung in rungs if rung.name in EDITS]
     if edit != AUTO and edit not in names:
-        raise ValueError(f"This head has no bias; the edit {edit!r} needs one. Use 'one_weight'.")
+        raise ValueError(
+            f"This head has no bias; the edit {quoted(edit)} needs one. Use 'one_weight'."
+        )
     reason = "Chosen by hand."
     if edit == AUTO:
         right = {name: fitted.held_out[fitted.key(name)] == probes.y for name in names}
@@ -266,7 +269,7 @@ def _slice(progress: Progress, start: float, stop: float) -> Progress:
 
 def _check_inputs(probes: Probes, edit: str, max_weights: int) -> None:
     if edit != AUTO and edit not in EDITS:
-        raise ValueError(f"The edit is {edit!r}; known are auto, {', '.join(EDITS)}.")
+        raise ValueError(f"The edit is {quoted(edit)}; known are auto, {', '.join(EDITS)}.")
     if max_weights < 1:
         raise ValueError(f"max_weights is {max_weights}; at least 1 is needed.")
     if probes.split is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..user_input import quoted
 from .change import Change
 from .curve import CurvePoint, best_degree, degree_curve
 from .edit import Edit, EditStack, apply_edits, edit_of, new_stack
@@ -155,7 +156,7 @@ def _best_degree(probes: Probes, stack: EditStack, validate: Tensor) -> tuple[fl
 
 def _check(probes: Probes, method: str) -> Tensor:
     if method not in METHODS:
-        raise ValueError(f"The method is {method!r}; known are {', '.join(METHODS)}.")
+        raise ValueError(f"The method is {quoted(method)}; known are {', '.join(METHODS)}.")
     if probes.weight is None:
         raise ValueError("These probes carry logits only. Give them the head (weight, bias).")
     return probes.weight
@@ -168,8 +169,8 @@ def _closed_form(
     sizes = {"one_weight": False, "one_weight_bias": True}
     if edit not in ("auto", *sizes):
         raise ValueError(
-            f"The edit is {edit!r}, but the method {method!r} knows auto, one_weight and "
-            "one_weight_bias only. Use the method 'worst_group' for more weights."
+            f"The edit is {quoted(edit)}, but the method {quoted(method)} knows auto, one_weight "
+            "and one_weight_bias only. Use the method 'worst_group' for more weights."
         )
     parts = split_parts(now, seed)
     if now.bias is None or (now.classes is None and edit == "auto"):

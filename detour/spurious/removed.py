@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..user_input import quoted
 from .change import Change
 from .edit import Edit, EditStack, edit_of
 from .evaluate import predictions, stack_logits
@@ -95,7 +96,7 @@ def removed(
     without probes, and a bias shift of a head without one.
     """
     if edit not in SIZES:
-        raise ValueError(f"The edit is {edit!r}; known are {', '.join(SIZES)}.")
+        raise ValueError(f"The edit is {quoted(edit)}; known are {', '.join(SIZES)}.")
     now = with_edits(probes, stack)
     parts = split_parts(now, seed)
     if len(parts.report) == 0:

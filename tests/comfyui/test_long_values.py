@@ -1,0 +1,60 @@
+"""A megabyte in any text of any node: one sentence that does not repeat it, in time."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+
+LONGEST = 600
+MEGABYTE = 10**6
+KINDS = ("x", "\N{SNOWMAN}", "../", "a,", "1:", "9", "\u202e", "x\n", '"', "\\")
+"""What a text of a megabyte is made of."""
+DIGITS = "coloured_digits.safetensors"
+
+
+def texts(lab) -> dict:
+    """(node, input) to the other inputs of the node."""
+    (hosted, _) = lab.run_node("DetourLoadClassifier", file=DIGITS)
+    pictures = torch.rand(8, 16, 16, 3)
+    probes = lab.pack("detour.probing").batch_probes(pictures, "low", "x", 0)
+    probes = probes.chain(lab.pack("detour.probing").batch_probes(pictures, "high", "y", 0))
+    spurious = lab.pack("detour.spurious")
+    schema = {"strength": 1.0, "shape": "curve"}
+    found = {
+        ("DetourLoadClassifier", "file"): {},
+        ("DetourSaveClassifier", "filename"): {"classifier": hosted},
+        ("DetourSaveEdit", "filename"): {"edit": spurious.unedited_stack(hosted.unedited)},
+        ("DetourApplyEdit", "file"): {"classifier": hosted, "degree": 1.0},
+        ("DetourProbeFolder", "folder"): {},
+        ("DetourMidBlockBypass", "points"): {"model": lab.tiny("sd15"), **schema},
+        ("DetourBypassSweep", "strengths"): {"model": lab.tiny("sd15")},
+    }
+    for name in ("architecture", "labels", "activation"):
+        found["DetourLoadClassifier", name] = {"file": DIGITS}
+    for name in ("class_name", "attribute"):
+        given = {"images": pictures, "class_name": "low", "attribute": "x"}
+        found["DetourProbeImages", name] = {k: v for k, v in given.items() if k != name}
+    search = {"classifier": hosted, "probes": probes, "method": "worst_group", "edit": "auto"}
+    for name in ("method", "edit", "target_class"):
+        given = {**search, "target_class": "", "degree": 1.0}
+        found["DetourNeutralize", name] = {k: v for k, v in given.items() if k != name}
+    evidence = {**search, "method": "evidence", "target_class": "high", "degree": 1.0}
+    found["DetourNeutralize", "attribute"] = evidence
+    found["DetourEvaluateGroups", "part"] = {"classifier": hosted, "probes": probes}
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_sentence_repeats_a_megabyte(lab, host_folders, kind):
+    for (node, name), others in texts(lab).items():
+        text = (kind * MEGABYTE)[:MEGABYTE]
+        started = time.process_time()
+        with pytest.raises((ValueError, OSError)) as refusal:
+            lab.run_node(node, **others, **{name: text})
+        told = str(refusal.value)
+        assert 10 < len(told) <= LONGEST, (node, name, len(told), told[:200])
+        told.encode("utf-8")
+        assert time.process_time() - started < 10, (node, name)
+    assert not [path for path in host_folders.rglob("*") if path.is_file()]
