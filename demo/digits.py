@@ -48,7 +48,7 @@ class Digits:
 
 def load_digits() -> Digits:
     """All digits of `digits.png`, sorted by class."""
-    with Image.open(SHEET) as sheet:
+    with Image.open(SHEET, formats=["PNG"]) as sheet:
         counts = [int(count) for count in sheet.info["counts"].split()]
         grey = np.asarray(sheet.convert("L"), dtype=np.float32) / 255
     rows, columns = grey.shape[0] // SIZE, grey.shape[1] // SIZE

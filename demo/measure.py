@@ -140,7 +140,8 @@ class Laboratory:
         ]
         found = outputs["count"]
         reading = Reading(found["digits"][:count], found["sure"][:count])
-        return [Image.open(io.BytesIO(file)).convert("RGB") for file in files], reading
+        opened = [Image.open(io.BytesIO(file), formats=["PNG"]) for file in files]
+        return [picture.convert("RGB") for picture in opened], reading
 
 
 def describe(case: Case) -> str:

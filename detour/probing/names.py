@@ -84,6 +84,7 @@ def tag_numbers(
     if not present:
         raise ValueError(
             f"None of the probes' classes ({listed(known, 4)}) is "
-            f"{quoted(description.labels[index])}: give the pictures with this tag its name as their class."
+            f"{quoted(description.labels[index])}: give the pictures with this tag its name as "
+            "their class."
         )
     return index, [int(name in present) for name in names]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -195,7 +196,7 @@ def test_saving_is_whole_or_not_at_all(
     def full(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space left"):
         save_classifier(file, small.with_head(small.weight + 1, small.bias))
     assert [entry.name for entry in file.parent.iterdir()] == ["a.safetensors"]
@@ -230,3 +231,53 @@ def test_a_head_on_a_hosts_backbone(pictures: Make, tmp_path: Path) -> None:
         load_classifier(file, backbone=other)
     save_classifier(file, again)
     assert torch.equal(load_classifier(file, backbone=backbone).weight, fitted.weight)
+
+
+class Counting(nn.Module):
+    """A backbone of one feature that notes how many pictures it is given at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[int] = []
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        self.given.append(len(pictures))
+        return pictures.mean(dim=(1, 2, 3))[:, None]
+
+
+def counting(steps: Preprocessing) -> ImageClassifier:
+    about = Description(("a", "b"), preprocessing=steps)
+    return ImageClassifier(Counting(), torch.zeros(2, 1), None, about)
+
+
+@pytest.mark.parametrize(
+    ("steps", "given"),
+    [
+        (Preprocessing(256, 224), [6]),
+        (Preprocessing((1024, 1024), None), [4, 2]),
+        (Preprocessing(None, 2048), [1] * 6),
+        (Preprocessing(1024, 2048, crop_first=True), [4, 2]),
+        (Preprocessing((64, 2048), None), [6]),
+    ],
+)
+def test_large_inputs_go_through_the_network_a_few_at_a_time(steps, given):
+    """`crop: 2048` at 32 pictures a time took 32 times what one of them takes."""
+    classifier = counting(steps)
+    classifier.features(torch.zeros(6, 8, 8, 3))
+    assert classifier.backbone.given == given
+    assert classifier.working_bytes(32) <= 2**30
+
+
+def test_pictures_that_keep_their_size_are_counted_by_it():
+    classifier = counting(Preprocessing(None, None))
+    classifier.features(torch.zeros(3, 1024, 2048, 3))
+    assert classifier.backbone.given == [2, 1]
+    with pytest.raises(ValueError, match=r"3000 x 2000 pixels .* 4,194,304 pixels"):
+        classifier.features(torch.zeros(1, 2000, 3000, 3))
+
+
+@pytest.mark.parametrize("sizes", [{"crop": 4096}, {"resize": 2049}, {"resize": (4096, 1025)}])
+def test_sizes_that_fill_the_memory_are_refused_before_a_network_is_tried(sizes):
+    with pytest.raises(ValueError, match=r"makes pictures of more than 4,194,304 pixels"):
+        Preprocessing(**sizes)
+    Preprocessing(resize=2048, crop=(1024, 4096))

@@ -1,0 +1,22 @@
+"""A folder by another spelling is the same folder: who learned from it is told."""
+
+from __future__ import annotations
+
+import pytest
+
+LEARNED = "was fitted on some of these very probes"
+
+
+@pytest.mark.parametrize("spelled", ["probes", "./probes", "probes/"])
+def test_the_warning_does_not_go_by_the_spelling(bench, lab, host_folders, spelled):
+    bench.colour_folder(host_folders / "input" / "probes")
+    bench.colour_folder(host_folders / "input" / "others")
+    backbone = lab.run_node("DetourLoadClassifier", file="coloured_digits.safetensors")[0]
+    learned = lab.run_node("DetourProbeFolder", folder="probes")[0]
+    fitted = lab.run_node("DetourClassifierFromProbes", probes=learned, classifier=backbone)[0]
+    for folder, told in ((spelled, True), ("others", False)):
+        again = lab.run_node("DetourProbeFolder", folder=folder)[0]
+        report = lab.run_node("DetourEvaluateGroups", classifier=fitted, probes=again, part="all")[
+            0
+        ]
+        assert (LEARNED in report) == told, folder
