@@ -18,6 +18,7 @@ from typing import Any
 from safetensors import safe_open
 
 from tools.failure import Failure
+from tools.process import stop_like_ctrl_c
 from tools.server import ComfyServer
 from tools.workflow import to_prompt
 
@@ -61,6 +62,8 @@ def main() -> int:
         if failure.details:
             say(failure.details)
         say(f"Error: {failure}")
+        return 1
+    except KeyboardInterrupt:
         return 1
     seconds = time.monotonic() - began
     paths = [*pictures, *sheets]
@@ -219,4 +222,5 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    stop_like_ctrl_c()
     sys.exit(main())

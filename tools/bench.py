@@ -6,14 +6,13 @@ import argparse
 import gc
 import math
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from .bench_classify import run_classify
 from .bench_report import LEGEND, Progress, met, print_shape
@@ -30,6 +29,7 @@ from .bench_stats import (
 )
 from .checks import write_json
 from .failure import Failure, say
+from .process import stop_like_ctrl_c
 
 MINUTES, QUICK_MINUTES = 8.0, 0.2
 IMPORT_LIMIT_MS = 150.0
@@ -217,11 +217,6 @@ def main(arguments: Sequence[str]) -> int:
     return 1
 
 
-def _stop(*_: object) -> NoReturn:
-    """Being asked to end is treated like Ctrl-C, so that a ComfyUI started here ends too."""
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _stop)
+    stop_like_ctrl_c()
     sys.exit(main(sys.argv[1:]))

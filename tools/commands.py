@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
 
 from .cache import cache_root
 from .checks import ROOT, lint_command, test_command
@@ -18,7 +18,7 @@ from .failure import Failure, say
 from .host import check_host, prepare_all
 from .pip import clean_environment
 from .ports import check_port
-from .process import end_process
+from .process import end_process, start_process, stop_like_ctrl_c
 from .server import ComfyServer
 
 PORT = 8188
@@ -134,19 +134,13 @@ def _run(python: Path, module: str, arguments: Sequence[str], more: dict[str, st
     """Run a module in the environment with `more` variables; the exit status."""
     environment = clean_environment() | more
     command = [str(python), "-m", module, *absolute_paths(arguments, Path.cwd())]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    process = start_process(command, STOP_SECONDS, cwd=ROOT, env=environment)
     try:
         return 1 if process.wait() else 0
     finally:
-        if process.poll() is None:
-            _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Give a child that got the same Ctrl-C time to clean up, then end it."""
-    try:
-        process.wait(timeout=STOP_SECONDS)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        if sys.platform == "win32":  # it got the same Ctrl-C
+            with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+                process.wait(timeout=STOP_SECONDS)
         end_process(process, STOP_SECONDS)
 
 
@@ -168,11 +162,6 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
 }
 
 
-def _stop(*_: object) -> NoReturn:
-    """Being asked to end is treated like Ctrl-C, so that servers and children end too."""
-    raise KeyboardInterrupt
-
-
 def main(arguments: Sequence[str]) -> int:
     """Run one command; the exit status. What fails ends in one sentence, no traceback."""
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -183,16 +172,21 @@ def main(arguments: Sequence[str]) -> int:
     if command is None:
         say(f"Error: there is no command {name}; there are {', '.join(COMMANDS)}.")
         return 1
-    signal.signal(signal.SIGTERM, _stop)
+    stop_like_ctrl_c()
     try:
         return command(rest)
     except Failure as failure:
-        if failure.details:
-            say(failure.details)
-        say(f"Error: {failure}")
+        _tell(*filter(None, [failure.details]), f"Error: {failure}")
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        say(f"Error: {os.strerror(error.errno) if error.errno else error}{where}.")
+        _tell(f"Error: {os.strerror(error.errno) if error.errno else error}{where}.")
     except KeyboardInterrupt:
-        say("Stopped.")
+        _tell("Stopped.")
     return 1
+
+
+def _tell(*lines: str) -> None:
+    """The last words; nobody hears them where the terminal was closed."""
+    with suppress(OSError):
+        for line in lines:
+            say(line)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .cache import cache_root, make_folder
 from .failure import Failure, say, tail
-from .process import end_process
+from .process import end_process, start_process
 
 HEARTBEAT_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -49,12 +49,8 @@ def run_pip(python: Path, arguments: Sequence[str], stage: str, log: Path) -> No
     start = time.monotonic()
     say(f"  {stage} ...")
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env=environment,
+        process = start_process(
+            command, STOP_SECONDS, stdout=output, stderr=subprocess.STDOUT, env=environment
         )
         code = _wait(process, stage, start)
     if code:

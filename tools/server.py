@@ -21,7 +21,7 @@ from .base_folder import fill_base, remove_base, remove_placed
 from .failure import Failure, tail
 from .pip import clean_environment
 from .ports import LOOPBACK, PORT_TAKEN, check_port, free_port
-from .process import end_process
+from .process import end_process, start_process
 from .prompts import OnMessage, run_prompt
 
 POLL_SECONDS, STOP_SECONDS, REQUEST_SECONDS = 0.2, 10.0, 30.0
@@ -44,8 +44,8 @@ class ComfyServer:
     with one it works there and only the custom nodes are taken out again. `arguments` are
     further flags of main.py.
 
-    Inside `with`: `url`, `port`, `base`, `log` (Path), `pid`. Only the process started
-    here is ever stopped.
+    Inside `with`: `url`, `port`, `base`, `log` (Path). Only the process started here is ever
+    stopped, with all that it started, and it ends when this process does, however that ends.
     """
 
     def __init__(
@@ -77,9 +77,9 @@ class ComfyServer:
         return f"http://{LOOPBACK}:{self.port}"
 
     @property
-    def pid(self) -> int:
-        """The server's process id; 0 before it starts and after it was stopped."""
-        return self._process.pid if self._process else 0
+    def is_running(self) -> bool:
+        """Whether it was started and neither stopped nor ended by itself."""
+        return self._process is not None and self._process.poll() is None
 
     def __enter__(self) -> ComfyServer:
         """Start the server and wait until it answers; `ServerDied` when it does not."""
@@ -126,17 +126,14 @@ class ComfyServer:
         environment.update(HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1")
         environment.update(self._environment)
         with self.log.open("wb") as output:
-            try:
-                self._process = subprocess.Popen(
-                    command,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    stdin=subprocess.DEVNULL,
-                    cwd=self.base,
-                    env=environment,
-                )
-            except OSError as error:
-                raise ServerDied(f"ComfyUI could not be started ({error}).") from error
+            self._process = start_process(
+                command,
+                STOP_SECONDS,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self.base,
+                env=environment,
+            )
 
     def _wait_until_ready(self) -> None:
         """Poll until the server answers; `ServerDied` if it ends or takes too long."""

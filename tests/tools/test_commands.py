@@ -94,7 +94,7 @@ def test_no_traceback(
     def fail(_: object) -> int:
         raise error
 
-    monkeypatch.setattr(commands.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(commands, "stop_like_ctrl_c", lambda: None)
     monkeypatch.setitem(commands.COMMANDS, "lint", fail)
     assert commands.main(["lint"]) == 1
     assert capsys.readouterr().out == text
