@@ -78,6 +78,38 @@ def test_nodes_have_room_before_and_after_a_run(desk, name):
     assert_room(desk)
 
 
+WIDE = """() => {
+  const style = document.createElement("style");
+  style.textContent = '* { font-family: "DejaVu Sans", Verdana !important }';  // of one width
+  document.head.append(style);
+  window.wide = style;
+  const pen = document.createElement("canvas").getContext("2d");
+  const width = (font) => ((pen.font = `100px ${font}`), pen.measureText("Markdown").width);
+  return width('"DejaVu Sans", Verdana, monospace') !== width("monospace");
+}"""
+
+
+@pytest.fixture
+def wide_letters(desk):
+    """The page in letters a fifth wider than the usual ones."""
+    there = desk.run(WIDE)
+    if there:
+        yield
+    desk.run("() => window.wide.remove()")
+    if not there:
+        pytest.skip("This machine has neither DejaVu Sans nor Verdana.")
+
+
+@pytest.mark.usefixtures("wide_letters")
+def test_every_workflow_has_room_for_wide_letters(desk):
+    for file in sorted(FOLDER.glob("*.json")):
+        workflow = json.loads(file.read_text(encoding="utf-8"))
+        desk.run("(workflow) => app.loadGraphData(workflow)", workflow)
+        desk.camera(0.25, (100, 300))
+        desk.settle()
+        assert_room(desk)
+
+
 @pytest.mark.each_frontend
 def test_a_template_is_opened_by_clicking_and_run(desk, run):
     desk.run("app.extensionManager.command.execute('Comfy.BrowseTemplates')")
