@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
+from time import perf_counter
 from typing import Any
 
-from .bench_stats import calls_per_timing, measure, timed
+from .bench_stats import Clock, calls_per_timing, measure, timed
 from .failure import say
 
 PICTURES, SIDE = 64, 224
@@ -29,8 +29,13 @@ def run_classify(quick: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def measure_network(name: str, seconds: float) -> dict[str, Any]:
-    """Pairs of both on a network with random weights; the loop does what everyone writes."""
+def measure_network(
+    name: str, seconds: float, device: str = "cpu", side: int = SIDE, clock: Clock = perf_counter
+) -> dict[str, Any]:
+    """Pairs of both on a network with random weights; the loop does what everyone writes.
+
+    device: where network and pictures are. side: pixels of a picture.
+    """
     import torch
     import torchvision
 
@@ -39,11 +44,11 @@ def measure_network(name: str, seconds: float) -> dict[str, Any]:
     from detour.classifier.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
     torch.manual_seed(0)
-    network = torchvision.models.get_model(name, weights=None).eval()
-    images = torch.rand(PICTURES, SIDE, SIDE, 3)
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    network = torchvision.models.get_model(name, weights=None).eval().to(device)
+    images = torch.rand(PICTURES, side, side, 3).to(device)
+    mean, std = (torch.tensor(v).view(3, 1, 1).to(device) for v in (IMAGENET_MEAN, IMAGENET_STD))
     labels = tuple(str(index) for index in range(1000))
-    backbone, weight, bias = split_head(network, torch.rand(1, 3, SIDE, SIDE))
+    backbone, weight, bias = split_head(network, torch.rand(1, 3, side, side).to(device))
     steps = Preprocessing(resize=None, crop=None)
     classifier = ImageClassifier(
         backbone, weight, bias, Description(labels, f"torchvision:{name}", steps)
@@ -54,10 +59,10 @@ def measure_network(name: str, seconds: float) -> dict[str, Any]:
         return torch.cat(parts)
 
     with torch.inference_mode():
-        calls = calls_per_timing(timed(bare, 1, time.perf_counter))
-        timed(lambda: classifier.logits(images), 1, time.perf_counter)
+        calls = calls_per_timing(timed(bare, 1, clock))
+        timed(lambda: classifier.logits(images), 1, clock)
         cases = {"logits": lambda: classifier.logits(images)}
-        found = measure(cases, bare, calls=calls, seconds=seconds)["logits"]
+        found = measure(cases, bare, calls=calls, seconds=seconds, clock=clock)["logits"]
     return {
         "network": name,
         "median": 1 / found.median,

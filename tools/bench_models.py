@@ -1,6 +1,7 @@
-"""The U-Nets that `dev.py bench` times, in the real ComfyUI in this process.
+"""The U-Nets that `dev.py bench` and `dev.py gpu` run, in the real ComfyUI in this process.
 
-Importing this file imports ComfyUI from COMFYUI_PATH.
+Importing this file imports ComfyUI from COMFYUI_PATH, for the device that DETOUR_DEVICE names
+(`cpu` if it does not).
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import importlib.util
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -27,7 +30,8 @@ sys.path.insert(0, os.environ["COMFYUI_PATH"])
 
 from comfy.cli_args import args  # noqa: E402
 
-args.cpu = True  # before the host looks for a graphics card
+DEVICE = torch.device(os.environ.get("DETOUR_DEVICE", "cpu"))
+args.cpu = DEVICE.type == "cpu"  # before the host looks for a graphics card
 args.use_pytorch_cross_attention = True  # what the host takes on a graphics card
 
 import comfy.model_patcher  # noqa: E402
@@ -46,24 +50,35 @@ AT_STEP = 4
 
 def fill(module: nn.Module, seed: int) -> None:
     """Random weights that let the signal through; the host leaves its layers uninitialised."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(DEVICE).manual_seed(seed)
     with torch.no_grad():
         for name, value in module.named_parameters():
+            drawn = torch.randn(value.shape, generator=generator, device=DEVICE)
             if value.ndim > 1:
-                value.normal_(0.0, value[0].numel() ** -0.5, generator=generator)
+                drawn *= value[0].numel() ** -0.5
             else:
-                value.normal_(0.0, 0.1, generator=generator)
-                value.add_(1.0 if name.endswith("weight") else 0.0)
+                drawn = 0.1 * drawn + (1.0 if name.endswith("weight") else 0.0)
+            value.copy_(drawn)
 
 
-def build(shape: str, seed: int = 0) -> Any:
-    """A new MODEL of the shape with random weights."""
+def build(
+    shape: str,
+    seed: int = 0,
+    changes: Mapping[str, Any] = MappingProxyType({}),
+    dtype: torch.dtype = torch.float32,
+    cast: torch.dtype | None = None,
+) -> Any:
+    """A new MODEL of the shape with random weights in `dtype`, for DEVICE.
+
+    changes: to its configuration. cast: what the host computes in, if not in `dtype`.
+    """
     class_name, config = CONFIGS[shape]
-    model_config = getattr(comfy.supported_models, class_name)({**COMMON, **config})
-    model_config.set_inference_dtype(torch.float32, None)
+    changed = {**COMMON, **config, **changes}
+    model_config = getattr(comfy.supported_models, class_name)(changed)
+    model_config.set_inference_dtype(dtype, cast)
     base = model_config.get_model({}, "", device=CPU)
     fill(base.diffusion_model, seed)
-    return comfy.model_patcher.ModelPatcher(base, CPU, CPU)
+    return comfy.model_patcher.ModelPatcher(base, DEVICE, CPU)
 
 
 def facts() -> dict[str, Any]:
@@ -95,13 +110,15 @@ def load_pack() -> None:
     spec.loader.exec_module(module)
 
 
-def bypass(model: Any, strength: float, start: float, end: float) -> Any:
-    """A MODEL with the bypass, exactly as the main node makes it."""
+def bypass(
+    model: Any, strength: float, start: float, end: float, apply_to: str = "both", **more: Any
+) -> Any:
+    """A MODEL with the bypass, exactly as the main node makes it; `more`: of the schedule."""
     load_pack()
     schedule = importlib.import_module(f"{PACK}.detour.schedule").Schedule
     host = importlib.import_module(f"{PACK}.nodes.host")
-    window = schedule(strength, start_percent=start, end_percent=end)
-    return host.patch_model(model, window, "both", True, None)
+    window = schedule(strength, start_percent=start, end_percent=end, **more)
+    return host.patch_model(model, window, apply_to, True, None)
 
 
 def host_node(file: str, name: str, **inputs: Any) -> Any:
@@ -162,17 +179,22 @@ class _Capture:
         return noise
 
 
-def caller(patcher: Any) -> Caller:
-    """Start a run of the host with this MODEL up to its sampler, and keep what that gets."""
-    generator = torch.Generator().manual_seed(1)
+def conditioning(patcher: Any, seed: int) -> list:
+    """A prompt of random numbers for this MODEL, as the host's text encoders give it."""
+    generator = torch.Generator().manual_seed(seed)
     width = patcher.model.model_config.unet_config["context_dim"]
     context = torch.randn(1, TOKENS, width, generator=generator)
-    extra = {"pooled_output": torch.randn(1, 1280, generator=generator)}
-    x = torch.randn(1, 4, LATENT, LATENT, generator=generator)
+    return [[context, {"pooled_output": torch.randn(1, 1280, generator=generator)}]]
+
+
+def caller(patcher: Any, latent: int = LATENT) -> Caller:
+    """Start a run of the host with this MODEL up to its sampler, and keep what that gets."""
+    x = torch.randn(1, 4, latent, latent, generator=torch.Generator().manual_seed(2))
     sampling = patcher.model.model_sampling
     sigmas = comfy.samplers.calculate_sigmas(sampling, "normal", STEPS)
     guider = comfy.samplers.CFGGuider(patcher)
-    guider.set_conds([[context, extra]], [[context, extra]])
+    prompt = conditioning(patcher, 1)
+    guider.set_conds(prompt, prompt)
     guider.set_cfg(1.0)
     capture = _Capture()
     logging.disable(logging.WARNING)  # the pack: "window never reached", as nothing is sampled
@@ -180,7 +202,8 @@ def caller(patcher: Any) -> Caller:
         guider.sample(x, torch.zeros_like(x), capture, sigmas, seed=0)
     finally:
         logging.disable(logging.INFO)
-    sigma = capture.sigmas[AT_STEP].reshape(1)
+    sigma = capture.sigmas[AT_STEP].reshape(1).to(DEVICE)
+    x = x.to(DEVICE)
     x = sampling.noise_scaling(sigma.view(1, 1, 1, 1), x, torch.zeros_like(x))
     return Caller(patcher, capture.options, capture.positive, x, sigma)
 

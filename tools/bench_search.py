@@ -85,31 +85,32 @@ def print_row(row: dict[str, Any]) -> None:
     )
 
 
-def write_features(file: Path, count: int, width: int) -> None:
+def write_features(file: Path, count: int, width: int, classes: int = CLASSES) -> None:
     """Random features `[count, width]` float32 with a direction for each class."""
     import numpy as np
 
     draw = np.random.default_rng(0)
-    means = class_means(width)
+    means = class_means(width, classes)
     table = np.lib.format.open_memmap(file, "w+", np.float32, (count, width))
     for start in range(0, count, BLOCK):
         stop = min(count, start + BLOCK)
         noise = draw.standard_normal((stop - start, width), dtype=np.float32)
-        table[start:stop] = noise + means[np.arange(start, stop) % CLASSES]
+        table[start:stop] = noise + means[np.arange(start, stop) % classes]
     table.flush()
 
 
-def class_means(width: int) -> Any:
-    """The direction of each class `[CLASSES, width]`, also the head that tells them apart."""
+def class_means(width: int, classes: int = CLASSES) -> Any:
+    """The direction of each class `[classes, width]`, also the head that tells them apart."""
     import numpy as np
 
     draw = np.random.default_rng(1)
-    return draw.standard_normal((CLASSES, width), dtype=np.float32) * (2 / width**0.5)
+    return draw.standard_normal((classes, width), dtype=np.float32) * (2 / width**0.5)
 
 
-def measure_apart(file: Path, count: int, edit: str) -> dict[str, Any]:
-    """Processor seconds and peak of one search, in a Python of its own."""
+def measure_apart(file: Path, count: int, edit: str, classes: int = CLASSES) -> dict[str, Any]:
+    """What `search_once` finds, in a Python of its own."""
     command = [sys.executable, "-m", "tools.bench_search", str(file), str(count), edit]
+    command.append(str(classes))
     result = subprocess.run(
         command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True
     )
@@ -118,9 +119,10 @@ def measure_apart(file: Path, count: int, edit: str) -> dict[str, Any]:
     return json.loads(result.stdout)
 
 
-def search_once(file: Path, count: int, edit: str) -> dict[str, Any]:
+def search_once(file: Path, count: int, edit: str, classes: int = CLASSES) -> dict[str, Any]:
     """Search the first `count` features of the file: its seconds of processor time, which do not
-    depend on what else the machine does, and the peak in MiB."""
+    depend on what else the machine does, those on the clock, the peak in MiB, and the cell.
+    """
     import numpy as np
     import torch
 
@@ -132,12 +134,16 @@ def search_once(file: Path, count: int, edit: str) -> dict[str, Any]:
     }[edit]
     features = np.load(file, mmap_mode="r")[:count]
     number = torch.arange(count)
-    weight = torch.from_numpy(class_means(features.shape[1]))
-    probes = Probes(features, number // CLASSES % 2, number % CLASSES, weight, torch.zeros(CLASSES))
-    begin = time.process_time()
-    search(probes)
-    seconds = time.process_time() - begin
-    return {"seconds": seconds, "peak_mib": peak_mib(features.nbytes)}
+    weight = torch.from_numpy(class_means(features.shape[1], classes))
+    probes = Probes(features, number // classes % 2, number % classes, weight, torch.zeros(classes))
+    begin, clock = time.process_time(), time.perf_counter()
+    change = search(probes).change
+    return {
+        "seconds": time.process_time() - begin,
+        "clock_seconds": time.perf_counter() - clock,
+        "peak_mib": peak_mib(features.nbytes),
+        "cell": [change.row, *(column for column, _ in change.weights)],
+    }
 
 
 def peak_mib(features: int) -> float | None:
@@ -151,4 +157,5 @@ def peak_mib(features: int) -> float | None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(search_once(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])))
+    name, count, edit, classes = sys.argv[1:]
+    print(json.dumps(search_once(Path(name), int(count), edit, int(classes))))

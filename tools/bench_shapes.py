@@ -54,3 +54,22 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 """The host's own SD15 and SDXL (comfy/model_detection.py) but for `model_channels`, 320 there."""
+FULL = {"model_channels": 320}
+SMALL = {
+    "sd15": {
+        "model_channels": 32,
+        "channel_mult": [1],
+        "num_res_blocks": [1],
+        "transformer_depth": [0],
+        "transformer_depth_output": [0, 0],
+    },
+    "sdxl": {
+        "model_channels": 32,
+        "channel_mult": [1, 2],
+        "num_res_blocks": [1, 1],
+        "transformer_depth": [0, 1],
+        "transformer_depth_middle": 2,
+        "transformer_depth_output": [0, 0, 1, 1],
+    },
+}
+"""Changes to `CONFIGS`: to the real sizes, and to what a CPU runs in a moment."""

@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from . import gpu
 from .cache import cache_root
 from .checks import ROOT, lint_command, test_command
 from .environment import prepare
 from .failure import Failure, say
+from .gpu_pack import check_pack, make_pack
 from .host import check_host, prepare_all
 from .pip import clean_environment
 from .ports import check_port
@@ -44,6 +46,8 @@ USAGE = """usage: python dev.py COMMAND [options]
   bench  [--json FILE] [options]   how long things take
   evidence spurious [--quick] [--json FILE] [--output DIR]
          what the single-weight edit is worth, against its rivals, on held-out pictures
+  gpu    [--small] [--json FILE] [--pack FOLDER | --from FOLDER]
+         exactness, cost and classifiers on a CUDA device, within 8 minutes
   train  [options]                 train the tiny model again
   train-classifiers  [options]     train the demo's image classifiers again
 
@@ -124,6 +128,20 @@ def evidence_command(arguments: Sequence[str]) -> int:
     return _run(prepare(evidence=True), module, arguments[1:], {})
 
 
+def gpu_command(arguments: Sequence[str]) -> int:
+    """`dev.py gpu`: in this Python with a pack, else in the environment of the other commands."""
+    options = gpu.parse(arguments)
+    if options.source:
+        host, packages = check_pack(options.source.expanduser().resolve())
+        more = {gpu.SITE: str(packages), "COMFYUI_PATH": str(host)}
+        return gpu.run(options, Path(sys.executable), more)
+    python, host = prepare_all()
+    if options.pack:
+        make_pack(options.pack.expanduser().resolve(), host, python)
+        return 0
+    return gpu.run(options, python, {"COMFYUI_PATH": str(host)})
+
+
 def check_module(module: str) -> None:
     """A `Failure` for a module that this checkout does not have."""
     if not (ROOT / (module.replace(".", "/") + ".py")).is_file():
@@ -157,6 +175,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "test": test_command,
     "lint": lint_command,
     "evidence": evidence_command,
+    "gpu": gpu_command,
     "train": _module("demo.train"),
     "train-classifiers": _module("demo.train_classifiers"),
 }
