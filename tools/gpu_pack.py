@@ -17,7 +17,7 @@ from .host import check_host
 from .pip import clean_environment
 
 HOST, PACKAGES = "comfyui", "site"
-PURE = ("einops", "torchsde", "tqdm", "trampoline", "typing_extensions")
+PURE = ("einops", "packaging", "torchsde", "tqdm", "trampoline", "typing_extensions")
 LEFT_OUT = (
     ".git",
     "__pycache__",

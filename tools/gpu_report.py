@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .failure import say
+from .failure import Failure, say
 
 FAULTS = (
     ArithmeticError,
     AssertionError,
     AttributeError,
+    Failure,
     ImportError,
     LookupError,
     OSError,

@@ -1,0 +1,129 @@
+"""`dev.py gpu`: a rehearsal with a pack on the CPU, and what is told where something fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools import gpu, gpu_pack
+from tools.failure import Failure
+from tools.gpu_report import Report, read_lines
+from tools.host import chosen_host, host_folder
+
+ROOT = Path(__file__).resolve().parents[2]
+SHAPES = ("sd15", "sdxl")
+EXACT = (
+    "plain, dial, plain",
+    "strength 0",
+    "strength 1 = identity",
+    "strength 0.5 = lerp",
+    "a raised error",
+    "out of memory",
+    "partial offload",
+    "fp8 weights",
+)
+
+
+def dev_gpu(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "dev.py"), "gpu", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=400,
+    )
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    host = chosen_host() or host_folder()
+    if not host.is_dir():
+        pytest.skip("There is no ComfyUI to pack.")
+    folder = tmp_path_factory.mktemp("gpu") / "pack"
+    gpu_pack.make_pack(folder, host, Path(sys.executable))
+    return folder
+
+
+def test_a_pack_is_small_and_holds_no_words_of_tokenizers(pack: Path) -> None:
+    files = [file for file in pack.rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) < 16 * 2**20
+    assert not [file for file in files if file.name in ("tokenizer.json", "vocab.json")]
+    assert not [file for file in files if file.suffix in (".so", ".pyd", ".pyc")]
+    assert (pack / "site" / "torchsde" / "__init__.py").is_file()
+
+
+def test_the_rehearsal_does_everything(pack: Path, tmp_path: Path) -> None:
+    file = tmp_path / "gpu.json"
+    told = dev_gpu("--small", "--from", str(pack), "--json", str(file), COMFYUI_PATH="")
+    figures = json.loads(file.read_text())
+    assert figures["skipped"] == {} and figures["exact"]["failed"] == []
+    assert told.returncode == 0
+    assert figures["exact"]["passed"] == [f"{a}: {b}" for a in SHAPES for b in EXACT]
+    assert set(figures) == set(gpu.empty())
+    rows = {(row["shape"], row["mode"], row["case"]) for row in figures["cost"]}
+    ours = ("lam0", "lam0.5", "lam1")
+    eager = {(a, "eager", b) for a in SHAPES for b in (*ours, "freeu_v2", "pag")}
+    assert rows == eager | {("sd15", "compiled", case) for case in ours}
+    assert all(row["ratio"] > 0 and row["peak_mib"] > 0 for row in figures["cost"])
+    assert figures["syncs"]["inside"] <= 1 and figures["syncs"]["outside"] <= 1
+    assert figures["recompiles"] >= 1
+    assert [row["what"] for row in figures["edit"]] == ["convnext_tiny", "search"]
+
+
+def test_where_there_is_no_device_nothing_is_claimed(pack: Path, tmp_path: Path) -> None:
+    file = tmp_path / "gpu.json"
+    told = dev_gpu("--from", str(pack), "--json", str(file), CUDA_VISIBLE_DEVICES="")
+    figures = json.loads(file.read_text())
+    assert told.returncode == 1
+    assert list(figures["skipped"]) == ["machine", "exact", "cost", "edit"]
+    assert "sees no CUDA device" in figures["skipped"]["machine"]
+    assert figures["exact"] == {"passed": [], "failed": []} and figures["cost"] == []
+
+
+def test_a_part_that_hangs_or_dies_costs_itself_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stand_in = tmp_path / "python"
+    stand_in.write_text(
+        f"#!{sys.executable}\nimport os, sys, time\n"
+        "part, file = sys.argv[3:5]\nout = open(file, 'a')\n"
+        'out.write(\'["passed", "first"]\\n["pas\'); out.flush()\n'
+        "time.sleep(60) if part == 'exact' else os._exit(3)\n"
+    )
+    stand_in.chmod(0o755)
+    if sys.platform == "win32":
+        pytest.skip("no such scripts there")
+    lines = gpu.run_part("exact", 2.0, True, dict(os.environ), stand_in)
+    assert lines == [("passed", "first"), ("skipped", ["exact", "stopped after 2 s"])]
+    lines = gpu.run_part("cost", 60.0, True, dict(os.environ), stand_in)
+    assert lines[1:] == [("skipped", ["cost", "ended by itself (exit status 3)"])]
+
+
+def test_what_fails_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+    report = Report(tmp_path / "lines", 100.0)
+
+    def fail() -> None:
+        raise AssertionError("differs by up to 0.5")
+
+    assert not report.attempt("a", fail, "failed")
+    assert not report.attempt("b", fail, "failed", needs=1000.0)
+    assert report.attempt("c", lambda: report.add("passed", "c"), "failed")
+    figures = gpu.empty()
+    assert not gpu.merge(figures, read_lines(tmp_path / "lines"))
+    assert figures["exact"]["failed"] == ["a: AssertionError: differs by up to 0.5"]
+    assert figures["exact"]["passed"] == ["c"]
+    assert "1000 s are needed" in figures["skipped"]["b"]
+
+
+def test_a_folder_of_somebody_else_is_not_packed_over(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(Failure, match="holds something else"):
+        gpu_pack.make_pack(tmp_path, tmp_path, Path(sys.executable))
+    assert (tmp_path / "mine.txt").exists()
+    with pytest.raises(Failure, match="was not made by"):
+        gpu_pack.check_pack(tmp_path)
