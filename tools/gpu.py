@@ -75,9 +75,8 @@ def empty() -> dict[str, Any]:
     }
 
 
-def merge(figures: dict[str, Any], lines: Sequence[tuple[str, Any]]) -> bool:
-    """Put the findings of a part in their places; whether the part came to its end."""
-    done = False
+def merge(figures: dict[str, Any], lines: Sequence[tuple[str, Any]]) -> None:
+    """Put the findings of a part in their places."""
     for kind, value in lines:
         if kind == "passed":
             figures["exact"]["passed"].append(value)
@@ -87,11 +86,8 @@ def merge(figures: dict[str, Any], lines: Sequence[tuple[str, Any]]) -> bool:
             figures["skipped"][value[0]] = value[1]
         elif kind in ("cost", "edit"):
             figures[kind].append(value)
-        elif kind == "done":
-            done = True
-        else:
+        elif kind != "done":
             figures[kind] = value
-    return done
 
 
 def run_part(name: str, seconds: float, small: bool, environment: dict, python: Path) -> list:
@@ -121,11 +117,11 @@ def run(options: argparse.Namespace, python: Path, more: dict[str, str]) -> int:
     environment |= {"DETOUR_DEVICE": "cpu" if options.small else "cuda:0"}
     figures = empty()
     for name in ("machine", *options.part):
-        if name != "machine" and not figures["device"]:
-            figures["skipped"].setdefault(name, "there is no device to run it on")
-            continue
-        seconds = 60 * options.minutes * PARTS[name]
-        merge(figures, run_part(name, seconds, options.small, environment, python))
+        lines = [("skipped", [name, "there is no device to run it on"])]
+        if name == "machine" or figures["device"]:
+            seconds = 60 * options.minutes * PARTS[name]
+            lines = run_part(name, seconds, options.small, environment, python)
+        merge(figures, lines)
         if options.json:
             write_whole(options.json, json.dumps(figures, indent=1) + "\n")
     good = not figures["skipped"] and not figures["exact"]["failed"]
