@@ -21,6 +21,7 @@ from .frontend import newest_version, prepare_browser
 from .host import check_host, prepare_all
 from .host_environment import prepare_layer, read_facts
 from .junit import count_outcomes, summary_line
+from .old_torch import prepare_old_torch
 from .pip import clean_environment
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,6 +79,8 @@ def test_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str
     parser.add_argument("--no-browser", action="store_true", help="leave the browser tests out")
     told = "only the tests that need a ComfyUI, in this one and what its requirements.txt names"
     parser.add_argument("--host", type=Path, metavar="FOLDER", help=told)
+    told = "also read hostile files with a real torch 2.1.2 (670 MB, needs a C compiler)"
+    parser.add_argument("--old-torch", action="store_true", help=told)
     parser.epilog = "What follows -- goes to pytest: dev.py test -- tests/core -x"
     return parser.parse_args(own), extra
 
@@ -133,6 +136,8 @@ def test_command(arguments: Sequence[str]) -> int:
         (GENERATIONS if asks_for(WEBUI, named) else {})
         | (REGISTRY if asks_for(ARCHIVE, named) else {})
     )
+    if options.old_torch:
+        beside |= prepare_old_torch()
     lint_good = options.no_lint or options.host is not None or lint(python)
     pictures = make_folder(cache_root() / "screenshots")
     environment = {**clean_environment(), **beside, "COMFYUI_PATH": str(host)}

@@ -26,7 +26,7 @@ from .server import ComfyServer
 PORT = 8188
 PACK = "detour"
 TEMPLATE = "Extensions > detour > Tiny model first steps"
-SUBJECTS = ("spurious",)
+SUBJECTS = ("spurious", "architectures")
 EXAMPLES = "evidence.example_files"
 PATH_OPTIONS = ("--json", "--output")
 STOP_SECONDS = 15.0
@@ -39,13 +39,17 @@ USAGE = """usage: python dev.py COMMAND [options]
          there what the templates with MobileNetV2 need
   examples FOLDER
          the same files into your own ComfyUI folder
-  test   [--json FILE] [-k EXPR] [--no-lint] [--no-browser] [--host FOLDER] [-- pytest arguments]
+  test   [--json FILE] [-k EXPR] [--no-lint] [--no-browser] [--host FOLDER] [--old-torch]
+         [-- pytest arguments]
          lint and all tests; --no-browser leaves out those that need Chromium; --host runs those
-         that need a ComfyUI in the one in FOLDER, with what its requirements.txt names
+         that need a ComfyUI in the one in FOLDER, with what its requirements.txt names;
+         --old-torch also reads hostile files with a real torch 2.1.2
   lint   ruff and pyright
   bench  [--json FILE] [options]   how long things take
   evidence spurious [--quick] [--json FILE] [--output DIR]
          what the single-weight edit is worth, against its rivals, on held-out pictures
+  evidence architectures [--quick] [--json FILE]
+         which networks of torchvision, timm and transformers are read and can be edited
   gpu    [--small] [--json FILE] [--pack FOLDER | --from FOLDER]
          exactness, cost and classifiers on a CUDA device, within 8 minutes
   train  [options]                 train the tiny model again

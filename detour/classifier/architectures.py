@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 
-from torch import Tensor, nn
+from torch import nn
 
 from ..user_input import quoted
-from .libraries import LIBRARIES, Architecture, build_empty, is_known, timm_is_there
+from .empty_weights import build_empty
+from .fit import AnyShaped, Fit, fit_names, has_ending
+from .libraries import AMBIGUOUS, LIBRARIES, Architecture, build, is_known, timm_is_there
+from .weights import Shaped
 
 _RENAMED = (  # names in torchvision's own older files, and of wrappers
     (re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)\."), r"\1\2."),
@@ -57,7 +61,7 @@ ARCHITECTURES = tuple(
 )
 
 
-def rename_old_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rename_old_keys(state: Mapping[str, AnyShaped]) -> dict[str, AnyShaped]:
     """The weights under the names that torchvision's networks have today."""
     renamed = {}
     for key, value in state.items():
@@ -67,32 +71,35 @@ def rename_old_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def recognise(state: Mapping[str, Tensor]) -> Architecture | None:
+def recognise(state: Mapping[str, Shaped]) -> Architecture | None:
     """The architecture in the table whose every weight has the name and shape found here.
 
-    The last linear layer may have any number of classes. None if there is no such one, or if
-    timm would have to build it and is not installed.
+    Prefixes that wrappers put before all names do not count, and the last linear layer may have
+    any number of classes. None if there is no such one, or if timm would have to build it and
+    is not installed.
     """
+    return next((found for found, wrong in compared(state) if not wrong), None)
+
+
+def compared(state: Mapping[str, Shaped]) -> Iterator[tuple[Architecture, tuple[str, ...]]]:
+    """The candidates that can be built here, each with what keeps the weights from fitting it."""
     for architecture in candidates(state):
         if architecture.library == "timm" and not timm_is_there():
             continue
-        network = build_empty(architecture, 2)
-        head = last_linear(network)
-        if not differences(network, plain_head(state, head), head):
-            return architecture
-    return None
+        network = build_empty(partial(build, architecture, 2), state)
+        yield architecture, fit_network(network, last_linear(network), state).wrong
 
 
-def candidates(state: Mapping[str, Tensor]) -> tuple[Architecture, ...]:
+def candidates(state: Mapping[str, Shaped]) -> tuple[Architecture, ...]:
     """The architectures whose telling weight is there; most often one."""
     return tuple(
         architecture
         for architecture in ARCHITECTURES
-        if architecture.key in state and tuple(state[architecture.key].shape) == architecture.shape
+        if has_ending(state, architecture.key, architecture.shape)
     )
 
 
-def by_name(name: str, state: Mapping[str, Tensor]) -> Architecture:
+def by_name(name: str, state: Mapping[str, Shaped]) -> Architecture:
     """The architecture that a user or a file names, as `library:name` or `name` alone.
 
     Of two libraries with that name, the one whose weights these are; else torchvision.
@@ -106,29 +113,16 @@ def by_name(name: str, state: Mapping[str, Tensor]) -> Architecture:
     for known in (Architecture(each, short) for each in libraries):
         if is_known(known):
             return known
+    if short in AMBIGUOUS and library in ("", "torchvision"):
+        raise ValueError(
+            f"torchvision's {short} is not read: whether it normalises pictures a second time does "
+            "not show in its weights. Take another network, or timm:inception_v3 for Inception."
+        )
     hint = "" if timm_is_there() else " timm is not installed: pip install timm adds its names."
     raise ValueError(
         f"The architecture {quoted(name)} is unknown: write a name of torchvision or timm, such as "
         f"resnet50, torchvision:vit_b_16 or timm:convnext_tiny.{hint}"
     )
-
-
-def plain_head(state: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
-    """The weights with the last layer's under the name `head`, if retraining moved it.
-
-    `fc = Sequential(Dropout(), Linear(...))` makes `fc.1.weight` of `fc.weight`, and
-    `classifier = Linear(...)` makes `classifier.weight` of `classifier.1.weight`.
-    """
-    if f"{head}.weight" in state:
-        return dict(state)
-    parent = re.sub(r"\.\d+$", "", head)
-    pattern = re.compile(rf"{re.escape(parent)}(\.\d+)?\.weight")
-    moved = [key for key in state if pattern.fullmatch(key) and state[key].ndim == 2]
-    if len(moved) != 1:
-        return dict(state)
-    old = moved[0].removesuffix(".weight")
-    names = {f"{old}.{part}": f"{head}.{part}" for part in ("weight", "bias")}
-    return {names.get(key, key): value for key, value in state.items()}
 
 
 def last_linear(network: nn.Module) -> str:
@@ -137,23 +131,7 @@ def last_linear(network: nn.Module) -> str:
     return names[-1] if names else ""
 
 
-def differences(network: nn.Module, state: Mapping[str, Tensor], head: str) -> list[str]:
-    """What keeps weights from fitting a network, as short phrases; the head is left out."""
-
-    def shapes(values: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-        return {
-            key: tuple(value.shape)
-            for key, value in values.items()
-            if not key.endswith("num_batches_tracked")
-            and key not in (f"{head}.weight", f"{head}.bias")
-        }
-
-    wanted, found = shapes(network.state_dict()), shapes(state)
-    phrases = [f"{key} is missing" for key in wanted if key not in found]
-    phrases += [f"{key} is not part of it" for key in found if key not in wanted]
-    phrases += [
-        f"{key} is {list(found[key])} instead of {list(wanted[key])}"
-        for key in wanted
-        if key in found and found[key] != wanted[key]
-    ]
-    return phrases
+def fit_network(network: nn.Module, head: str, state: Mapping[str, AnyShaped]) -> Fit[AnyShaped]:
+    """How weights lie in a network, which may be without memory; `head` may have any classes."""
+    features = network.get_submodule(head).get_parameter("weight").shape[1]
+    return fit_names(network.state_dict(), head, features, state)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import torch
 from torch import Tensor, nn
 
@@ -31,18 +33,41 @@ class Backbone(nn.Module):
         return {**self.network.state_dict(), **named}
 
 
-def split_head(network: nn.Module, example: Tensor) -> tuple[Backbone, Tensor, Tensor | None]:
+def class_layer(two: nn.Module, three: nn.Module) -> str:
+    """The name of the linear layer that makes the classes.
+
+    two, three: the same network built for two and for three classes; whatever differs in its
+    shape depends on them. Raises ValueError if that is not exactly one linear layer.
+    """
+    shapes = {key: value.shape for key, value in two.state_dict().items()}
+    differ = [key for key, value in three.state_dict().items() if shapes.get(key) != value.shape]
+    layers = list(dict.fromkeys(key.rpartition(".")[0] for key in differ))
+    linear = [name for name in layers if isinstance(two.get_submodule(name), nn.Linear)]
+    if not linear:
+        _refuse_without_linear(two)
+    if len(layers) > 1:
+        raise ValueError(
+            f"The network has several layers for its classes ({', '.join(layers[:4])}): only "
+            "networks that end in one linear layer can be edited."
+        )
+    return layers[0]
+
+
+def split_head(
+    network: nn.Module, example: Tensor, name: str = ""
+) -> tuple[Backbone, Tensor, Tensor | None]:
     """Take the last linear layer out of a network: (backbone, weight `[C, D]`, bias `[C]`).
 
     The network itself becomes the backbone's, and is not to be used any more. `example`,
     `[1, 3, H, W]`, runs through it once, to prove that this layer makes the logits: those of
     `torch.nn.functional.linear(backbone(x), weight, bias)` are bit-equal to the network's.
+    name: where that layer is; empty = the last linear layer that the network has.
 
     Raises ValueError for heads that cannot be edited: none, a convolution, one that shares its
     weights with another layer, a quantised one, one followed by more steps.
     """
     network.eval().requires_grad_(False)
-    name = last_linear(network)
+    name = name or last_linear(network)
     if not name:
         _refuse_without_linear(network)
     head = network.get_submodule(name)
@@ -117,7 +142,7 @@ def _prove_head(network: nn.Module, name: str, example: Tensor) -> None:
         )
 
 
-def _refuse_without_linear(network: nn.Module) -> None:
+def _refuse_without_linear(network: nn.Module) -> NoReturn:
     kinds = {type(layer).__name__ for layer in network.modules()}
     packed = [kind for kind in kinds if "linear" in kind.lower()]
     if packed:
@@ -126,8 +151,8 @@ def _refuse_without_linear(network: nn.Module) -> None:
             "single weights cannot be edited. Load the full-precision weights."
         )
     raise ValueError(
-        "The network has no linear layer, its head is a convolution (like SqueezeNet's): only "
-        "networks that end in a linear layer can be edited."
+        "The network has no linear layer for its classes, its head is a convolution (like "
+        "SqueezeNet's): only networks that end in a linear layer can be edited."
     )
 
 

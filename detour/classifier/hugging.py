@@ -12,11 +12,13 @@ from typing import TypeVar
 
 from torch import nn
 
+from .empty_weights import TooLarge
 from .facts import Facts, parse_json, read_facts, read_json
 from .processors import FILE, processor_steps, usual_steps
 
 LIBRARY = "transformers"
 WEIGHTS = "model.safetensors"
+LARGEST_INTEGER = 2**20
 _WRAPPER = "timm_wrapper"
 _DROPPED = (  # what could fetch or run something, choose a precision, or change the output
     "_attn_implementation",
@@ -102,8 +104,8 @@ def _timm_facts(config: Mapping[str, object]) -> Facts:
     )
 
 
-def build_from_config(text: str) -> nn.Module:
-    """The network of a configuration, with weights of no meaning and two classes.
+def build_from_config(text: str, classes: int) -> nn.Module:
+    """The network of a configuration, with weights of no meaning and so many classes.
 
     Nothing is downloaded, and no code of the folder runs.
 
@@ -124,11 +126,15 @@ def build_from_config(text: str) -> nn.Module:
         )
     for labels in ("id2label", "label2id", "num_labels"):
         values.pop(labels, None)
+    _check_integers(values)
+    values["architectures"] = values.get("architectures") or []  # transformers reads it as a list
     try:
-        config = transformers.AutoConfig.for_model(kind, **values)
+        config = transformers.AutoConfig.for_model(kind, **values, num_labels=classes)
         network = transformers.AutoModelForImageClassification.from_config(
             config, trust_remote_code=False
         )
+    except TooLarge:
+        raise
     except (*_UNBUILDABLE, *_strict_errors()) as error:
         first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ValueError(
@@ -166,6 +172,22 @@ def own_names(network: nn.Module, state: Mapping[str, Value]) -> dict[str, Value
         key if key in own else loading.rename_source_key(key, renamings, [])[0]: value
         for key, value in state.items()
     }
+
+
+def _check_integers(values: Mapping[str, object]) -> None:
+    """Refuse numbers that would keep a constructor busy for ever."""
+    waiting: list[tuple[str, object]] = list(values.items())
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, Mapping):
+            waiting += value.items()
+        elif isinstance(value, (list, tuple)):
+            waiting += [(name, part) for part in value]
+        elif isinstance(value, (int, float)) and abs(value) > LARGEST_INTEGER:
+            raise ValueError(
+                f"{str(name)[:80]} is {str(value)[:40]} in the configuration, but no network has "
+                f"more than {LARGEST_INTEGER:,} of anything: correct it."
+            )
 
 
 def _harmless(config: Mapping[str, object]) -> dict[str, object]:

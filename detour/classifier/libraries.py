@@ -7,10 +7,10 @@ import importlib.util
 from dataclasses import dataclass
 from types import ModuleType
 
-import torch
 import torchvision
 from torch import nn
 
+from .empty_weights import TooLarge
 from .small_cnn import SIDE, SmallCNN
 from .timm_config import options, timm_steps
 
@@ -24,7 +24,7 @@ _UNBUILDABLE = (
     TypeError,
     ValueError,
 )
-_AMBIGUOUS = ("googlenet", "inception_v3")
+AMBIGUOUS = ("googlenet", "inception_v3")
 """Their published weights want pictures normalised twice, which weights do not show."""
 
 
@@ -55,7 +55,7 @@ def is_known(architecture: Architecture) -> bool:
         return architecture.name == "small_cnn"
     if architecture.library == "torchvision":
         names = torchvision.models.list_models(module=torchvision.models)
-        return architecture.name in names and architecture.name not in _AMBIGUOUS
+        return architecture.name in names and architecture.name not in AMBIGUOUS
     return architecture.library == "timm" and timm_is_there() and _timm_knows(architecture.name)
 
 
@@ -71,12 +71,6 @@ def build(architecture: Architecture, classes: int) -> nn.Module:
     else:
         network = _build_by_timm(architecture, classes)
     return network.eval()
-
-
-def build_empty(architecture: Architecture, classes: int) -> nn.Module:
-    """The network without memory for its weights: names and shapes only."""
-    with torch.device("meta"):
-        return build(architecture, classes)
 
 
 def default_steps(architecture: Architecture) -> dict[str, object]:
@@ -103,7 +97,7 @@ def _build_by_timm(architecture: Architecture, classes: int) -> nn.Module:
     try:
         return timm.create_model(architecture.name, pretrained=False, num_classes=classes, **told)
     except _UNBUILDABLE as error:
-        if not told:
+        if not told or isinstance(error, TooLarge):
             raise
         first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ValueError(

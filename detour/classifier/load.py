@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 import torchvision
-from torch import Tensor, nn
+from torch import nn
 
 from . import architectures, hugging, libraries
 from .checkpoint import Checkpoint, read_checkpoint
 from .description import Description
+from .empty_weights import TooLarge, build_empty, fill_constants, fill_weights
 from .facts import Facts, make_preprocessing, metadata_facts, side_car_facts
-from .heads import install_head, split_head
+from .fit import Fit
+from .heads import class_layer, install_head, split_head
 from .libraries import Architecture
 from .model import ImageClassifier, hash_backbone
+from .weights import Weight
 
 AUTO = "auto"
 HEAD = "head"
@@ -63,8 +67,8 @@ def load_classifier(
     if _short(architecture) not in ("", _short(facts.architecture)):
         facts = replace(facts, config="")
     if facts.config and facts.architecture.startswith(f"{hugging.LIBRARY}:"):
-        network = hugging.build_from_config(facts.config)
-        return _assemble(source, network, facts, source.checkpoint.state)
+        build = partial(hugging.build_from_config, facts.config)
+        return _assemble(source, build, facts, source.checkpoint.state)
     state = architectures.rename_old_keys(source.checkpoint.state)
     found = _choose(source.name, state, architecture, facts.architecture)
     found = replace(found, options=facts.config if found.library == "timm" else "")
@@ -72,10 +76,7 @@ def load_classifier(
     defaults = Facts(found.full_name, preprocessing=libraries.default_steps(found))
     source = replace(source, notes=(*source.notes, *_remarks(found, facts, architecture)))
     facts = replace(facts, architecture=found.full_name).over(defaults)
-    empty = libraries.build_empty(found, 2)
-    state = architectures.plain_head(state, architectures.last_linear(empty))
-    network = empty if found.library != "timm" else libraries.build(found, 2)
-    return _assemble(source, network, facts, state)
+    return _assemble(source, partial(libraries.build, found), facts, state)
 
 
 def _read(path: Path) -> _Source:
@@ -92,7 +93,7 @@ def _short(architecture: str) -> str:
     return architecture.strip().removeprefix("timm:")
 
 
-def _choose(name: str, state: Mapping[str, Tensor], asked: str, told: str) -> Architecture:
+def _choose(name: str, state: Mapping[str, Weight], asked: str, told: str) -> Architecture:
     """The architecture that the user names, or the file, or that the weights show."""
     if asked or told:
         return architectures.by_name(asked or told, state)
@@ -102,10 +103,11 @@ def _choose(name: str, state: Mapping[str, Tensor], asked: str, told: str) -> Ar
     near = architectures.candidates(state)
     if near and near[0].library == "timm":
         libraries.require_timm()
-    keys = ", ".join(list(state)[:_SHOWN])
-    like = f" It is near to {near[0].full_name}." if near else ""
+    keys = ", ".join(key[:40] for key in list(state)[:_SHOWN])
+    nearest = min(architectures.compared(state), key=lambda pair: len(pair[1]), default=None)
+    like = f" It is near to {nearest[0].full_name}, but {nearest[1][0]}." if nearest else ""
     raise ValueError(
-        f"The architecture of {name} is not recognised from its weights ({keys}, ...).{like} "
+        f"The architecture of {name[:80]} is not recognised from its weights ({keys}, ...).{like} "
         "Name it, for example resnet50, torchvision:regnet_y_400mf or timm:convnext_small."
     )
 
@@ -141,49 +143,60 @@ def _remarks(found: Architecture, facts: Facts, asked: str) -> list[str]:
 
 
 def _assemble(
-    source: _Source, network: nn.Module, facts: Facts, state: Mapping[str, Tensor]
+    source: _Source, build: Callable[[int], nn.Module], facts: Facts, state: Mapping[str, Weight]
 ) -> ImageClassifier:
-    """Put the weights into the network, take its head out, and describe it."""
-    if facts.config:
+    """Put the weights into the network that `build` makes, take its head out, and describe it.
+
+    Names and shapes are compared with a network that takes no memory; only then is any read.
+    """
+    network, head = _empty_network(build, facts.architecture, state)
+    if facts.architecture.startswith(f"{hugging.LIBRARY}:"):
         state = hugging.own_names(network, state)
-    head = architectures.last_linear(network)
-    if head:
-        _load_weights(source.name, network, head, facts.architecture, state)
+    fit = _fit(source.name, network, head, facts.architecture, state)
+    fill_constants(network, partial(build, 2))
+    values = {key: weight.read(key) for key, weight in fit.state.items()}
+    install_head(network, head, values[f"{head}.weight"], values.get(f"{head}.bias"))
+    fill_weights(network, values)
     preprocessing = make_preprocessing(facts.preprocessing)
     generator = torch.Generator().manual_seed(0)
     example = torch.rand(1, 3, *preprocessing.input_size, generator=generator)
-    backbone, weight, bias = split_head(network, example)
-    notes = (*source.checkpoint.notes, *facts.notes, *source.notes)
+    backbone, weight, bias = split_head(network, example, head)
+    notes = (*source.checkpoint.notes, *facts.notes, *fit.notes, *source.notes)
     if not facts.labels:
         labels, note = _guess_labels(len(weight), facts.architecture)
         facts, notes = replace(facts, labels=labels), (*notes, note)
     return ImageClassifier(backbone, weight, bias, facts.describe(), notes)
 
 
-def _load_weights(
-    name: str, network: nn.Module, head: str, architecture: str, state: Mapping[str, Tensor]
-) -> None:
-    """Check every weight's name and shape, then load them; the head may have any classes."""
-    wrong = architectures.differences(network, state, head)
-    weight, bias = state.get(f"{head}.weight"), state.get(f"{head}.bias")
-    layer = network.get_submodule(head)
-    if weight is None:
-        wrong.insert(0, f"{head}.weight is missing")
-    elif weight.ndim != 2 or weight.shape[1] != layer.in_features:
-        wrong.insert(0, f"{head}.weight is {list(weight.shape)}, not [*, {layer.in_features}]")
-    if wrong or weight is None:
-        more = f", and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+def _empty_network(
+    build: Callable[[int], nn.Module], architecture: str, state: Mapping[str, Weight]
+) -> tuple[nn.Module, str]:
+    """A network without memory for its weights, and the name of the layer that makes the classes.
+
+    Raises ValueError if it is not one linear layer, or if the network is far larger than `state`.
+    """
+    try:
+        networks = [build_empty(partial(build, classes), state) for classes in (2, 3)]
+    except TooLarge as error:
         raise ValueError(
-            f"{name} does not fit {architecture}: {'; '.join(wrong[:_SHOWN])}{more}. Choose the "
-            "architecture that it was trained with."
+            f"The weights do not fit {architecture}: {error}. Choose the architecture that they "
+            "were trained with."
+        ) from None
+    return networks[0], class_layer(*networks)
+
+
+def _fit(
+    name: str, network: nn.Module, head: str, architecture: str, state: Mapping[str, Weight]
+) -> Fit[Weight]:
+    """The weights by the network's names. Raises ValueError if they are not its own."""
+    fit = architectures.fit_network(network, head, state)
+    if fit.wrong:
+        more = f", and {len(fit.wrong) - _SHOWN} more" if len(fit.wrong) > _SHOWN else ""
+        raise ValueError(
+            f"{name[:80]} does not fit {architecture}: {'; '.join(fit.wrong[:_SHOWN])}{more}. "
+            "Choose the architecture that it was trained with."
         )
-    install_head(network, head, weight, bias)
-    counters = {
-        key: torch.zeros((), dtype=torch.int64)
-        for key in network.state_dict()
-        if key.endswith("num_batches_tracked")
-    }
-    network.load_state_dict({**counters, **state}, assign=True)
+    return fit
 
 
 def _guess_labels(classes: int, architecture: str) -> tuple[tuple[str, ...], str]:
@@ -209,7 +222,13 @@ def _load_head(source: _Source, facts: Facts, backbone: nn.Module | None) -> Ima
             "differs): connect that one."
         )
     state = source.checkpoint.state
-    weight = state.get(f"{HEAD}.weight")
+    weight, bias = (state.get(f"{HEAD}.{part}") for part in ("weight", "bias"))
     if weight is None:
         raise ValueError(f"{source.name} holds no {HEAD}.weight: save the classifier again.")
-    return ImageClassifier(backbone, weight, state.get(f"{HEAD}.bias"), description, source.notes)
+    return ImageClassifier(
+        backbone,
+        weight.read(f"{HEAD}.weight"),
+        None if bias is None else bias.read(f"{HEAD}.bias"),
+        description,
+        source.notes,
+    )

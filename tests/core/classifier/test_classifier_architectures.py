@@ -166,12 +166,19 @@ def test_unknown_networks_are_asked_for_by_name(
         "local-dir:/tmp",
         "timm:",
         "os:system",
-        "torchvision:inception_v3",
+        "torchvision:mobilenet_v9",
     ],
 )
 def test_names_that_nobody_knows(tmp_path: Path, name: str) -> None:
     save_file(SmallCNN(2).state_dict(), tmp_path / "a.safetensors")
     with pytest.raises(ValueError, match="is unknown"):
+        load_classifier(tmp_path / "a.safetensors", architecture=name)
+
+
+@pytest.mark.parametrize("name", ["googlenet", "torchvision:inception_v3"])
+def test_networks_that_may_normalise_twice(tmp_path: Path, name: str) -> None:
+    save_file(SmallCNN(2).state_dict(), tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match="does not show in its weights"):
         load_classifier(tmp_path / "a.safetensors", architecture=name)
 
 

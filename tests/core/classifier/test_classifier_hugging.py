@@ -153,7 +153,7 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     refused({"model_type": "no_such"}, "kind 'no_such'")
     refused({"hidden_size": 48}, "does not fit transformers:vit")
     refused({"hidden_size": "x"}, "cannot build")
-    refused({"hidden_size": 10**12}, "cannot build")
+    refused({"hidden_size": 10**12}, "hidden_size is 1000000000000 in the configuration")
     refused({"id2label": {"0": "a", "1": "b"}}, "There are 2 labels")
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "model.safetensors").unlink()
@@ -218,3 +218,26 @@ def test_transformers_that_is_missing_is_named(tmp_path: Path, monkeypatch) -> N
     monkeypatch.setattr(hugging, "LIBRARY", "transformers_that_is_missing")
     with pytest.raises(ValueError, match="pip install transformers"):
         load_classifier(tmp_path)
+
+
+def test_a_configuration_that_names_no_class(tmp_path: Path, pictures: Make) -> None:
+    network = transformers.DeiTForImageClassification(
+        transformers.DeiTConfig(
+            hidden_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=64,
+            image_size=32,
+            patch_size=8,
+            **SIZES,
+        )
+    ).eval()
+    network.save_pretrained(tmp_path)
+    PROCESSORS["vit"].save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["architectures"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    classifier = load_classifier(tmp_path)
+    with torch.no_grad():
+        theirs = network(classifier.preprocessing(pictures())).logits
+    assert torch.equal(classifier.logits(pictures()), theirs)
