@@ -15,11 +15,11 @@ from pathlib import Path
 from .cache import cache_root, check_space, lock, make_folder, remove_tree, write_whole
 from .environment import (
     HERE,
-    _make_venv,
     environment_folder,
     environment_key,
     environment_python,
     is_finished,
+    make_venv,
 )
 from .failure import Failure
 from .pip import run_pip
@@ -42,7 +42,7 @@ def prepare_old_torch() -> dict[str, str]:
             check_space(cache_root(), NEEDED_GB, "torch 2.1.2")
             remove_tree(folder)
             log = make_folder(cache_root() / "logs") / f"pip-{REQUIREMENTS.stem}.log"
-            _make_venv(folder)
+            make_venv(folder)
             options = ["install", "--no-deps", "--only-binary", ":all:", "-r", str(REQUIREMENTS)]
             run_pip(python, options, "installing torch 2.1.2 (670 MB)", log)
             _make_libraries(next(folder.glob("lib/python*/site-packages/torch/lib")), empty)

@@ -155,7 +155,7 @@ def test_the_browser_tests_can_be_left_out_which_is_said_loudly(
         return argparse.Namespace(returncode=0)
 
     monkeypatch.setattr(checks, "prepare_all", lambda dev: (Path("python"), tmp_path))
-    monkeypatch.setattr(checks, "prepare_gradio", dict)
+    monkeypatch.setattr(checks, "prepare_beside", dict)
     monkeypatch.setattr(checks, "prepare_browser", lambda python: done.append("browser"))
     monkeypatch.setattr(checks.subprocess, "run", run)
     options = ["--no-lint", *(["--no-browser"] if left_out else [])]
