@@ -87,9 +87,10 @@ def _sees_any_size(clip_vision: Any) -> bool:
 def _prepare_any_size(clip_vision: Any) -> Prepare:
     """The host's own preparation, with the settings that its encoding gives it."""
     config = clip_vision.config
+    preprocess = getattr(comfy.clip_model, "siglip2_preprocess")  # noqa: B009 - newer hosts only
 
     def prepare(pictures: Tensor) -> Tensor:
-        return comfy.clip_model.siglip2_preprocess(
+        return preprocess(
             pictures,
             size=clip_vision.image_size,
             patch_size=config.get("patch_size", 16),

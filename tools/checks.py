@@ -75,6 +75,8 @@ def test_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the counts there")
     parser.add_argument("-k", metavar="EXPR", help="only tests whose names match, as in pytest")
+    told = "also what takes long: every pipeline and scheduler of diffusers, large networks"
+    parser.add_argument("--long", action="store_true", help=told)
     parser.add_argument("--no-lint", action="store_true", help="leave ruff and pyright out")
     parser.add_argument("--no-browser", action="store_true", help="leave the browser tests out")
     told = "only the tests that need a ComfyUI, in this one and what its requirements.txt names"
@@ -128,6 +130,8 @@ def test_command(arguments: Sequence[str]) -> int:
     options, extra = test_options(arguments)
     python, host = prepare_all(dev=True) if options.host is None else prepare_other(options.host)
     named = named_tests(extra) or all_tests(in_host=bool(options.host))
+    if not options.long and not named_tests(extra):
+        extra += ["-m", "not long"]
     if options.no_browser:
         extra += [f"--ignore={ROOT / BROWSER}"]
     elif asks_for(BROWSER, named):

@@ -161,10 +161,10 @@ def own_names(network: nn.Module, state: Mapping[str, Value]) -> dict[str, Value
     Since 5.0 many of its modules are named otherwise than their weights in files, which stay as
     they always were. What has no other name keeps its own.
     """
-    if importlib.util.find_spec(f"{LIBRARY}.conversion_mapping") is None:
+    if importlib.util.find_spec("transformers.conversion_mapping") is None:
         return dict(state)
-    loading = importlib.import_module(f"{LIBRARY}.core_model_loading")
-    mapping = importlib.import_module(f"{LIBRARY}.conversion_mapping")
+    loading = importlib.import_module("transformers.core_model_loading")
+    mapping = importlib.import_module("transformers.conversion_mapping")
     steps = mapping.get_model_conversion_mapping(network)
     renamings = [step for step in steps if isinstance(step, loading.WeightRenaming)]
     own = network.state_dict()

@@ -171,7 +171,19 @@ def tells_rows(pipe, run, plain, schedule):
         assert torch.equal(found, plain) is (apply_to == "uncond" and not guided)
 
 
-@pytest.mark.parametrize("name", zoo.with_unet())
+USUAL = {
+    *("AnimateDiffPipeline", "DDPMPipeline", "StableDiffusionControlNetXSPipeline"),
+    *("StableDiffusionInstructPix2PixPipeline", "StableDiffusionPAGPipeline"),
+    *("StableDiffusionPanoramaPipeline", "StableDiffusionPipeline", "StableDiffusionSAGPipeline"),
+    *("StableDiffusionXLPipeline", "StableVideoDiffusionPipeline"),
+}
+"""One of each kind of loop; `dev.py test --long` runs the others too."""
+PIPELINES = [
+    pytest.param(name, marks=() if name in USUAL else pytest.mark.long) for name in zoo.with_unet()
+]
+
+
+@pytest.mark.parametrize("name", PIPELINES)
 @torch.no_grad()
 def test_runs_or_is_refused_as_the_docs_say(name):
     assert outcome(name) in listed()

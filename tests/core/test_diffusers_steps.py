@@ -224,10 +224,19 @@ def make(name):
     return getattr(diffusers, kind)(**{**FITTING[kind], **more})
 
 
-ALL = [*FITTING, *VARIANTS]
+USUAL = {
+    *("DDIMInverseScheduler", "DEISMultistepScheduler", "DPMSolverMultistepScheduler"),
+    *("EulerDiscreteScheduler", "HeunDiscreteScheduler", "LCMScheduler", "PNDMScheduler"),
+    *("SASolverScheduler", "UniPCMultistepScheduler"),
+}
+"""One of each kind of list of steps; `dev.py test --long` runs the others too."""
+ALL = [
+    pytest.param(name, marks=() if name in USUAL else pytest.mark.long)
+    for name in (*FITTING, *VARIANTS)
+]
 
 
-@pytest.mark.parametrize("steps", [1, 4, 10, 20])
+@pytest.mark.parametrize("steps", [pytest.param(20, marks=pytest.mark.long), 1, 4, 10])
 @pytest.mark.parametrize("name", ALL)
 def test_the_calls_in_the_window_are_bypassed(name, steps):
     check(name, num_inference_steps=steps)
@@ -239,7 +248,7 @@ def test_image_to_image(name, strength):
     check(name, num_inference_steps=20, strength=strength)
 
 
-@pytest.mark.parametrize("keep", [1, 6, 7])
+@pytest.mark.parametrize("keep", [pytest.param(1, marks=pytest.mark.long), 6, 7])
 @pytest.mark.parametrize("name", ALL)
 def test_a_run_that_ends_before_its_schedule(name, keep):
     check(name, num_inference_steps=10, keep=keep)
@@ -287,7 +296,9 @@ ENDING = [
 @pytest.mark.parametrize(
     "kind", ["DDIMScheduler", "EulerDiscreteScheduler", "UniPCMultistepScheduler"]
 )
-@pytest.mark.parametrize("name", ENDING)
+@pytest.mark.parametrize(
+    "name", [ENDING[0], *(pytest.param(n, marks=pytest.mark.long) for n in ENDING[1:])]
+)
 def test_denoising_end_is_the_end_of_the_run(name, kind):
     schedule = Schedule(1.0, end_percent=0.5, schedule_by="step")
     more = {"strength": 1.0} if "Img2Img" in name or "Inpaint" in name else {}

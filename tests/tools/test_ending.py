@@ -45,6 +45,12 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 Tree = tuple[psutil.Popen, list[psutil.Process]]
 
 
+def take_signals() -> None:
+    """In the new process: every signal does again what it does by itself."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def command_line(command: str, folder: Path) -> list[str]:
     port = ["--port", str(free_port())]
     extra = port if command == "serve" else ["--output", str(folder / "pictures")]
@@ -62,6 +68,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Tree]]:
         process = psutil.Popen(
             [sys.executable, *before, *command_line(command, tmp_path)],
             env={**os.environ, "COMFYUI_PATH": str(tmp_path)},
+            # Whoever starts the tests in the background, or by nohup, has signals ignored.
+            preexec_fn=take_signals if os.name == "posix" else None,
             **{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **options},
         )
         trees.append((process, []))

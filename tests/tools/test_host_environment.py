@@ -116,12 +116,13 @@ def test_the_command_runs_the_tests_that_need_a_host(
 
     monkeypatch.setattr(checks, "prepare_layer", lambda host: Path("python"))
     monkeypatch.setattr(checks, "prepare_browser", lambda python: None)
+    monkeypatch.setattr(checks, "prepare_beside", dict)
     monkeypatch.setattr(checks.subprocess, "run", run)
     told = tmp_path / "told.json"
     assert checks.test_command(["--host", str(host), "--json", str(told)]) == 0
     ((command, env),) = ran
     folders = {word for word in command if word.startswith("tests/")}
-    assert folders == {"tests/browser", "tests/comfyui", "tests/comfyui_http"}
+    assert folders == {*("tests/browser", "tests/comfyui", "tests/comfyui_http", "tests/registry")}
     assert env["COMFYUI_PATH"] == str(host)
     assert "ComfyUI 0.33.0, frontends 1.49.6 and" in capsys.readouterr().out
     assert '"version": "0.33.0"' in told.read_text()

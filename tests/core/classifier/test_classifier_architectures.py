@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -54,6 +54,10 @@ TIMM = {
     "vit_base_patch16_224": "timm:vit_base_patch16_224",
     "swin_tiny_patch4_window7_224": "timm:swin_tiny_patch4_window7_224",
 }
+USUAL = {
+    *("resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "swin_t"),
+    *("mobilenetv3_small_100", "densenet121", "vit_base_patch16_224"),
+}
 FIXED = {"vit_b_16": 224, "vit_base_patch16_224": 224, "swin_tiny_patch4_window7_224": 224}
 
 
@@ -78,7 +82,12 @@ def same_logits(network: nn.Module, classifier, images: Tensor) -> bool:
     return sane and torch.equal(ours, theirs) and torch.equal(split, theirs)
 
 
-@pytest.mark.parametrize("name", TORCHVISION)
+def usual_first(names: Iterable[str]) -> list:
+    """The names, those of large networks for `dev.py test --long` only."""
+    return [pytest.param(name, marks=() if name in USUAL else pytest.mark.long) for name in names]
+
+
+@pytest.mark.parametrize("name", usual_first(TORCHVISION))
 def test_torchvision(name: str, scratch: Path, randomise: Randomise, pictures: Make) -> None:
     build = torchvision.models.get_model
     # Swin's buffers hold content that its constructor computes.
@@ -101,7 +110,7 @@ def test_torchvision(name: str, scratch: Path, randomise: Randomise, pictures: M
     assert again.backbone_hash() == classifier.backbone_hash()
 
 
-@pytest.mark.parametrize("name", TIMM)
+@pytest.mark.parametrize("name", usual_first(TIMM))
 def test_timm(name: str, scratch: Path, randomise: Randomise, pictures: Make) -> None:
     build = timm.create_model
     network = build(name, num_classes=4) if "swin" in name else without_drawing(build, name, 4)
