@@ -41,8 +41,9 @@ USAGE = """usage: python dev.py COMMAND [options]
          the same files into your own ComfyUI folder
   test   [--json FILE] [-k EXPR] [--long] [--no-lint] [--no-browser] [--host FOLDER] [--old-torch]
          [-- pytest arguments]
-         lint and all tests; --long adds those that take long; --no-browser leaves out those that need Chromium; --host runs those
-         that need a ComfyUI in the one in FOLDER, with what its requirements.txt names;
+         lint and all tests; --long adds those that take long, --no-browser leaves out those that
+         need Chromium; --host runs those that need a ComfyUI in the one in FOLDER, with what its
+         requirements.txt names;
          --old-torch also reads hostile files with a real torch 2.1.2
   lint   ruff and pyright
   bench  [--json FILE] [options]   how long things take
