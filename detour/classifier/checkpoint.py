@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..user_input import quoted
 from .safetensors_file import read_safetensors
 from .tensors import Odd
 from .torch_file import read_torch_file
@@ -22,6 +23,7 @@ WRAPPERS = (  # averaged weights first
 _AVERAGED = "ema"
 _QUANTISED = ("_packed_params", ".qweight", ".SCB", ".quant_state", ".weight_scale", ".absmax")
 _DEEPEST = 4
+_LONGEST_NAME = 1000
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,13 @@ def _unwrap(raw: object, name: str) -> tuple[dict[str, Weight | Odd], tuple[str,
     for _ in range(_DEEPEST):
         if not isinstance(raw, Mapping):
             break
-        inner = next((key for key in WRAPPERS if isinstance(raw.get(key), Mapping)), None)
+        inner = next((key for key in WRAPPERS if _holds_tensors(raw.get(key), name)), None)
         if inner is None:
             break
         if _AVERAGED in inner:
             notes.append(f"The averaged weights ({inner}) of {name} are used.")
         raw = raw[inner]
-    tensors = _flat(raw) if isinstance(raw, Mapping) else {}
+    tensors = _flat(raw, name) if isinstance(raw, Mapping) else {}
     if not tensors:
         raise ValueError(
             f"{name} holds no table of named weights: save the network's state_dict and use that."
@@ -86,8 +88,16 @@ def _unwrap(raw: object, name: str) -> tuple[dict[str, Weight | Odd], tuple[str,
     return tensors, tuple(notes)
 
 
-def _flat(raw: Mapping[str, object]) -> dict[str, Weight | Odd]:
-    """The tensors of a table and of the tables inside it, by names with points between."""
+def _holds_tensors(part: object, name: str) -> bool:
+    """Whether it is a table with tensors: what averages weights keeps lists of them too."""
+    return isinstance(part, Mapping) and bool(_flat(part, name))
+
+
+def _flat(raw: Mapping[str, object], name: str) -> dict[str, Weight | Odd]:
+    """The tensors of a table and of the tables inside it, by names with points between.
+
+    name: the file's. Raises ValueError for names so long that they would fill the memory.
+    """
     tensors: dict[str, Weight | Odd] = {}
     waiting: deque[tuple[str, Mapping[str, object]]] = deque([("", raw)])
     seen = set()
@@ -97,6 +107,11 @@ def _flat(raw: Mapping[str, object]) -> dict[str, Weight | Odd]:
             continue
         seen.add(id(table))
         for key, value in table.items():
+            if len(prefix) + len(key) > _LONGEST_NAME:
+                raise ValueError(
+                    f"{name} was refused: {quoted(key)} in it has more than {_LONGEST_NAME:,} "
+                    "letters, which no network's weight has."
+                )
             if isinstance(value, (Weight, Odd)):
                 tensors[prefix + key] = value
             elif isinstance(value, Mapping):
@@ -110,8 +125,8 @@ def _check_kind(key: str, value: Weight | Odd, name: str) -> None:
     if odd or packed or any(mark in key for mark in _QUANTISED):
         kind = value.kind if odd else value.dtype
         raise ValueError(
-            f"{name} is quantised or sparse ({key[:80]!r}, {str(kind)[:80]}): its weights cannot "
-            "be edited one by one. Use the full-precision file."
+            f"{name} is quantised or sparse ({quoted(key)}, {quoted(str(kind))}): its weights "
+            "cannot be edited one by one. Use the full-precision file."
         )
 
 

@@ -20,6 +20,7 @@ HARMLESS = (  # what training scripts keep beside the weights
     *("numpy.dtype", "numpy.ndarray", "numpy.core.multiarray.scalar"),
     *("numpy._core.multiarray.scalar", "numpy.core.multiarray._reconstruct"),
     *("numpy._core.multiarray._reconstruct", "numpy.core.numeric._frombuffer"),
+    "numpy._core.numeric._frombuffer",
     *("torch.Size", "torch.device", "torch.nn.parameter.Parameter"),
 )
 _TENSORS = re.compile(  # storages, types of numbers, and what tensors are rebuilt with
@@ -102,6 +103,7 @@ class _Machine:
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.stored: list[Stored] = []
+        self.copied = 0
 
     def run(self) -> Any:
         while (step := self.take(1)) != b".":
@@ -186,15 +188,31 @@ class _Machine:
         if step == b"c":
             stack.append(_known(f"{self.line()}.{self.line()}"))
         elif step == b"\x93":
-            name = stack.pop()
-            stack.append(_known(f"{stack.pop()}.{name}"))
+            name, module = stack.pop(), stack.pop()
+            if not (isinstance(name, str) and isinstance(module, str)):
+                raise ValueError("it names something by what is no text")
+            stack.append(_known(f"{module}.{name}"))
         elif step in b"R\x81":
             arguments = _arguments(stack.pop())
-            stack.append(_made(stack.pop(), arguments))
+            stack.append(self.made(stack.pop(), arguments))
         elif step == b"b":
             stack.pop()  # the state of an object: of a dictionary, or of one that is not made
         else:
             raise ValueError(f"byte {self.place - 1} is no instruction of a pickle")
+
+    def made(self, callee: Any, arguments: tuple[Any, ...]) -> Any:
+        """What a call stands for; tables are made, for they hold the weights."""
+        if not isinstance(callee, Named):
+            raise ValueError("it calls what is no function")
+        if callee.name not in TABLES:
+            return Made(callee.name, arguments)
+        table: dict[str, Any] = {}
+        if arguments and isinstance(arguments[0], list):  # as Python 2 wrote it
+            self.copied += len(arguments[0])
+            if self.copied > len(self.data):
+                raise ValueError("it fills one table after the other with the same list")
+            _fill(table, arguments[0])
+        return table
 
 
 def _known(name: str) -> Named:
@@ -202,17 +220,6 @@ def _known(name: str) -> Named:
     if name not in TABLES and name not in HARMLESS and not _TENSORS.fullmatch(name):
         raise RefusedPickle(name)
     return Named(name)
-
-
-def _made(callee: Any, arguments: tuple[Any, ...]) -> Any:
-    if not isinstance(callee, Named):
-        raise ValueError("it calls what is no function")
-    if callee.name not in TABLES:
-        return Made(callee.name, arguments)
-    table: dict[str, Any] = {}
-    if arguments and isinstance(arguments[0], list):  # as Python 2 wrote it
-        _fill(table, arguments[0])
-    return table
 
 
 def _fill(table: Any, pairs: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 
 import torch
 
+from ..user_input import quoted, shortened
 from .weights import Weight, check_size, width
 
 LARGEST_HEADER = 2**24
@@ -82,23 +83,23 @@ def _weight(path: Path, key: str, entry: object, start: int, available: int) -> 
     values: Mapping[str, object] = entry if isinstance(entry, dict) else {}
     offsets, shape = (values.get(name) for name in ("data_offsets", "shape"))
     if not (_are_whole(offsets, 2) and len(offsets) == 2 and _are_whole(shape, _MOST_SIDES)):
-        raise ValueError(f"{path.name} is damaged: {key[:80]!r} has no place. Get it again.")
+        raise ValueError(f"{path.name} is damaged: {quoted(key)} has no place. Get it again.")
     begin, end = offsets
     if end > available:
         raise ValueError(
-            f"{path.name} is truncated: its header claims {end:,} bytes of weights, "
-            f"{available:,} are there. Get it again."
+            f"{path.name} is truncated: its header claims {shortened(f'{end:,}', 80)} bytes of "
+            f"weights, {available:,} are there. Get it again."
         )
     dtype = getattr(torch, _DTYPES.get(str(values.get("dtype")), ""), None)
     if not isinstance(dtype, torch.dtype):
         raise ValueError(
-            f"{path.name} holds {key[:80]!r} as {str(values.get('dtype'))[:40]}, which is "
+            f"{path.name} holds {quoted(key)} as {quoted(values.get('dtype'))}, which is "
             "quantised or sparse, or unknown to this torch. Use the full-precision file."
         )
     weight = Weight(path, start + begin, dtype, tuple(shape))
     check_size(weight, key, end - begin)
     if weight.count * width(dtype) != end - begin:
-        raise ValueError(f"{path.name} is damaged: {key[:80]!r} has another size. Get it again.")
+        raise ValueError(f"{path.name} is damaged: {quoted(key)} has another size. Get it again.")
     return weight
 
 

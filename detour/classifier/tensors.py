@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..user_input import quoted
 from .pickled import Made, Named, Stored
 from .weights import Weight, check_size, width
 
@@ -27,6 +28,7 @@ _STORED = {
     "Bool": torch.bool,
 }
 _REBUILT = tuple(f"torch._utils._rebuild_tensor{version}" for version in ("", "_v2", "_v3"))
+_WITH_ATTRIBUTES = "torch._tensor._rebuild_from_type_v2"
 _PARAMETERS = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
 _DEEPEST, _MOST_SIDES = 6, 16
 
@@ -66,7 +68,18 @@ def with_weights(value: Any, path: Path, places: Mapping[str, tuple[int, int]]) 
 
 def storage_width(stored: Stored) -> int:
     """Bytes for each number of a storage. Raises ValueError for a kind that is unknown."""
-    return width(_storage_dtype(stored))
+    kind = _storage_kind(stored)
+    if kind not in _STORED:
+        raise ValueError(f"its numbers are of the kind {kind}")
+    return width(_STORED[kind])
+
+
+def storage_key(stored: Stored) -> str:
+    """What a storage is called in its file. Raises TypeError for what is no name."""
+    key = stored.arguments[2]
+    if not isinstance(key, (str, int)):
+        raise TypeError("the name of its storage")
+    return str(key)
 
 
 def _weight(
@@ -74,15 +87,28 @@ def _weight(
 ) -> Weight | Odd:
     if made.name in _PARAMETERS and made.arguments and isinstance(made.arguments[0], Made):
         made = made.arguments[0]
+    if made.name == _WITH_ATTRIBUTES:
+        made = _without_attributes(made)
     if made.name not in _REBUILT:
         return Odd(made.name)
     try:
         return _plain_weight(made, name, path, places)
     except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"{path.name} is damaged: {name[:80]!r} is described wrongly ({str(error)[:80]}). Get "
-            "it again."
+            f"{path.name} is damaged: {quoted(name)} is described wrongly ({quoted(str(error))}). "
+            "Get it again."
         ) from None
+
+
+def _without_attributes(made: Made) -> Made:
+    """The tensor itself, of one that carries attributes of a script's own."""
+    if len(made.arguments) != 4:
+        return made
+    rebuild, kind, arguments, _ = made.arguments
+    plain = isinstance(kind, Named) and kind.name == "torch.Tensor"
+    if plain and isinstance(rebuild, Named) and isinstance(arguments, tuple):
+        return Made(rebuild.name, arguments)
+    return made
 
 
 def _plain_weight(
@@ -91,14 +117,17 @@ def _plain_weight(
     stored, offset, shape, stride, *more = made.arguments
     if any(isinstance(extra, dict) and extra for extra in more[2:]):
         return Odd("conjugated or negated")
-    key, count, view = stored.arguments[2], stored.arguments[4], stored.arguments[5:]
+    key, count, view = storage_key(stored), stored.arguments[4], stored.arguments[5:]
+    shape, stride = tuple(shape), tuple(stride)
     if view and view[0] is not None:
         offset += view[0][1]
     numbers = (offset, count, *shape, *stride)
     if len(shape) != len(stride) or len(shape) > _MOST_SIDES or not all(map(_is_whole, numbers)):
         raise TypeError("its shape")
-    start, held = places[str(key)]
-    of_storage = _storage_dtype(stored)
+    start, held = places[key]
+    of_storage = _STORED.get(_storage_kind(stored))
+    if of_storage is None:
+        return Odd(_storage_kind(stored))
     dtype = _named_dtype(more[2]) if made.name.endswith("_v3") else of_storage
     place = offset * width(dtype)
     weight = Weight(path, start + place, dtype, shape, _steps(shape, stride))
@@ -110,13 +139,11 @@ def _is_whole(number: object) -> bool:
     return isinstance(number, int) and number >= 0
 
 
-def _storage_dtype(stored: Stored) -> torch.dtype:
+def _storage_kind(stored: Stored) -> str:
     kind = stored.arguments[1] if len(stored.arguments) > 4 else None
-    name = kind.name.rpartition(".")[2] if isinstance(kind, Named) else ""
-    dtype = _STORED.get(name.removesuffix("Storage"))
-    if dtype is None:
-        raise ValueError(f"its numbers are of the kind {name[:40] or kind!r}")
-    return dtype
+    if not isinstance(kind, Named):
+        raise TypeError("its kind of numbers")
+    return kind.name.rpartition(".")[2].removesuffix("Storage")
 
 
 def _named_dtype(named: Named) -> torch.dtype:

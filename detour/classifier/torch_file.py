@@ -16,8 +16,9 @@ from typing import IO, Any
 
 import torch
 
+from ..user_input import quoted, shortened
 from .pickled import RefusedPickle, Stored, read_pickle
-from .tensors import storage_width, with_weights
+from .tensors import storage_key, storage_width, with_weights
 
 LARGEST_PICKLE = 2**22
 LARGEST_DIRECTORY = 2**24
@@ -27,9 +28,17 @@ READ_SINCE = (2, 6)
 _MAGIC = 0x1950A86A20F9469CFC6C
 _HEADER = struct.Struct("<4s22xHH")
 _END = struct.Struct("<4s8xLL")
-_END_64 = struct.Struct("<4s36xQ")
+_LOCATOR_64 = struct.Struct("<4s4xQ4x")
+_END_64 = struct.Struct("<4s36xQ8x")
 _END_SEARCHED = 2**16 + 22
-_DAMAGE = (zipfile.BadZipFile, NotImplementedError, ValueError, LookupError, struct.error)
+_DAMAGE = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    ValueError,
+    TypeError,
+    LookupError,
+    struct.error,
+)
 
 Places = Mapping[str, tuple[int, int]]
 """Where each storage's bytes lie in the file: the first byte, and how many."""
@@ -52,15 +61,16 @@ def read_torch_file(path: Path) -> object:
             value, places = (_read_archive if archive else _read_stream)(file, path.name)
     except RefusedPickle as error:
         raise ValueError(
-            f"{path.name} was refused: it holds more than weights ({str(error)[:80]}, part of a "
-            "pickled program), and reading it could run code. Save its state_dict as safetensors "
-            "and use that."
+            f"{path.name} was refused: it holds more than weights ({shortened(str(error), 80)}, "
+            "part of a pickled program), and reading it could run code. Save its state_dict as "
+            "safetensors and use that."
         ) from None
     except Refused:
         raise
     except _DAMAGE as error:
         raise ValueError(
-            f"{path.name} is damaged or no PyTorch file ({str(error)[:160]}): get it again."
+            f"{path.name} is damaged or no PyTorch file ({shortened(str(error), 160)}): get it "
+            "again."
         ) from None
     return with_weights(value, path, places)
 
@@ -68,10 +78,11 @@ def read_torch_file(path: Path) -> object:
 def _check_version(name: str) -> None:
     numbers = re.match(r"(\d+)\.(\d+)", torch.__version__)
     if numbers and tuple(map(int, numbers.groups())) < READ_SINCE:
+        told = name if re.fullmatch(r"\w[\w.-]*", name) else "weights.pt"  # a shell will read it
         raise ValueError(
             f"{name} is a pickle, which is read from torch 2.6 on; this is {torch.__version__}. "
             'Convert it where a newer torch is: python -c "import torch, safetensors.torch as s; '
-            f"s.save_file(torch.load('{name}', weights_only=True), 'new.safetensors')\" (append "
+            f"s.save_file(torch.load('{told}', weights_only=True), 'new.safetensors')\" (append "
             "['state_dict'] to torch.load(...) if the weights are inside one)."
         )
 
@@ -105,21 +116,29 @@ def _check_directory(file: IO[bytes], size: int) -> None:
     found = tail.rfind(b"PK\x05\x06")
     if found < 0 or found + _END.size > len(tail):
         raise ValueError("it is cut: the archive has no end")
-    length = _END.unpack_from(tail, found)[1]
-    found = tail.rfind(b"PK\x06\x06", 0, found)
-    if length == 2**32 - 1 and found >= 0 and found + _END_64.size <= len(tail):
-        length = _END_64.unpack_from(tail, found)[1]
+    lengths = [_END.unpack_from(tail, found)[1]]
+    locator = found - _LOCATOR_64.size
+    if locator >= 0 and tail.startswith(b"PK\x06\x07", locator):
+        lengths = [length for length in lengths if length != 2**32 - 1]
+        told = _LOCATOR_64.unpack_from(tail, locator)[1]
+        for place in (start + locator - _END_64.size, told):  # either, as Python's version is
+            if 0 <= place <= size - _END_64.size:
+                mark, length = _END_64.unpack(_bytes_at(file, place, _END_64.size))
+                lengths += [length] if mark == b"PK\x06\x06" else []
+    length = max(lengths, default=0)
     if length > LARGEST_DIRECTORY:
         raise ValueError(f"the list of its records claims {length:,} bytes")
 
 
 def _check_entries(entries: list[zipfile.ZipInfo], size: int, name: str) -> None:
     """Refuse programs, and an archive that unpacks to more than it is; torch does not compress."""
-    for entry in entries:
-        parts = entry.filename.replace("\\", "/").lower().split("/")
+    names = [entry.filename.replace("\\", "/").lower() for entry in entries]
+    root = next((key.removesuffix("data.pkl") for key in names if key.endswith("/data.pkl")), "")
+    for key in names:  # the root is called as the file was, which may be code.pt
+        parts = key.removeprefix(root).split("/")
         if "constants.pkl" in parts or "code" in parts[:-1]:
             raise Refused(
-                f"{name} was refused: it is a TorchScript program (it holds {parts[-1][:40]!r}), "
+                f"{name} was refused: it is a TorchScript program (it holds {quoted(parts[-1])}), "
                 "and loading it would run it. Save the network's state_dict as safetensors."
             )
     unpacked = sum(entry.file_size for entry in entries)
@@ -171,7 +190,7 @@ def _read_stream(file: IO[bytes], name: str) -> tuple[Any, Places]:
 
 def _widths(stored: tuple[Stored, ...]) -> dict[str, int]:
     """Bytes for each number of each storage."""
-    return {str(each.arguments[2]): storage_width(each) for each in stored}
+    return {storage_key(each): storage_width(each) for each in stored}
 
 
 def _stream_places(
@@ -179,11 +198,13 @@ def _stream_places(
 ) -> Places:
     places = {}
     for key in keys:
+        if not isinstance(key, (str, int)):
+            raise ValueError("its list of storages holds what is no name")
         count = struct.unpack("<q", _bytes_at(file, place, 8))[0]
         length = count * widths[str(key)]
         place += 8
         if count < 0 or place + length > size:
-            raise ValueError(f"storage {str(key)[:40]} claims {length:,} bytes")
+            raise ValueError(f"storage {quoted(key)} claims {length:,} bytes")
         places[str(key)] = (place, length)
         place += length
     return places

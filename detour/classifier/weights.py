@@ -10,6 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..user_input import quoted
+
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 MOST_SHARED = 2
 """How often the bytes of a file may be claimed; more is a small file that fills the memory."""
@@ -76,7 +78,9 @@ class Weight:
         if self.stride and self.count:
             values = values.as_strided(self.shape, self.stride).contiguous()
         values = values.view(self.shape)
-        return _check_values(values.float(), name, self.path) if self.dtype in FLOATS else values
+        if not self.dtype.is_floating_point:
+            return values
+        return _check_values(values.float(), name, self.path)
 
 
 def check_size(weight: Weight, name: str, held: int, claimed: int = 0) -> None:
@@ -85,16 +89,19 @@ def check_size(weight: Weight, name: str, held: int, claimed: int = 0) -> None:
     claimed: how many bytes the file says that the part has.
     """
     if min((*weight.shape, *weight.stride, weight.span, 0)) < 0:
-        raise ValueError(f"{weight.path.name} is damaged: {name!r} has no shape. Get it again.")
+        raise ValueError(
+            f"{weight.path.name} is damaged: {quoted(name)} has no shape. Get it again."
+        )
     if max(max(weight.span, weight.count) * width(weight.dtype), claimed) > held:
         raise ValueError(
-            f"{weight.path.name} was refused: {name!r} claims the shape {list(weight.shape)[:9]}, "
-            f"which is more than the file holds there ({held:,} bytes)."
+            f"{weight.path.name} was refused: {quoted(name)} claims the shape "
+            f"{quoted(list(weight.shape))}, which is more than the file holds there "
+            f"({held:,} bytes)."
         )
     if weight.span > _WIDEST * weight.count:
         raise ValueError(
-            f"{weight.path.name} was refused: {name!r} is a few numbers out of a large block. "
-            "Save the weights as copies: tensor.clone()."
+            f"{weight.path.name} was refused: {quoted(name)} is a few numbers out of a large "
+            "block. Save the weights as copies: tensor.clone()."
         )
 
 
@@ -103,7 +110,7 @@ def _check_values(values: Tensor, name: str, path: Path) -> Tensor:
     if not finite.all():
         raise ValueError(
             f"{path.name} is broken: {int((~finite).sum())} of the {values.numel()} values of "
-            f"{name!r} are NaN or infinite. Get the file again, or train with a smaller "
+            f"{quoted(name)} are NaN or infinite. Get the file again, or train with a smaller "
             "learning rate."
         )
     return values
