@@ -11,10 +11,12 @@ from pathlib import Path
 from ..user_input import quoted
 from .description import Description
 from .preprocess import FIRST_FIELDS, Preprocessing
+from .resizing import enlarged
 from .timm_config import options_text, timm_steps
 
 METADATA_KEY = "detour"
 LARGEST_JSON = 2**24
+_MOST_DIGITS = 100
 _LABELS = ("labels", "classes", "class_names", "label_names", "categories", "id2label")
 _ARCHITECTURE = ("architecture", "arch", "model_name")
 _RENAMED = {
@@ -122,8 +124,8 @@ def read_json(path: Path) -> dict[str, object]:
 def parse_json(text: str, where: str) -> dict[str, object]:
     """The object in a JSON text that came from `where`. Raises ValueError if there is none."""
     try:
-        values = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        values = json.loads(text, parse_int=_integer)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{where} cannot be read as JSON ({error}): correct it.") from None
     if not isinstance(values, dict):
         raise ValueError(f"{where} must hold a JSON object {{...}}, not {type(values).__name__}.")
@@ -163,11 +165,16 @@ def parse_labels(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.strip().split(separator) if part.strip())
 
 
+def _integer(digits: str) -> int | float:
+    """An integer of JSON; as a float, often infinite, if nobody could calculate with it."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
+
+
 def _parse_value(value: str) -> object:
     """A metadata value, which is always text: JSON where it is JSON, else the text itself."""
     try:
-        return json.loads(value)
-    except (json.JSONDecodeError, RecursionError):
+        return json.loads(value, parse_int=_integer)
+    except (ValueError, RecursionError):
         return value
 
 
@@ -208,5 +215,5 @@ def _steps(values: Mapping[str, object]) -> dict[str, object]:
         raise ValueError(f"input_size {quoted(size)} must be pixels: 224, or [3, 224, 224].")
     share = renamed.get("crop_pct")
     if isinstance(share, (int, float)) and 0 < share <= 1 and height == width:
-        return {**steps, "resize": int(height / share), "crop": height}
+        return {**steps, "resize": enlarged(height, share), "crop": height}
     return {**steps, "resize": (height, width), "crop": None}

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from torch import nn
 
+from ..user_input import quoted, shortened
 from .empty_weights import TooLarge
 from .facts import Facts, parse_json, read_facts, read_json
 from .processors import FILE, processor_steps, usual_steps
@@ -139,7 +140,7 @@ def build_from_config(text: str, classes: int) -> nn.Module:
         first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ValueError(
             f"transformers {transformers.__version__} cannot build an image classifier of the "
-            f"kind {kind!r} ({first_line[:160]})."
+            f"kind {quoted(kind)} ({first_line[:160]})."
         ) from None
     return network.float().eval()
 
@@ -185,8 +186,8 @@ def _check_integers(values: Mapping[str, object]) -> None:
             waiting += [(name, part) for part in value]
         elif isinstance(value, (int, float)) and abs(value) > LARGEST_INTEGER:
             raise ValueError(
-                f"{str(name)[:80]} is {str(value)[:40]} in the configuration, but no network has "
-                f"more than {LARGEST_INTEGER:,} of anything: correct it."
+                f"{shortened(str(name), 80)} is {quoted(value)} in the configuration, but no "
+                f"network has more than {LARGEST_INTEGER:,} of anything: correct it."
             )
 
 

@@ -10,6 +10,7 @@ from types import ModuleType
 import torchvision
 from torch import nn
 
+from ..user_input import quoted
 from .empty_weights import TooLarge
 from .small_cnn import SIDE, SmallCNN
 from .timm_config import options, timm_steps
@@ -102,7 +103,7 @@ def _build_by_timm(architecture: Architecture, classes: int) -> nn.Module:
         first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ValueError(
             f"timm {timm.__version__} cannot build {architecture.name} with the model_args of "
-            f"its file: {str(told)[:160]} ({first_line[:160]})."
+            f"its file: {quoted(told, 160)} ({first_line[:160]})."
         ) from None
 
 

@@ -74,7 +74,8 @@ class Preprocessing:
     def __post_init__(self) -> None:
         _check_size("resize", self.resize)
         _check_size("crop", self.crop)
-        _check_side("resize_longest", self.resize_longest or LARGEST_SIDE)
+        if self.resize_longest is not None:
+            _check_side("resize_longest", self.resize_longest)
         _check_side("resize_multiple", self.resize_multiple)
         _check_share(self.crop_share)
         for name in ("mean", "std", "crop_border"):

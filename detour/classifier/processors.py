@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import TypeGuard
 
+from ..user_input import quoted
 from . import resizing
 from .processor_kinds import (
     ALWAYS,
@@ -115,12 +117,12 @@ def _name(values: Mapping[str, object], network: str) -> tuple[str, tuple[str, .
     base = name.removesuffix("Fast").removesuffix("ImageProcessor")
     if base in REFUSED:
         raise ValueError(
-            f"The network is fed by {name[:80]} ({REFUSED[base]}), not with a picture of one "
+            f"The network is fed by {name} ({REFUSED[base]}), not with a picture of one "
             "size: it cannot be used here."
         )
     if base not in KINDS or not name.removesuffix("Fast").endswith("ImageProcessor"):
         raise ValueError(
-            f"image_processor_type {name[:80]!r} in {FILE} is not known here: if it only resizes, "
+            f"image_processor_type {quoted(name)} in {FILE} is not known here: if it only resizes, "
             "crops and normalises, write one that does the same, for example ViTImageProcessor "
             "(size exactly) or CLIPImageProcessor (shorter side, then crop_size)."
         )
@@ -151,7 +153,7 @@ def _check_switches(entries: _Values) -> tuple[str, ...]:
 
 def _refuse(key: str, entries: _Values) -> None:
     raise ValueError(
-        f"{entries.name[:80]} of {FILE} has {key[:80]} switched on, which is not done here: "
+        f"{entries.name} of {FILE} has {quoted(key)} switched on, which is not done here: "
         "pictures would look otherwise to the network. Set it to false if it does not need it."
     )
 
@@ -189,10 +191,7 @@ def _convnext(entries: _Values, size: object, crop: object) -> dict[str, object]
 
 def _enlarged(size: int, entries: _Values) -> int:
     """What is resized to, of which crop_pct is then kept."""
-    share = entries.get("crop_pct", entries.kind.extras["crop_pct"])
-    if not isinstance(share, (int, float)) or not 0 < share <= 4:
-        raise ValueError(f"crop_pct {share!r} of {FILE} must be a number above 0, usually to 1.")
-    return int(size / share)
+    return resizing.enlarged(size, entries.get("crop_pct", entries.kind.extras["crop_pct"]))
 
 
 def _poolformer(entries: _Values, size: object, _: object) -> dict[str, object]:
@@ -243,25 +242,31 @@ _OWN_RULES: Mapping[str, Callable[[_Values, object, object], dict[str, object]]]
 def _interpolation(entries: _Values) -> str:
     number = entries.get("resample", entries.kind.resample)
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < len(RESAMPLE):
-        raise ValueError(f"resample {number!r} of {FILE} must be one of Pillow's numbers 0 to 5.")
+        raise ValueError(
+            f"resample {quoted(number)} of {FILE} must be one of Pillow's numbers 0 to 5."
+        )
     return RESAMPLE[number]
+
+
+def _is_side(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _sides(name: str, size: object, square: bool) -> int | tuple[int, int]:
     """A size as transformers writes it: 224, [224, 224], or with the names of its sides."""
-    if isinstance(size, int) and not isinstance(size, bool):
+    if _is_side(size):
         return (size, size) if square else size
     if isinstance(size, Mapping):
         edge = size.get("shortest_edge")
-        if isinstance(edge, int) and name == "size":
+        if _is_side(edge) and name == "size":
             return edge
         pair = (size.get("height"), size.get("width"))
     else:
         pair = tuple(size) if isinstance(size, (list, tuple)) else ()
-    if len(pair) == 2 and isinstance(pair[0], int) and isinstance(pair[1], int):
+    if len(pair) == 2 and _is_side(pair[0]) and _is_side(pair[1]):
         return pair[0], pair[1]
     raise ValueError(
-        f"{name} {str(size)[:80]} of {FILE} cannot be used: write pixels, or height and width"
+        f"{name} {quoted(size)} of {FILE} cannot be used: write pixels, or height and width"
         f"{', or shortest_edge' if name == 'size' else ''}."
     )
 
@@ -295,7 +300,9 @@ def _scale(entries: _Values) -> tuple[float, float]:
         return 255.0, 0.0
     factor = entries.get("rescale_factor", 1 / 255)
     if not isinstance(factor, (int, float)) or not 0 < factor < 1e6:
-        raise ValueError(f"rescale_factor {factor!r} of the processor must be a number above 0.")
+        raise ValueError(
+            f"rescale_factor {quoted(factor)} of the processor must be a number above 0."
+        )
     scale = 1.0 if math.isclose(255 * factor, 1, rel_tol=1e-4) else 255 * factor
     shifted = "rescale_offset" in entries.kind.extras and entries.is_on("rescale_offset", False)
     return scale, float(shifted)
@@ -307,5 +314,5 @@ def _triple(name: str, colours: object) -> list[float]:
         return [float(colours)] * 3
     numbers = list(colours) if isinstance(colours, (list, tuple)) else []
     if len(numbers) != 3 or not all(isinstance(number, (int, float)) for number in numbers):
-        raise ValueError(f"{name} {str(colours)[:80]} of {FILE} must be three numbers.")
+        raise ValueError(f"{name} {quoted(colours)} of {FILE} must be three numbers.")
     return numbers

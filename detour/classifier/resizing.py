@@ -9,6 +9,8 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as transforms
 
+from ..user_input import quoted
+
 FLOAT, ROUNDED, BYTES, PILLOW = ARITHMETICS = ("float", "rounded", "bytes", "pillow")
 EXACT, COVER, INSIDE = FITS = ("exact", "cover", "inside")
 ROUND, FLOOR, TRUNCATE = CENTRINGS = ("round", "floor", "truncate")
@@ -22,11 +24,25 @@ _PILLOW_FILTERS = {
     "hamming": Image.Resampling.HAMMING,
 }
 _TENSOR_FILTERS = ("bilinear", "bicubic", "nearest")
+_SMALLEST_SHARE, _LARGEST_SHARE = 0.01, 4
 
 
 def interpolations(arithmetic: str) -> tuple[str, ...]:
     """The names of the interpolations that an arithmetic has."""
     return tuple(_PILLOW_FILTERS) if arithmetic == PILLOW else _TENSOR_FILTERS
+
+
+def enlarged(side: int, share: object) -> int:
+    """What is resized to, of which `share` (crop_pct) is then kept, so that `side` is left.
+
+    Raises ValueError for what is no such share.
+    """
+    if not isinstance(share, (int, float)) or not _SMALLEST_SHARE <= share <= _LARGEST_SHARE:
+        raise ValueError(
+            f"crop_pct {quoted(share)} must be a number from {_SMALLEST_SHARE} to "
+            f"{_LARGEST_SHARE}, usually up to 1."
+        )
+    return int(side / share)
 
 
 def new_size(

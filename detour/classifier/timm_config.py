@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 
+from ..user_input import quoted
 from . import resizing
 from .preprocess import IMAGENET_MEAN, IMAGENET_STD
 
@@ -40,25 +41,23 @@ def timm_steps(cfg: Mapping[str, object]) -> tuple[dict[str, object], tuple[str,
     steps: dict[str, object] = {"mean": mean, "std": std}
     if values["interpolation"] not in _INTERPOLATIONS:
         raise ValueError(
-            f"interpolation {str(values['interpolation'])[:80]!r} of pretrained_cfg is unknown: "
+            f"interpolation {quoted(values['interpolation'])} of pretrained_cfg is unknown: "
             f"use one of {', '.join(_INTERPOLATIONS)}."
         )
     steps |= {"interpolation": values["interpolation"], "arithmetic": resizing.PILLOW}
     height, width = _input_size(values["input_size"])
     share = values["crop_pct"]
-    if not isinstance(share, (int, float)) or not 0 < share <= 4:
-        raise ValueError(f"crop_pct {share!r} must be a number above 0, usually up to 1.")
-    scaled = math.floor(height / share), math.floor(width / share)
+    scaled = resizing.enlarged(height, share), resizing.enlarged(width, share)
     steps |= {"resize": scaled, "crop": height if height == width else (height, width)}
     mode = cfg.get("crop_mode") or "center"
     if mode == "center":
         square = scaled[0] == scaled[1]
         steps |= {"resize": scaled[0]} if square else {"resize_fit": resizing.COVER}
     elif mode == "border":
-        border = tuple(min(max(round(255 * value), 0), 255) / 255 for value in mean)
+        border = tuple(round(255 * min(max(value, 0), 1)) / 255 for value in mean)
         steps |= {"resize_fit": resizing.INSIDE, "crop_border": border}
     elif mode != "squash":
-        raise ValueError(f"crop_mode {str(mode)[:80]!r} is unknown: use center, squash or border.")
+        raise ValueError(f"crop_mode {quoted(mode)} is unknown: use center, squash or border.")
     if not missing:
         return steps, ()
     return steps, (f"pretrained_cfg does not say {', '.join(missing)}: timm's defaults are taken.",)
@@ -67,7 +66,7 @@ def timm_steps(cfg: Mapping[str, object]) -> tuple[dict[str, object], tuple[str,
 def _input_size(size: object) -> tuple[int, int]:
     sides = list(size) if isinstance(size, (list, tuple)) else []
     if len(sides) != 3 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise ValueError(f"input_size {str(size)[:80]} must be channels and pixels: [3, 224, 224].")
+        raise ValueError(f"input_size {quoted(size)} must be channels and pixels: [3, 224, 224].")
     if sides[0] != 3:
         raise ValueError(f"The network wants pictures of {sides[0]} channels, not of 3 (RGB).")
     return sides[1], sides[2]
@@ -75,9 +74,13 @@ def _input_size(size: object) -> tuple[int, int]:
 
 def _colours(name: str, values: object) -> tuple[float, ...]:
     numbers = tuple(values) if isinstance(values, (list, tuple)) else ()
-    if len(numbers) not in (1, 3) or not all(isinstance(n, (int, float)) for n in numbers):
-        raise ValueError(f"{name} {str(values)[:80]} must be three numbers.")
+    if len(numbers) not in (1, 3) or not all(map(_is_finite, numbers)):
+        raise ValueError(f"{name} {quoted(values)} must be three numbers.")
     return numbers * 3 if len(numbers) == 1 else numbers
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and abs(value) < math.inf
 
 
 def options_text(config: Mapping[str, object]) -> str:
@@ -98,7 +101,7 @@ def options(text: str) -> dict[str, object]:
     """The arguments of `timm.create_model` in a text of `options_text`. Raises ValueError."""
     try:
         told = json.loads(text).get("model_args") if text else {}
-    except (json.JSONDecodeError, AttributeError, RecursionError):
+    except (ValueError, AttributeError, RecursionError):
         told = None
     if not isinstance(told, Mapping):
         raise ValueError("The config of the timm network holds no model_args: save it again.")
@@ -116,7 +119,7 @@ def _checked(arguments: Mapping[str, object]) -> dict[str, object]:
             continue
         if forbidden or not _WORD.fullmatch(name) or not _is_plain(value):
             raise ValueError(
-                f"model_args has {name[:80]} = {str(value)[:80]}: only plain numbers, words and "
+                f"model_args has {quoted(name)} = {quoted(value)}: only plain numbers, words and "
                 "short lists that build the network are taken from a file. Take it out, or load "
                 "the weights by themselves and name the architecture."
             )
