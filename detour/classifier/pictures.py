@@ -70,6 +70,9 @@ _BROKEN = (
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_WORDS = (b"iCCP", b"tEXt", b"zTXt", b"iTXt")
 """Parts of a PNG that say nothing of its pixels, and that Pillow refuses from 1 MiB on."""
+_PNG_EXIF = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
+"""But these, as other programs write EXIF, may say which side is up."""
+_LARGEST_EXIF = 2**16
 
 
 def readable_formats() -> tuple[str, ...]:
@@ -144,7 +147,10 @@ def _opened(file: BinaryIO, name: str, whole: bool = True) -> Iterator[Image.Ima
 
 
 def _pixels_only(file: BinaryIO, whole: bool) -> BinaryIO:
-    """The file; a PNG without its texts and colour profile. Not whole: up to its first pixels."""
+    """The file; a PNG without its colour profile, and of its texts only EXIF.
+
+    Not whole: up to its first pixels.
+    """
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     if size > LARGEST_FILE:
@@ -156,13 +162,33 @@ def _pixels_only(file: BinaryIO, whole: bool) -> BinaryIO:
     while len(head := file.read(8)) == 8:
         length, kind = int.from_bytes(head[:4], "big") + 4, head[4:]
         if kind in _PNG_WORDS:
-            file.seek(length, io.SEEK_CUR)
+            start = file.tell()
+            words = file.read(min(length, _LARGEST_EXIF))
+            kept += [head, words] if _is_exif(kind, words, length) else []
+            file.seek(start + length)
             continue
         kept.append(head)
         if kind == b"IDAT" and not whole:
             break
         kept.append(file.read(min(length, size)))
     return io.BytesIO(b"".join(kept))
+
+
+def _is_exif(kind: bytes, words: bytes, length: int) -> bool:
+    """Whether a text of a PNG, with its checksum, is EXIF that Pillow can read."""
+    if not words.startswith(_PNG_EXIF) or len(words) < length:
+        return False
+    content, checksum = words[: length - 4], words[length - 4 : length]
+    if zlib.crc32(kind + content) != int.from_bytes(checksum, "big"):
+        return False
+    if kind != b"zTXt":
+        return kind == b"tEXt" or content.partition(b"\0")[2].startswith(b"\0")  # not compressed
+    unpacking = zlib.decompressobj()
+    try:
+        unpacking.decompress(content.partition(b"\0")[2][1:], _LARGEST_EXIF)
+    except zlib.error:
+        return False
+    return unpacking.eof
 
 
 def _turned(picture: Image.Image) -> Image.Image:

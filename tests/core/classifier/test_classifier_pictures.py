@@ -8,11 +8,12 @@ import random
 import struct
 import warnings
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 from detour.classifier import check_image, decode_image, picture_endings, pictures, read_image
 
@@ -288,3 +289,41 @@ def test_damaged_files_of_all_kinds_get_one_sentence_with_their_name():
                     assert str(error).startswith(kind) and len(str(error)) < 600
                     assert "\n" not in str(error) and str(error).endswith(".")
     assert refused > 100
+
+
+def raw_profile(exif: Image.Exif) -> str:
+    """EXIF as ImageMagick writes it into a text of a PNG."""
+    data = exif.tobytes()
+    return f"\nexif\n{len(data):8}\n{data.hex()}\n"
+
+
+XMP = (
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description tiff:Orientation="6"/></rdf:RDF>'
+)
+
+
+@pytest.mark.parametrize("way", ["text", "packed", "xmp"])
+def test_a_png_whose_exif_is_a_text_is_turned(tmp_path: Path, way: str) -> None:
+    exif, texts = Image.Exif(), PngImagePlugin.PngInfo()
+    exif[0x0112] = 6
+    if way == "xmp":
+        texts.add_itxt("XML:com.adobe.xmp", XMP)
+    else:
+        texts.add_text("Raw profile type exif", raw_profile(exif), zip=way == "packed")
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.png", pnginfo=texts)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert ImageOps.exif_transpose(picture).size == (20, 40)
+    assert read_image(tmp_path / "a.png").shape == (1, 40, 20, 3)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0", b"\0no zlib", b"\0" + zlib.compress(bytes(2**24))])
+def test_a_png_whose_text_of_exif_is_damaged_is_read(tmp_path: Path, content: bytes) -> None:
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    body = b"zTXtRaw profile type exif\0" + content
+    text = struct.pack(">L", len(body) - 4) + body + struct.pack(">L", zlib.crc32(body))
+    wrong = text[:-1] + bytes([text[-1] ^ 1])
+    for part in (text, wrong):
+        (tmp_path / "a.png").write_bytes(data[:33] + part + data[33:])
+        assert read_image(tmp_path / "a.png").shape == (1, 20, 40, 3)
