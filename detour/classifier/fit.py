@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from ..user_input import listed, shortened
 from .weights import Shaped
 
 AnyShaped = TypeVar("AnyShaped", bound=Shaped)
@@ -71,10 +72,9 @@ def fit_names(
     ]
     told = [key for key in state if key in beside and not key.endswith(("n_averaged", _COUNTER))]
     if told:
-        some = ", ".join(key[:60] for key in told[:_SHOWN])
-        more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-        notes = (*notes, f"Left out, since the network does not use them: {some}{more}.")
-    return Fit(placed, tuple(phrase[:160] for phrase in wrong), notes)
+        some = listed(told, _SHOWN)
+        notes = (*notes, f"Left out, since the network does not use them: {some}.")
+    return Fit(placed, tuple(shortened(phrase, 160) for phrase in wrong), notes)
 
 
 def has_ending(state: Mapping[str, Shaped], key: str, shape: tuple[int, ...]) -> bool:
@@ -113,14 +113,14 @@ def _prefix(
         best = max(named, key=lambda prefix: (named[prefix], -len(prefix)), default="")
         return (whole or [best])[0], (), ()
     averaged = [prefix for prefix in whole if any(map(_AVERAGED.fullmatch, prefix.split(".")))]
-    choices = ", ".join(prefix[:60] or "(no prefix)" for prefix in whole[:9])
+    choices = listed([prefix or "(no prefix)" for prefix in whole])
     if len(averaged) != 1:
         raise ValueError(
             f"The file holds several networks that fit ({choices}): save the one that you mean "
             "by itself, as safetensors."
         )
     copies = tuple(prefix for prefix in whole if prefix != averaged[0])
-    return averaged[0], copies, (f"The averaged weights ({averaged[0]}) are used.",)
+    return averaged[0], copies, (f"The averaged weights ({shortened(averaged[0], 80)}) are used.",)
 
 
 def _place_head(

@@ -11,6 +11,7 @@ import torch
 import torchvision
 from torch import nn
 
+from ..user_input import shortened
 from . import architectures, hugging, libraries
 from .checkpoint import Checkpoint, read_checkpoint
 from .description import Description
@@ -103,12 +104,13 @@ def _choose(name: str, state: Mapping[str, Weight], asked: str, told: str) -> Ar
     near = architectures.candidates(state)
     if near and near[0].library == "timm":
         libraries.require_timm()
-    keys = ", ".join(key[:40] for key in list(state)[:_SHOWN])
+    keys = ", ".join(shortened(key, 40) for key in list(state)[:_SHOWN])
     nearest = min(architectures.compared(state), key=lambda pair: len(pair[1]), default=None)
     like = f" It is near to {nearest[0].full_name}, but {nearest[1][0]}." if nearest else ""
     raise ValueError(
-        f"The architecture of {name[:80]} is not recognised from its weights ({keys}, ...).{like} "
-        "Name it, for example resnet50, torchvision:regnet_y_400mf or timm:convnext_small."
+        f"The architecture of {shortened(name, 80)} is not recognised from its weights "
+        f"({keys}, ...).{like} Name it, for example resnet50, torchvision:regnet_y_400mf or "
+        "timm:convnext_small."
     )
 
 
@@ -193,8 +195,8 @@ def _fit(
     if fit.wrong:
         more = f", and {len(fit.wrong) - _SHOWN} more" if len(fit.wrong) > _SHOWN else ""
         raise ValueError(
-            f"{name[:80]} does not fit {architecture}: {'; '.join(fit.wrong[:_SHOWN])}{more}. "
-            "Choose the architecture that it was trained with."
+            f"{shortened(name, 80)} does not fit {architecture}: {'; '.join(fit.wrong[:_SHOWN])}"
+            f"{more}. Choose the architecture that it was trained with."
         )
     return fit
 

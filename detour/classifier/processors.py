@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TypeGuard
 
-from ..user_input import quoted
+from ..user_input import quoted, shortened
 from . import resizing
 from .processor_kinds import (
     ALWAYS,
@@ -153,7 +153,7 @@ def _check_switches(entries: _Values) -> tuple[str, ...]:
 
 def _refuse(key: str, entries: _Values) -> None:
     raise ValueError(
-        f"{entries.name} of {FILE} has {quoted(key)} switched on, which is not done here: "
+        f"{entries.name} of {FILE} has {shortened(key, 80)} switched on, which is not done here: "
         "pictures would look otherwise to the network. Set it to false if it does not need it."
     )
 
