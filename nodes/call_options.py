@@ -29,6 +29,11 @@ def with_options(options: dict, args: tuple, kwargs: dict) -> tuple[tuple, dict]
     return ((*args[:3], options, *args[4:]) if len(args) > 3 else args), kwargs
 
 
+def is_first(options: dict) -> bool:
+    """Whether no wrapper of the call comes before ours, which could have changed its sigmas."""
+    return next(iter(options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {})), KEY) == KEY
+
+
 def handed_on(options: dict, ran: list[bool]) -> tuple[dict, bool]:
     """The options without ours, and whether `ran` will get an entry if the U-Net runs.
 

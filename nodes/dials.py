@@ -20,7 +20,7 @@ from torch import nn
 from ..detour.coverage import Coverage
 from ..detour.midblock import bypassed, rows_for, uniform
 from ..detour.schedule import Schedule
-from .call_options import KEY, handed_on, options_of, with_options
+from .call_options import KEY, handed_on, is_first, options_of, with_options
 from .notice import show_on_node
 from .rows import conditioned, is_second_models, roles_of
 from .run import Run
@@ -175,7 +175,7 @@ class Dials:
         whose: list[bool | None] = []
         if any(dial.apply_to != "both" for dial in self.dials):
             whose = conditioned(options, run.roles, t.numel(), run.in_tiles)
-        span = run.span(options.get("sigmas"))
+        span = run.span(options.get("sigmas")) if is_first(options) else None
         if run.steps is not None and span is not None and not self._near(clocks, span):
             sigmas, whose = [run.steps.next], whose[:1]
         else:

@@ -7,7 +7,8 @@ calls lie between sigmas[i + 2] and 1.5 * sigmas[i]**. (The rest of step i lies 
 sigmas[i] and sigmas[i + 1], heunpp2's one step further; then comes the first call of step
 i + 1. Churn starts a step at up to sqrt(2) times its sigma.) If no window touches that, the
 call is outside. Whatever is not known to keep the rule is read: other packs' samplers,
-dpm_fast and dpm_adaptive, options that reach further, calls that are not the sampler's own.
+dpm_fast and dpm_adaptive, options that reach further, calls that are not the sampler's own, and
+calls that another pack's wrapper gets before ours.
 """
 
 from __future__ import annotations

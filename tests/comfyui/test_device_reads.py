@@ -60,14 +60,15 @@ def counted(lab, patched, run) -> Seen:
 
     def around(executor, x, t, *rest, **named):
         before = reads.count
-        result = executor(x, t, *rest, **named)
+        result = ours(executor, x, t, *rest, **named)
         seen.reads.append(reads.count - before)
         seen.sigmas.append(t.flatten().tolist())
         return result
 
-    # First of all wrappers, so that ours are inside of it.
-    own = watched.wrappers[lab.WrappersMP.APPLY_MODEL]
-    watched.wrappers[lab.WrappersMP.APPLY_MODEL] = {"count": [around], **own}
+    # In the place of our wrapper: one before it could change the sigmas, which would be read.
+    by_key = watched.wrappers[lab.WrappersMP.APPLY_MODEL]
+    ((key, (ours,)),) = by_key.items()
+    by_key[key] = [around]
     with reads:
         run(watched)
     seen.before = reads.count - sum(seen.reads)
@@ -166,6 +167,21 @@ def test_a_call_that_is_not_the_samplers_own_is_read(lab):
         lab.sample(watch.model, steps=4, denoise=0.3)
     assert watch.skipped == [sigma == other for sigma in watch.sigmas]
     assert watch.skipped.count(True) == 4
+
+
+def test_a_call_whose_sigmas_a_wrapper_before_ours_may_have_changed_is_read(lab):
+    """Another pack's wrapper of the call, put in before the dial: what it hands on counts."""
+    model = lab.tiny("sd15", **lab.SMALL).clone()
+    other = 10.0  # early, though the run is late
+
+    def at_another_sigma(executor, x, t, *rest, **named):
+        return executor(x, torch.full_like(t, other), *rest, **named)
+
+    model.add_wrapper_with_key(lab.WrappersMP.APPLY_MODEL, "theirs", at_another_sigma)
+    with lab.watching(lab.bypass(model, end_percent=0.3)) as watch:
+        lab.sample(watch.model, steps=4, denoise=0.3)
+    assert {sigma for sigma in watch.sigmas} == {other}
+    assert watch.skipped == [True] * 4
 
 
 def test_rows_of_different_sigmas_are_read(lab):
