@@ -63,7 +63,7 @@ def mid_block_bypass(
         finally:
             before.remove()
             after.remove()
-            notice = calls.coverage.missed_window()
+            notice = calls.coverage.missed(apply_to)
             if notice:
                 log.warning(notice)
 
@@ -82,17 +82,18 @@ class _Calls:
 
     def enter(self, _unet: nn.Module, args: tuple, kwargs: dict) -> None:
         """Before a call: bypass it as far as its progress says."""
+        self.open.close()  # torch tells no hook of a call that Ctrl-C ended
         sample, timestep = _first_two(args, kwargs)
         progress = self.clock.progress(timestep, sample.shape[0])
-        lams = [self.clock.schedule.lam(place) for place in progress]
+        wanted = lams = [self.clock.schedule.lam(place) for place in progress]
         if self.apply_to != "both":
-            lams = rows_for(lams, conditioned(self.pipe, len(lams)), self.apply_to)
-        self.coverage.record(progress, lams)
+            lams = rows_for(wanted, conditioned(self.pipe, len(wanted)), self.apply_to)
+        self.coverage.record(progress, lams, other_half=any(wanted) and not any(lams))
         frames = _frames(self.unet, sample)
         lam = uniform([lam for lam in lams for _ in range(frames)])
         holder = _holder(self.unet)
         skip = self.skip_compute and lam == 1.0 and not _is_read(holder)
-        self.open.enter_context(bypassed(holder, lam, skip_compute=skip))
+        self.open.enter_context(bypassed(holder, lam, skip_compute=skip, device=sample.device))
 
     def leave(self, _unet: nn.Module, _args: tuple, _output: Any) -> None:
         """After a call, also one that failed."""

@@ -47,12 +47,13 @@ class PipelineSession:
         self.shared = shared
         self.opened = ExitStack()
         self.runs: list[Any] = []
+        self.apply_to = "both"
         self.p: Any = None
 
     def open(self, p: Any, settings: Settings) -> None:
         """Bypass the base model, the refiner or both until `close`."""
         self.close()
-        self.p = p
+        self.p, self.apply_to = p, settings.apply_to
         base = ["sd_model"] if settings.refiner in ("base", "both") else []
         # The refiner is asked for only where the host is about to use it: asking loads it.
         refiner = ["sd_refiner"] if settings.refiner != "base" and _uses_refiner(p) else []
@@ -78,16 +79,16 @@ class PipelineSession:
         )
 
     def close(self, *_: Any) -> None:
-        """Leave the models as they were, and say so if no call fell into the window."""
+        """Leave the models as they were, and say so if no call could be bypassed."""
         self.opened.close()
         state = getattr(self.shared, "state", None)
         cut_short = any(getattr(state, name, False) for name in ("interrupted", "skipped"))
         runs = [coverage for coverage in self.runs if coverage.calls]
-        notices = [coverage.missed_window() for coverage in runs]
+        notices = [coverage.missed(self.apply_to) for coverage in runs]
         if runs and all(notices) and not cut_short:  # a refiner has but a part of the window
             host.tell(self.p, notices[0])
         for coverage in runs:
-            log.info("Detour: %s", coverage.summary())
+            log.info("Detour: %s", coverage.summary(self.apply_to))
         self.runs, self.p = [], None
 
 

@@ -24,6 +24,7 @@ from diffusers import (
 )
 
 from detour.diffusers import mid_block_bypass
+from detour.midblock import bypassed
 from detour.progress import SigmaTable, stable_diffusion_sigmas
 from detour.schedule import Schedule
 
@@ -175,6 +176,22 @@ def test_the_mid_block_comes_back_after_errors(unet):
         assert torch.equal(call(unet), plain)
 
 
+@torch.no_grad()
+def test_a_call_that_ctrl_c_ended_leaves_nothing_for_the_next(unet):
+    """In a notebook the `with` goes on: torch calls no hook after a KeyboardInterrupt."""
+    expected = literal(unet, 0.5)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with mid_block_bypass(unet, Schedule(0.5, **WHOLE)):
+        handle = unet.mid_block.resnets[0].register_forward_pre_hook(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            call(unet)
+        handle.remove()
+        assert torch.equal(call(unet), expected)
+
+
 class Pipeline:
     """As much of a Stable Diffusion pipeline as the bypass reads: its loop, guidance (unknown
     before the first call), batch order [uncond, cond] and the places of unet and scheduler are
@@ -257,6 +274,44 @@ def test_image_to_image_by_sigma_says_that_the_window_was_missed(caplog):
     with caplog.at_level(logging.WARNING), mid_block_bypass(pipe, Schedule(1.0)):
         assert torch.equal(pipe(10, 0.3), plain)
     assert "use schedule_by = step" in caplog.text
+
+
+class Known(StableDiffusionPipeline):
+    """For the order of its rows alone."""
+
+    def __init__(self, unet, scheduler, guidance):
+        super().__init__(
+            *(None, None, None), unet, scheduler, None, None, requires_safety_checker=False
+        )
+        self._guidance_scale = guidance
+
+
+@torch.no_grad()
+def test_the_half_that_is_never_there_is_told(caplog):
+    """Without guidance there is no negative prompt: nothing can be bypassed in it."""
+    pipe = Known(sd_unet(), DDIMScheduler(**SD), guidance=1.0)
+    plain = call(pipe.unet)
+    by_uncond = mid_block_bypass(pipe, Schedule(1.0, **WHOLE), apply_to="uncond")
+    with caplog.at_level(logging.WARNING), by_uncond as coverage:
+        assert torch.equal(call(pipe.unet), plain)
+    assert (coverage.calls, coverage.bypassed) == (1, 0)
+    assert "no call of this model had rows of the negative prompt" in caplog.text
+
+
+@torch.no_grad()
+def test_the_bypass_of_the_rows_is_where_the_call_computes(monkeypatch):
+    """Put there before the U-Net, which may be compiled."""
+    devices = []
+
+    def noted(*args, device=None, **named):
+        devices.append(device)
+        return bypassed(*args, device=device, **named)
+
+    monkeypatch.setattr("detour.diffusers.bypassed", noted)
+    unet = sd_unet()
+    with mid_block_bypass(unet, Schedule(0.5, **WHOLE)):
+        call(unet)
+    assert devices == [unet.device]
 
 
 @torch.no_grad()

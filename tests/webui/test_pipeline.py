@@ -27,7 +27,7 @@ def pipe(unet):
     return made
 
 
-def draw(pipe, steps=8, stop=None, at=None):
+def draw(pipe, steps=8, stop=None, at=None, guidance=3.0):
     """One generation with fixed words and seed; `stop` is called before the step `at`."""
     words = torch.randn(2, 1, 3, WORDS, generator=torch.Generator().manual_seed(2))
 
@@ -39,7 +39,7 @@ def draw(pipe, steps=8, stop=None, at=None):
     return pipe(
         prompt_embeds=words[1],
         negative_prompt_embeds=words[0],
-        guidance_scale=3.0,
+        guidance_scale=guidance,
         num_inference_steps=steps,
         height=64,
         width=64,
@@ -251,6 +251,14 @@ def test_models_without_a_mid_block_and_missed_windows_are_told(world):
     world.script.process(p, ON)
     world.script.process_batch(p, ON)
     assert any("no mid-block" in text for text in p.comments)
+
+
+def test_the_half_that_is_never_there_is_told(world):
+    p = Processing()
+    plain = world.generate(guidance=1.0)[0]
+    found = world.generate({**ON, "apply_to": "uncond"}, p, guidance=1.0)[0]
+    assert torch.equal(found, plain)
+    assert any("no call of this model had rows of the negative" in text for text in p.comments)
 
 
 def test_the_hires_pass_has_the_same_no_or_its_own_bypass(world):
