@@ -72,11 +72,17 @@ class Session:
         if self.left_out == calls:
             notice = self._no_such_model()
         else:
-            notice = self.coverage.missed_window()
+            notice = self._missed()
         if notice:
             host.tell(self.p, notice)
         else:
-            log.info("Detour: %s", self.coverage.summary())
+            log.info("Detour: %s", self.coverage.summary(self.calls.apply_to))
+
+    def _missed(self) -> str | None:
+        """The notice where nothing could be bypassed: the window or the half was never there."""
+        if self.calls.apply_to != "both" and not self.calls.acted:
+            self.coverage.other_half, self.coverage.bypassed = self.coverage.bypassed, 0
+        return self.coverage.missed(self.calls.apply_to)
 
     def _no_such_model(self) -> str | None:
         """The notice where no pass of a generation has the model that the setting names: the

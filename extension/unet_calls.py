@@ -12,12 +12,16 @@ from . import host
 
 
 class UNetCalls:
-    """Bypasses the calls of one U-Net by what `set` said last; `detach` leaves no trace."""
+    """Bypasses the calls of one U-Net by what `set` said last; `detach` leaves no trace.
+
+    acted: whether any row was bypassed yet.
+    """
 
     def __init__(self, apply_to: str, skip_compute: bool) -> None:
         self.apply_to = apply_to
         self.skip_compute = skip_compute
         self.lam = 0.0
+        self.acted = False
         self.rows: host.Rows | None = None
         self.unet: nn.Module | None = None
         self.hooks: list[Any] = []
@@ -49,11 +53,13 @@ class UNetCalls:
         self.unet, self.hooks = None, []
 
     def _enter(self, unet: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        self.under_way.close()  # torch tells no hook of a call that an interrupt ended
         options = kwargs.get("transformer_options") or {}
         x = args[0] if args else kwargs["x"]
         lams = [self.lam] * x.shape[0]
         if self.rows is not None:
             lams = rows_for(lams, self.rows.conditioned(options, len(lams)), self.apply_to)
+        self.acted = self.acted or any(lams)
         skip = self.skip_compute and not host.mid_attention_is_read(options)
         self.under_way.enter_context(
             bypassed(

@@ -199,6 +199,24 @@ def test_after_an_error_in_the_call_the_block_is_back(calls_class, unet):
     assert torch.equal(call(unet), plain)
 
 
+def test_a_call_that_an_interrupt_ended_leaves_nothing_for_the_next(calls_class, unet):
+    """torch calls no hook after an error that is no Exception, as the hosts' interrupt is none."""
+    calls = calls_class("both", True)
+    calls.set(unet, 0.5)
+    expected = call(unet)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    hook = first_conv(getattr(unet, mid_name(unet))).register_forward_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        call(unet)
+    hook.remove()
+    again = call(unet)
+    calls.detach()
+    assert torch.equal(getattr(again, "sample", again), getattr(expected, "sample", expected))
+
+
 def test_a_replaced_forward_of_another_extension_stays(calls_class):
     unet = ldm_unet()
     inner, seen = unet.forward, []

@@ -390,6 +390,17 @@ def test_one_half_of_guidance_also_in_split_batches(world, monkeypatch, splits, 
         assert set(lams) == {(rows[0], rows[0], rows[1], rows[1])}
 
 
+def test_the_half_that_is_never_there_is_told(world):
+    world.skips_uncond = True
+    plain = world.generate(make(world))
+    p = make(world, {**ON, "apply_to": "uncond"})
+    assert torch.equal(world.generate(p)[0], plain[0])
+    assert any("no call of this model had rows of the negative" in text for text in p.comments)
+    p = make(world, {**ON, "apply_to": "cond"})
+    assert not torch.equal(world.generate(p)[0], plain[0])
+    assert not any("no call of this model" in text for text in p.comments)
+
+
 def test_the_halves_together_are_both(world):
     both = world.generate(make(world, {**ON, "strength": 1.0}))
     cond = world.generate(make(world, {**ON, "strength": 1.0, "apply_to": "cond"}))

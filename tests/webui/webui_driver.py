@@ -104,6 +104,9 @@ class Denoiser(nn.Module):
         )
         world.callbacks.fire("cfg_denoiser", params)
         world.watch(self.p, float(told[0]))
+        if world.skips_uncond:
+            self.step += 1
+            return self.run(x, sigma, cond, [0])
         parts = []
         for chunk, words in ((0, cond), (1, uncond)) if world.splits_batches else ():
             parts.append(self.run(x, sigma, words, [chunk]))
@@ -221,6 +224,7 @@ class World:
         self.callbacks = made["modules.script_callbacks"]
         self.model = model
         self.splits_batches = splits_batches
+        self.skips_uncond = False  # what the hosts do at CFG 1
         self.events: dict[int, list] = {}
         self.seen: list[float] = []
         self.counted_p = None
