@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,24 +23,38 @@ def worst_difference(
     the same draw for both (percentile bootstrap, Efron 1979; 1000 rounds). Groups that a
     draw misses are left out of it.
     """
-    _, unit = probes.unit_numbers[rows].unique(return_inverse=True)
-    place = unit * probes.n_groups + probes.groups[rows]
-    count = int(unit.max()) + 1
-
-    def table(values: Tensor) -> np.ndarray:
-        flat = torch.bincount(place, values.double(), minlength=count * probes.n_groups)
-        return flat.view(count, probes.n_groups).numpy()
-
-    sizes = table(torch.ones_like(place))
-    tables = np.concatenate([sizes, table(first[rows]), table(second[rows])], axis=1)
+    present, group = probes.groups[rows].unique(return_inverse=True)
+    cell = 4 * group + 2 * first[rows].long() + second[rows].long()
+    times, table = _kinds(probes.unit_numbers[rows], cell, 4 * len(present))
+    units = int(times.sum())
     draw = np.random.default_rng(seed)
-    batch = max(1, BATCH_BYTES // (16 * count))
+    batch = max(1, BATCH_BYTES // (32 * sum(table.shape)))
     differences = []
     for start in range(0, ROUNDS, batch):
         draws = min(batch, ROUNDS - start)
-        weight = draw.multinomial(count, np.full(count, 1 / count), size=draws).astype(float)
-        size, one, two = np.split(weight @ tables, 3, axis=1)
-        share = [np.where(size > 0, hit / np.maximum(size, 1), np.inf) for hit in (one, two)]
-        differences.append(share[0].min(axis=1) - share[1].min(axis=1))
-    low, high = np.quantile(np.concatenate(differences), [0.025, 0.975])
+        drawn = torch.from_numpy(draw.multinomial(units, times / units, size=draws)).double()
+        found = torch.sparse.mm(table, drawn.T).view(len(present), 2, 2, draws)
+        size = found.sum((1, 2))
+        hits = found[:, 1].sum(1), found[:, :, 1].sum(1)
+        share = [(hit / size).nan_to_num(torch.inf).amin(0) for hit in hits]
+        differences.append(share[0] - share[1])
+    low, high = np.quantile(torch.cat(differences).numpy(), [0.025, 0.975])
     return float(low), float(high)
+
+
+def _kinds(unit: Tensor, cell: Tensor, cells: int) -> tuple[np.ndarray, Tensor]:
+    """How many units `[K]` there are of each kind, and how often it has each cell `[cells, K]`.
+
+    Units with the same cells (group, right by first, right by second) are of one kind: drawing
+    kinds by their counts is drawing units, and of thousands of probes there are a few kinds.
+    """
+    members: dict[int, list[int]] = {}
+    for number, one in zip(unit.tolist(), cell.tolist(), strict=True):
+        members.setdefault(number, []).append(one)
+    found = sorted(Counter(tuple(sorted(own)) for own in members.values()).items())
+    places = [(one, kind) for kind, (own, _) in enumerate(found) for one in own]
+    ones = torch.ones(len(places), dtype=torch.float64)
+    table = torch.sparse_coo_tensor(
+        torch.tensor(places).T, ones, (cells, len(found)), check_invariants=True
+    )
+    return np.array([count for _, count in found], dtype=float), table
