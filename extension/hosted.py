@@ -86,6 +86,7 @@ class HostedClassifier:
         return search.run(
             self.unedited.description,
             probe_set.attribute_names,
+            probe_set.class_names,
             lambda: self.probes(probe_set, work, search.target_class),
             self.stack,
             work.shared("Searching"),

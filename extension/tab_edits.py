@@ -164,6 +164,7 @@ def evaluate(
     require_choice("part", part, PARTS)
     split = read_whole("The split seed", seed, 0, LARGEST_SEED)
     read_class(classifier.unedited.description, target)
+    probe_set.need_classes()
     seen = classifier.probes(probe_set, work, tag=target or "")
     done = compared(seen, classifier.stack, None, part, split)
     told = f"Worst-group accuracy: {done.after.worst:.1%}{done.after.of_groups}."

@@ -8,7 +8,6 @@ from comfy_api.latest import io
 
 from ..detour.report.group_bars import draw_group_bars
 from ..detour.report.group_report import group_numbers, group_text
-from ..detour.report.words import LEARNED
 from ..detour.schedule import require_choice
 from ..detour.spurious import PARTS, compared
 from ..detour.user_input import read_class
@@ -54,13 +53,14 @@ class EvaluateGroups(io.ComfyNode):
     ) -> io.NodeOutput:
         require_choice("part", part, PARTS)
         read_class(classifier.unedited.description, target_class)
+        probes.need_classes()
         seen = classifier.probes(probes, tag=target_class)
         other = None
         if before is not None:
             other = before.probes(probes, tag=target_class), before.stack
         done = compared(seen, classifier.stack, other, part, split_seed)
         if classifier.learned_from(probes, split_seed, whole=part == "all"):
-            done = replace(done, notes=(*done.notes, LEARNED))
+            done = replace(done, learned=True)
         report = group_text(done)
         chart, told = shown(cls, report, draw_group_bars(done.after, done.before))
         numbers = as_json(group_numbers(done))

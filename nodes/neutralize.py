@@ -97,6 +97,7 @@ class Neutralize(io.ComfyNode):
         seen, done = search.run(
             classifier.unedited.description,
             probes.attribute_names,
+            probes.class_names,
             lambda: classifier.probes(probes, tag=target_class),
             classifier.stack,
             show_progress(),

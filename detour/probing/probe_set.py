@@ -89,6 +89,15 @@ class ProbeSet:
         order = sorted(found, key=lambda group: (classes[group[0]], attributes[group[1]]))
         return {group: found[group] for group in order}
 
+    def need_classes(self) -> None:
+        """Raises ValueError where the classes are not known: then there are no groups."""
+        if not self.class_names:
+            raise ValueError(
+                "These probes have no classes, and a group is a class with or without the "
+                "feature: say what each picture shows (sub-folders class/attribute, the column y "
+                "of metadata.csv, or a class name), for a tagger the tag's name or another word."
+            )
+
     def chain(self, more: ProbeSet) -> ProbeSet:
         """The pictures of both; equal units are the same photo or seed.
 

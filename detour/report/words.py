@@ -78,6 +78,8 @@ def claim(gain: Gain, after: GroupMetrics) -> str:
     if gain.verdict in ("improved", "worse"):
         what = "better" if gain.verdict == "improved" else "worse"
         return f"The worst group is {told} {what} {span}."
+    if gain.verdict == "unclear" and gain.low == gain.high == 0:
+        return "No improvement is shown: the worst group is as right as it was."
     if gain.verdict == "unclear":
         return f"No improvement is shown: the change {span} may be chance. Add pictures."
     if gain.verdict == "unmeasured":

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from ..user_input import quoted
 from .edit import EditStack
 from .evaluate import correct, stack_logits
+from .gain import Gain, gain
 from .metrics import GroupMetrics, group_metrics
 from .parts import needs_folds, split_parts
 from .probes import Probes
@@ -18,11 +19,18 @@ PARTS = ("all", "report")
 
 @dataclass(frozen=True)
 class Compared:
-    """Metrics of a classifier, those of the one before it (None if there is none), and notes."""
+    """Metrics of a classifier, those of the one before it (None if there is none), and notes.
+
+    gain: what may be claimed of the worst group, None without one before. unseen: these probes
+    are known to have had no say in any edit. learned: they had one in a classifier itself.
+    """
 
     after: GroupMetrics
     before: GroupMetrics | None
     notes: tuple[str, ...]
+    gain: Gain | None = None
+    unseen: bool = True
+    learned: bool = False
 
 
 def compared(
@@ -44,30 +52,37 @@ def compared(
     if before is None and stack.edits:
         before = probes, EditStack(stack.shape, stack.sha256)
     rows = split_parts(probes, seed).report if part == "report" else torch.arange(len(probes))
-    after = _metrics(probes, stack, rows)
-    other = None if before is None else _metrics(*before, rows)
-    if other is not None and other.names != after.names:
+    now = correct(probes, stack_logits(probes, stack))
+    after = group_metrics(probes, now, rows)
+    given = probes.split is not None  # then the report part is kept apart, however few there are
+    few = not given and needs_folds(probes, split_parts(probes, seed))
+    edited = bool(stack.edits or (before is not None and before[1].edits))
+    done = Compared(
+        after,
+        None,
+        tuple(_notes(len(rows), probes, part, edited, few)),
+        unseen=not edited or (part == "report" and not few),
+    )
+    if before is None:
+        return done
+    was = correct(before[0], stack_logits(*before))
+    other = group_metrics(before[0], was, rows)
+    if other.names != after.names:
         raise ValueError(
             f"The groups of the two classifiers differ ({len(other.names)} against "
             f"{len(after.names)}): connect two with the same labels."
         )
-    return Compared(after, other, tuple(_notes(probes, stack, part, seed, rows)))
+    return replace(done, before=other, gain=gain(probes, (was, now), rows, seed=seed))
 
 
-def _metrics(probes: Probes, stack: EditStack, rows: torch.Tensor) -> GroupMetrics:
-    return group_metrics(probes, correct(probes, stack_logits(probes, stack)), rows)
-
-
-def _notes(probes: Probes, stack: EditStack, part: str, seed: int, rows: torch.Tensor) -> list[str]:
-    notes = [f"Measured on {len(rows)} of {len(probes)} probes (part: {part})."]
-    if part == "all" and stack.edits:
+def _notes(count: int, probes: Probes, part: str, edited: bool, few: bool) -> list[str]:
+    notes = [f"Measured on {count} of {len(probes)} probes (part: {part})."]
+    if part == "all" and edited:
         notes.append(
             "If the edit was chosen on these probes, the figures flatter it. Use the part "
             "'report' with the seed that chose it, or other pictures."
         )
-    given = probes.split is not None  # then the report part is kept apart, however few there are
-    few = not given and needs_folds(probes, split_parts(probes, seed))
-    if part == "report" and stack.edits and few:
+    if part == "report" and edited and few:
         notes.append(
             "So few probes are all used to choose a worst_group edit (cross-fitting): if they "
             "were, these figures flatter it."

@@ -19,7 +19,7 @@ from .edit import EditStack
 from .ladder import EDITS
 from .nested import AUTO
 from .neutralize import METHODS, Neutralized
-from .probes import Probes
+from .probes import NO_CLASSES, Probes
 from .with_ladder import neutralize_with_ladder
 
 if TYPE_CHECKING:
@@ -57,17 +57,21 @@ class EditSearch:
         self,
         description: Description,
         attribute_names: Sequence[str],
+        class_names: Sequence[str],
         see: Callable[[], Probes],
         stack: EditStack,
         progress: Callable[[float], None],
     ) -> tuple[Probes, Neutralized]:
         """The probes, and the edit on top of the stack.
 
-        description: of the classifier. see: computes the probes' features; it is called once
-        the class and the attribute are known to exist, since it takes long.
+        description: of the classifier. attribute_names, class_names: of the probes. see:
+        computes their features; it is called once the class and the attribute are known to
+        exist, and classes where the method needs them, since it takes long.
         """
         present = read_attribute(attribute_names, self.attribute)
         row = read_class(description, self.target_class)
+        if self.method != "paired" and not class_names:
+            raise ValueError(NO_CLASSES)
         probes = see()
         done = neutralize_with_ladder(
             probes,

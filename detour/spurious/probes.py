@@ -12,6 +12,11 @@ from torch import Tensor
 
 from .inputs import check_below, check_features, finite, integers, linear, unit_numbers
 
+NO_CLASSES = (
+    "These probes carry no classes. Only the method 'paired' works without; give every probe its "
+    "class for the others."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Probes:
@@ -87,10 +92,7 @@ class Probes:
     def y(self) -> Tensor:
         """The classes as a tensor `[N]`; ValueError if the probes carry none."""
         if self.classes is None:
-            raise ValueError(
-                "These probes carry no classes. Only the method 'paired' works without; "
-                "give every probe its class for the others."
-            )
+            raise ValueError(NO_CLASSES)
         return torch.as_tensor(self.classes)
 
     @property

@@ -124,6 +124,11 @@ def test_groups_are_evaluated_beside_the_unedited_head(bench):
     found = json.loads(numbers)
     assert worst == found["after"]["worst_group_accuracy"]
     assert "->" in report
+    assert found["gain"]["verdict"] == "improved" and found["unseen"]
+    assert "The worst group is" in report and "only if these probes" not in report
+    whole = bench.run("EvaluateGroups", classifier=edited, probes=probes, part="all").result
+    assert "That holds only if these probes had no say in the edit." in whole[0]
+    assert not json.loads(whole[3])["unseen"]
     plain = bench.run("EvaluateGroups", classifier=classifier, probes=probes, part="report")
     assert plain.result[2] == found["before"]["worst_group_accuracy"] < worst
     beside = bench.run(
@@ -237,8 +242,23 @@ def test_a_tagger_is_evaluated_for_the_tag_that_is_named(bench):
     with pytest.raises(ValueError, match="There is no class 'tall'"):
         bench.run("EvaluateGroups", classifier=tagger, probes=probes, target_class="tall")
     bare = bench.probes(named=False)
-    with pytest.raises(ValueError, match="carry no classes"):
+    with pytest.raises(ValueError, match="for a tagger the tag's name or another word"):
         bench.run("EvaluateGroups", classifier=tagger, probes=bare, target_class="high")
+
+
+def test_probes_without_classes_are_refused_before_the_network_sees_them(bench, monkeypatch):
+    def run(*_):
+        raise AssertionError("the network ran")
+
+    kind = bench.lab.pack("detour.classifier").ImageClassifier
+    monkeypatch.setattr(kind, "features", run)
+    bare = bench.probes(named=False)
+    for classifier in (bench.classifier(), bench.tagger()):
+        with pytest.raises(ValueError, match="These probes have no classes"):
+            bench.run("EvaluateGroups", classifier=classifier, probes=bare, target_class="1")
+        for method in ("worst_group", "evidence"):
+            with pytest.raises(ValueError, match="Only the method 'paired' works without"):
+                bench.neutralize(classifier, probes=bare, method=method, target_class="1")
 
 
 def test_a_tag_of_a_tagger_is_edited(bench):
@@ -310,3 +330,7 @@ def test_a_head_judged_on_what_it_was_fitted_on_is_told(bench, count, honest):
         for part in ("all", "report")
     ]
     assert told == [True, False]
+    beside = {"probes": probes, "part": "all", "before": backbone}
+    report = bench.run("EvaluateGroups", classifier=fitted, **beside).result
+    assert "No improvement is claimed: probes that had a say in the classifier" in report[0]
+    assert json.loads(report[3])["gain"]["verdict"] == "seen"

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from detour.report.group_report import group_text
 from detour.spurious import (
     Probes,
     apply_edits,
@@ -185,15 +186,22 @@ def test_combined_stacks_scale_and_keep_what_was_there(headed):
 
 
 def test_groups_compared_on_the_report_part(headed):
-    probes = headed(0, n=1000, d=6)
-    done = neutralize(probes, edit="one_weight")
+    probes = headed(0, n=1000, d=4)
+    done = neutralize(probes, edit="one_weight_bias")
     found = compared(probes, done.stack, part="report")
-    assert (found.before, found.after) == (done.before, done.after)
+    assert (found.before, found.after, found.gain) == (done.before, done.after, done.gain)
+    assert found.unseen and found.gain.verdict == "improved"
     everything = compared(probes, done.stack)
     right = correct(probes, stack_logits(probes, done.stack))
     assert everything.after == group_metrics(probes, right)
     assert any("flatter" in note for note in everything.notes)
-    assert compared(probes, unedited(probes)).before is None
+    assert not everything.unseen
+    alone = compared(probes, unedited(probes))
+    assert alone.before is None and alone.gain is None and alone.unseen
+    back = compared(probes, unedited(probes), (probes, done.stack))
+    assert back.gain.verdict == "worse" and not back.unseen
+    same = compared(probes, done.stack, (probes, done.stack), "report")
+    assert "the worst group is as right as it was" in group_text(same)
 
 
 def test_comparison_refuses_other_groups(headed):
