@@ -21,13 +21,20 @@ LONGEST_WHOLE = 20
 
 
 class StrictRoute(APIRoute):
-    """A route whose requests are read by `StrictRequest`."""
+    """A route whose requests are read by `StrictRequest`, once they were let in.
+
+    admit: raises HTTPException for whoever may not come in. The framework's own guards come
+    only after a body was read, which is no work to do for strangers.
+    """
+
+    admit: Callable[[Request], Coroutine[Any, Any, None]]
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler of the framework, with our reading before and our sentence after it."""
         handle = super().get_route_handler()
 
         async def strict(request: Request) -> Response:
+            await self.admit(request)
             if request.method == "POST":
                 _require_json(request)
                 request = StrictRequest(request.scope, request.receive)

@@ -15,8 +15,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Literal
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException
-from fastapi.security import HTTPBasic, HTTPBasicCredentials
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi.security import HTTPBasic
 from pydantic import BaseModel, Field
 
 from ..detour.file_names import classifier_names, edit_names
@@ -79,8 +79,10 @@ class Neutralize(BaseModel):
 
 def add_routes(app: FastAPI, options: Any) -> None:
     """Put the routes into a host's app, behind the names and passwords of its options."""
-    guard = [Depends(_guard(credentials(options)))]
-    router = APIRouter(prefix=PREFIX, route_class=StrictRoute, dependencies=guard)
+    basic = HTTPBasic(auto_error=False)
+    route = type("GuardedRoute", (StrictRoute,), {"admit": _guard(credentials(options), basic)})
+    # The dependency only tells the host's page of routes that there is a name and a password.
+    router = APIRouter(prefix=PREFIX, route_class=route, dependencies=[Depends(basic)])
     actions = _Actions()
     router.add_api_route("/classifiers", list_classifiers, methods=["GET"])
     router.add_api_route("/classify", actions.classify, methods=["POST"])
@@ -89,12 +91,14 @@ def add_routes(app: FastAPI, options: Any) -> None:
     app.include_router(router)
 
 
-def _guard(known: dict[str, str]) -> Callable[..., None]:
-    """Lets everyone in where no passwords are known, as the host's page then does."""
+def _guard(known: dict[str, str], basic: HTTPBasic) -> Any:
+    """The `StrictRoute.admit` that lets everyone in where no passwords are known, as the host's
+    page then does."""
 
-    def check(given: HTTPBasicCredentials | None = Depends(HTTPBasic(auto_error=False))) -> None:  # noqa: B008
+    async def admit(request: Request) -> None:
         if not known:
             return
+        given = await basic(request)
         expected = known.get(given.username) if given is not None else None
         typed = given.password if given is not None else ""
         if expected is None or not secrets.compare_digest(typed.encode(), expected.encode()):
@@ -102,7 +106,7 @@ def _guard(known: dict[str, str]) -> Callable[..., None]:
                 401, "Wrong name or password.", {"WWW-Authenticate": "Basic realm=Detour"}
             )
 
-    return check
+    return staticmethod(admit)
 
 
 def list_classifiers() -> dict[str, list[str]]:

@@ -191,6 +191,21 @@ def test_a_request_that_is_too_large_is_not_waited_for(routes):
             assert b" 413 " in first.split(b"\r\n")[0] or b" 400 " in first.split(b"\r\n")[0]
 
 
+def test_strangers_are_refused_before_their_body_is_read(routes):
+    """Only the head of each request is sent, so that whoever waits for the body answers nothing."""
+    host, port = routes.place.split(":")
+    wrong = base64.b64encode(b"someone:else").decode()
+    for words in ("", f"Authorization: Basic {wrong}\r\n"):
+        for kind in (JSON, "text/plain"):
+            head = (
+                f"POST /detour/v1/classify HTTP/1.1\r\nHost: {routes.place}\r\n{words}"
+                f"Content-Type: {kind}\r\nContent-Length: 1000\r\n\r\n"
+            )
+            with socket.create_connection((host, int(port)), timeout=5) as connection:
+                connection.sendall(head.encode())
+                assert b" 401 " in connection.recv(1000).split(b"\r\n")[0]
+
+
 def test_searches_at_the_same_moment_are_told_to_come_back(routes):
     body = {"classifier": CLASSIFIER, "probes": "digits", "size": "one_weight"}
     answers, sign = [], routes.data / "slow"
