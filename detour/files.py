@@ -91,7 +91,11 @@ def _published(draft: Path, target: Path) -> bool:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _BINARY))
     except FileExistsError:
         return False
-    os.replace(draft, target)
+    try:
+        os.replace(draft, target)
+    except OSError:
+        target.unlink(missing_ok=True)  # the claim is ours, and empty
+        raise
     return True
 
 

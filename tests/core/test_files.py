@@ -107,3 +107,16 @@ def test_pipes_folders_and_devices_are_not_opened(tmp_path):
     (tmp_path / "file").write_bytes(b"1")
     with open_file(tmp_path / "file") as file:
         assert file.read() == b"1"
+
+
+def test_a_name_that_was_claimed_in_vain_is_free_again(tmp_path, monkeypatch):
+    """A file system without links, and a rename that fails: no empty file stays behind."""
+
+    def fails(*_):
+        raise PermissionError("as asked")
+
+    monkeypatch.setattr(os, "link", fails)
+    monkeypatch.setattr(os, "replace", fails)
+    with pytest.raises(PermissionError):
+        write_new(lambda draft: draft.write_bytes(b"x"), "mine", ".bin", tmp_path)
+    assert list(tmp_path.iterdir()) == []
