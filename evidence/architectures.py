@@ -146,7 +146,8 @@ def _try(network: Network, outcome: Outcome) -> None:
     change = Change(CLASS, ((column, STEP),))
     edit = edit_of(change, classifier.weight, classifier.bias)
     edited = edited_classifier(classifier, unedited_stack(classifier).push(edit))
-    head = whole.get_submodule(classifier.backbone.head_name)
+    inside = getattr(whole, "timm_model", whole)  # transformers' wrapper around a network of timm
+    head = inside.get_submodule(classifier.backbone.head_name)
     head.get_parameter("weight")[CLASS, column] = edit.cells[0].new
     changed = logits_of(whole, pixels)
     moved = not torch.equal(changed, theirs)
