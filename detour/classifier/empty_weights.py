@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from .weights import Shaped
 
@@ -105,6 +105,8 @@ class EmptyWeights(TorchFunctionMode):
                 raise TooLarge("it has several times as many weights as the file")
             return func(*args, **{**named, "device": "meta"})
         self._check_constant(func, args, named)
+        if _mixes((args, named)):  # a picture sent through empty layers: for its shape alone
+            args, named = tree_map(_without_memory, (args, named))
         return func(*args, **named)
 
     def _check_constant(
@@ -128,6 +130,12 @@ class EmptyWeights(TorchFunctionMode):
 def _reads_memory(args: tuple[Any, ...]) -> bool:
     values = (part for arg in args for part in (arg if isinstance(arg, (list, tuple)) else (arg,)))
     return any(isinstance(value, Tensor) and not value.is_meta for value in values)
+
+
+def _mixes(values: Any) -> bool:
+    """Whether tensors with and without memory meet."""
+    tensors = [value for value in tree_leaves(values) if isinstance(value, Tensor) and value.ndim]
+    return len({value.is_meta for value in tensors}) > 1
 
 
 def _without_memory(value: Any) -> Any:

@@ -282,3 +282,17 @@ def test_counters_of_batches_may_be_missing(tmp_path: Path, randomise: Randomise
     few = {key: value for key, value in state.items() if "num_batches" not in key}
     save_file(few, tmp_path / "a.safetensors")
     assert load_classifier(tmp_path / "a.safetensors").description.architecture.endswith("resnet18")
+
+
+def test_a_network_that_measures_itself_with_a_picture_while_it_is_built(
+    tmp_path: Path, randomise: Randomise, pictures: Make
+) -> None:
+    timm = pytest.importorskip("timm")
+    network = timm.create_model("vit_tiny_r_s16_p8_224", num_classes=3).eval()
+    randomise(network)
+    save_file(network.state_dict(), tmp_path / "net.safetensors")
+    small_input(tmp_path, "net.safetensors", 224)
+    classifier = load_classifier(
+        tmp_path / "net.safetensors", architecture="timm:vit_tiny_r_s16_p8_224"
+    )
+    assert same_logits(network, classifier, pictures(1, 50, 60))
