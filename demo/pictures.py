@@ -7,13 +7,11 @@ from dataclasses import replace
 
 from PIL import Image, ImageDraw
 
-from detour.report.canvas import ACCENT, COOL, INK, PAPER, SOFT_INK
-from detour.report.contact_sheet import Colour, Sheet, draw_sheet
-from detour.report.letters import font
+from detour.report.canvas import ACCENT, COOL, INK, PAPER, SOFT_INK, font
+from detour.report.sheet import Colour, Sheet, draw_sheet
 
 from .digits import MINORITY
-from .measure import Case, Laboratory
-from .rows import REPORT_SEED
+from .frontier import REPORT_SEED, Case, Laboratory
 from .stats import Reading
 
 ACROSS, DOWN = 12, 6

@@ -23,23 +23,26 @@ from tools.server import ComfyServer
 from tools.workflow import to_prompt
 
 from .digits import training_share
-from .measure import Case, Laboratory, describe, terminal_progress
-from .pictures import before_and_after, strengths_sheet
-from .reader import WEIGHTS as READER_WEIGHTS
-from .rows import (
+from .frontier import (
     DEFAULT,
     GUIDED,
     NOISES,
     OPEN_WORD,
     READABLE_LOSS,
+    Case,
+    Laboratory,
     asked,
     choose_placebo,
     choose_window,
+    describe,
     measure_row,
     reaches_goal,
     rival,
     table_cases,
+    terminal_progress,
 )
+from .pictures import before_and_after, strengths_sheet
+from .reader import WEIGHTS as READER_WEIGHTS
 
 ROOT = Path(__file__).resolve().parent.parent
 COUNTS = {"quick": (0, 250, 125), "usual": (500, 1000, 500), "full": (1000, 2000, 1000)}

@@ -12,14 +12,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from detour.classifier import (
-    Description,
-    ImageClassifier,
-    Preprocessing,
-    SmallCNN,
-    save_classifier,
-    split_head,
-)
+from detour.classifier.facts import Description
+from detour.classifier.heads import split_head
+from detour.classifier.model import ImageClassifier
+from detour.classifier.networks import SmallCNN
+from detour.classifier.preprocess import Preprocessing
+from detour.classifier.save import save_classifier
 
 from .digits import COLOUR_SHARE, SIZE, Digits, colour, load_digits
 from .probe_digits import CLASSES, class_of, probe_digits, split_digits

@@ -18,11 +18,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from .coverage import Coverage
+from .checks import require_choice
 from .diffusers_clock import Clock
 from .diffusers_rows import conditioned, require_known_rows
-from .midblock import bypassed, find_mid_block, rows_for, uniform
-from .schedule import APPLY_TO, Schedule, require_choice
+from .schedule import APPLY_TO, Coverage, Schedule, rows_for, uniform
+from .ways.bypass import bypassed
+from .ways.targets import find_mid_block
 
 log = logging.getLogger(__name__)
 

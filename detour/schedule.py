@@ -12,11 +12,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .user_input import quoted
+from .checks import quoted, require_between, require_choice
 
 SHAPES = ("constant", "ramp_up", "ramp_down", "bump", "cosine", "curve")
+
+
 SCHEDULE_BY = ("sigma", "step")
+
+
 APPLY_TO = ("both", "cond", "uncond")
+
 
 Points = tuple[tuple[float, float], ...]
 
@@ -42,9 +47,9 @@ class Schedule:
     points: Points = ()
 
     def __post_init__(self) -> None:
-        _require_between("strength", self.strength, -1.0, 1.0)
-        _require_between("start_percent", self.start_percent, 0.0, 1.0)
-        _require_between("end_percent", self.end_percent, 0.0, 1.0)
+        require_between("strength", self.strength, -1.0, 1.0)
+        require_between("start_percent", self.start_percent, 0.0, 1.0)
+        require_between("end_percent", self.end_percent, 0.0, 1.0)
         if self.start_percent >= self.end_percent:
             raise ValueError(
                 f"start_percent ({self.start_percent:g}) must be smaller than end_percent "
@@ -137,28 +142,17 @@ def parse_strengths(text: str) -> tuple[float, ...]:
                 f"Cannot read the strength {quoted(part.strip())}: write numbers from -1 to 1 with "
                 "commas between them, for example '0, 0.25, 0.5, 1'."
             ) from None
-        _require_between("strength", strength, -1.0, 1.0)
+        require_between("strength", strength, -1.0, 1.0)
         strengths.append(strength)
     if not strengths:
         raise ValueError("strengths is empty: write at least one number, for example '0, 0.5, 1'.")
     return tuple(strengths)
 
 
-def require_choice(name: str, value: object, choices: Sequence[str]) -> None:
-    """Raise ValueError with one sentence unless `value` is one of the choices."""
-    if value not in choices:
-        raise ValueError(f"{name} is {quoted(value)}; it must be one of: {', '.join(choices)}.")
-
-
-def _require_between(name: str, value: float, low: float, high: float) -> None:
-    if not (math.isfinite(value) and low <= value <= high):
-        raise ValueError(f"{name} is {value}; it must be a number from {low:g} to {high:g}.")
-
-
 def _check_points(points: Points) -> None:
     for u, v in points:
-        _require_between("The place u of a point", u, 0.0, 1.0)
-        _require_between("The value v of a point", v, -1.0, 1.0)
+        require_between("The place u of a point", u, 0.0, 1.0)
+        require_between("The value v of a point", v, -1.0, 1.0)
     places = [u for u, _ in points]
     if places != sorted(places):
         raise ValueError(
@@ -176,3 +170,95 @@ def _interpolate(points: Points, u: float) -> float:
         return points[-1][1]
     (u0, v0), (u1, v1) = points[after - 1], points[after]
     return v0 + (v1 - v0) * (u - u0) / (u1 - u0)
+
+
+@dataclass
+class Coverage:
+    """Counts the model calls of one run. It belongs to that run and is thrown away after it.
+
+    calls: calls in which the U-Net ran; bypassed: those of them with a bypass.
+    reached: calls inside the window; other_half: those whose rows `apply_to` left out.
+    from_cache: calls that something else answered, so that the U-Net did not run.
+    """
+
+    schedule: Schedule
+    calls: int = 0
+    reached: int = 0
+    bypassed: int = 0
+    lowest: float = math.inf
+    highest: float = -math.inf
+    other_half: int = 0
+    from_cache: int = 0
+
+    def record(
+        self,
+        progress: Sequence[float],
+        lams: Sequence[float],
+        *,
+        ran: bool = True,
+        other_half: bool = False,
+    ) -> None:
+        """Count one model call with the progress and the bypass of each of its rows.
+
+        ran: whether the U-Net ran in it. other_half: whether it would have been bypassed if
+            `apply_to` had not left its rows out.
+        """
+        self.calls += ran
+        self.from_cache += not ran
+        self.reached += any(self.schedule.contains(place) for place in progress)
+        self.bypassed += ran and any(lam != 0.0 for lam in lams)
+        self.other_half += other_half
+        self.lowest = min(self.lowest, *progress)
+        self.highest = max(self.highest, *progress)
+
+    def missed_window(self) -> str | None:
+        """The notice for a run of which no call fell into the window; None if one did."""
+        if self.calls == 0 or self.reached > 0:
+            return None
+        by_step = self.schedule.schedule_by == "step"
+        remedy = "widen the window" if by_step else "use schedule_by = step"
+        return (
+            f"This run covered progress {self.lowest:.2g} to {self.highest:.2g}, the window "
+            f"{self.schedule.start_percent:g} to {self.schedule.end_percent:g} was never "
+            f"reached; {remedy}."
+        )
+
+    def missed(self, apply_to: str = "both") -> str | None:
+        """The notice for a run in which nothing could be bypassed: the window or the half of
+        guidance was never there; None if there was something."""
+        if self.other_half and not self.bypassed:
+            half = "the prompt" if apply_to == "cond" else "the negative prompt"
+            return (
+                f"Nothing was bypassed: apply_to is {apply_to}, and no call of this model had "
+                f"rows of {half} (guidance is off, or another model has them); use apply_to = both."
+            )
+        return self.missed_window()
+
+    def summary(self, apply_to: str = "both") -> str:
+        """One line for the user: the notice of a run that missed, or what was bypassed."""
+        done = f"bypassed {self.bypassed} of {self.calls} model calls"
+        if self.from_cache:
+            done += f"; {self.from_cache} more came from a cache, without the U-Net"
+        return self.missed(apply_to) or f"strength {self.schedule.strength:g}: {done}"
+
+
+Lam = float | tuple[float, ...]
+"""The bypass of a call: one number, or one for each row of its batch."""
+
+
+def uniform(lams: Sequence[float]) -> Lam:
+    """One number if all rows have the same bypass, else a tuple with one for each row."""
+    return lams[0] if len(set(lams)) == 1 else tuple(lams)
+
+
+def rows_for(lams: Sequence[float], is_cond: Sequence[bool | None], apply_to: str) -> list[float]:
+    """The rows' bypass limited to `cond` or `uncond` rows; `both` leaves all as they are.
+
+    is_cond: for each row whether it is the prompt's or the negative prompt's; None is neither.
+    """
+    if apply_to == "both":
+        return list(lams)
+    return [
+        lam if cond is (apply_to == "cond") else 0.0
+        for lam, cond in zip(lams, is_cond, strict=True)
+    ]

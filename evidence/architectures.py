@@ -20,8 +20,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from detour.classifier import ImageClassifier, load_classifier
-from detour.spurious import Change, edit_of, edited_classifier, unedited_stack
+from detour.classifier.load import load_classifier
+from detour.classifier.model import ImageClassifier
+from detour.edit.edited import edited_classifier, unedited_stack
+from detour.edit.record import Change, edit_of
 from tools.checks import write_json
 from tools.failure import Failure
 

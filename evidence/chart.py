@@ -7,8 +7,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from detour.report.canvas import ACCENT, COOL, INK, PAPER, RULE, SOFT_INK
-from detour.report.letters import font
+from detour.report.canvas import ACCENT, COOL, INK, PAPER, RULE, SOFT_INK, font
 
 NAMES = {
     "erm": "as trained (ERM)",

@@ -12,7 +12,9 @@ import numpy as np
 import torch
 
 from demo.digits import Digits, colour
-from detour.classifier import ImageClassifier, Preprocessing, load_classifier
+from detour.classifier.load import load_classifier
+from detour.classifier.model import ImageClassifier
+from detour.classifier.preprocess import Preprocessing
 from tools.cache import cache_root, make_folder
 from tools.failure import say
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from detour.spurious import Probes
+from detour.probes.features import Probes
 
 from .results import Result, run_methods
 from .tasks import Task

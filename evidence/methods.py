@@ -8,21 +8,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from detour.spurious import (
-    Change,
-    Probes,
-    apply_edits,
-    best_degree,
-    bias_only,
-    degree_curve,
-    edit_of,
-    evidence,
-    new_stack,
-    weight_and_bias,
-    worst_group,
-)
-from detour.spurious.fitting import cross_fit
-from detour.spurious.greedy import Path, fit_path
+from detour.edit.apply import apply_edits
+from detour.edit.record import Change, edit_of, new_stack
+from detour.judge.compare import best_degree, degree_curve
+from detour.probes.features import Probes
+from detour.search.closed_forms import evidence
+from detour.search.fitting import cross_fit
+from detour.search.one_weight import bias_only, worst_group
+from detour.search.pair import weight_and_bias
+from detour.search.several import Path, fit_path
 
 from .rivals import Head, dfr, dfr_l2, project_out
 

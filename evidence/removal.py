@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from detour.spurious import Change, Probes, remove_class, wilson
+from detour.edit.record import Change
+from detour.judge.groups import wilson
+from detour.probes.features import Probes
+from detour.search.remove_class import remove_class
 
 from .methods import with_change
 from .rivals import Head

@@ -13,7 +13,8 @@ import torch
 from scipy import stats
 from torch.nn import functional
 
-from detour.spurious import GroupMetrics, Probes, group_metrics
+from detour.judge.groups import GroupMetrics, group_metrics
+from detour.probes.features import Probes
 
 from .methods import METHODS, Method
 from .rivals import Head

@@ -11,7 +11,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from detour.spurious import Probes
+from detour.probes.features import Probes
 
 Head = tuple[Tensor, Tensor]
 """A last layer: weight `[C, D]` and bias `[C]`."""

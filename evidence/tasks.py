@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from demo.digits import Digits, colour
 from demo.probe_digits import ATTRIBUTES, CLASSES, class_of, split_digits
-from detour.classifier import SmallCNN
-from detour.spurious import Probes
+from detour.classifier.networks import SmallCNN
+from detour.probes.features import Probes
 
 PROBES, TESTS = 1500, 3000
 EPOCHS, BATCH = 5, 64

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from demo.digits import Digits
-from detour.spurious import Found, Probes, edit_of, new_stack, with_edits
-from detour.spurious.margins import Problem
-from detour.spurious.pair import best_pair
-from detour.spurious.search import best_shift, best_weight, problems_of
+from detour.edit.apply import with_edits
+from detour.edit.record import edit_of, new_stack
+from detour.probes.features import Probes
+from detour.search.one_weight import best_shift, best_weight, problems_of
+from detour.search.pair import best_pair
+from detour.search.problem import Found, Problem
 
 from .methods import Method, erm
 from .results import Result, run_methods

@@ -22,8 +22,13 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms.functional import pil_to_tensor
 
-from detour.classifier import ImageClassifier, Preprocessing
-from detour.spurious import Change, Probes, changed_logits, paired, places
+from detour.classifier.model import ImageClassifier
+from detour.classifier.preprocess import Preprocessing
+from detour.edit.apply import changed_logits
+from detour.edit.record import Change
+from detour.judge.gap import places
+from detour.probes.features import Probes
+from detour.search.closed_forms import paired
 
 from .features import mobilenet
 from .methods import with_change

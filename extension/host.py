@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import inspect
+import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,10 +16,13 @@ import torch
 from torch import nn
 
 from ..detour.progress import SigmaTable, stable_diffusion_sigmas
-from .log import log
 
 TOO_OLD = "Detour needs AUTOMATIC1111's web UI 1.10 or newer; in this one it does nothing."
+
+
 PIPELINES_NOTE = "In SD.Next: Text and Image tabs only; its Control tab leaves extensions out."
+
+
 REPLACED = (
     "A replaced U-Net (TensorRT and the like) is active, so Detour has no effect; set SD Unet "
     "to None in the settings."
@@ -240,3 +245,12 @@ def _stand_in(kind: type[nn.Module]) -> type[nn.Module]:
             return x
 
     return KeepsIndex
+
+
+def _find_log() -> logging.Logger:
+    """SD.Next throws away whatever is not written to its own logger or a child of it."""
+    own = getattr(sys.modules.get("modules.logger"), "log", None)
+    return logging.getLogger("detour") if own is None else own.getChild("detour")
+
+
+log = _find_log()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .log import log
+from .host import log
 from .settings import CHOICES, NAMES, Settings, convert
 
 VERSION_KEY = "Detour version"

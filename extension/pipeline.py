@@ -11,10 +11,10 @@ from contextlib import ExitStack
 from typing import Any
 
 from ..detour.diffusers import mid_block_bypass
-from ..detour.midblock import REFUSAL
 from ..detour.schedule import Schedule
+from ..detour.ways.targets import REFUSAL
 from . import host
-from .log import log
+from .host import log
 from .settings import Settings
 
 

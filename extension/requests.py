@@ -12,7 +12,7 @@ from fastapi import HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from ..detour.user_input import quoted, shortened
+from ..detour.checks import quoted, shortened
 
 LARGEST_BODY = 2**27
 """Bytes of a request."""

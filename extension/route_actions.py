@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from ..detour.classifier import predict, save_new_classifier
-from ..detour.paths import resolve_inside
-from ..detour.probing import read_folder
-from ..detour.probing.sources import Encoded
-from ..detour.report.edit_report import edit_numbers, edit_text
-from ..detour.spurious import EditSearch, effective_cells, save_new_edits, to_json
+from ..detour.classifier.model import predict
+from ..detour.classifier.save import save_new_classifier
+from ..detour.edit.apply import effective_cells
+from ..detour.edit.file import save_new_edits, to_json
+from ..detour.files import resolve_inside
+from ..detour.probes.folder import read_folder
+from ..detour.probes.pictures import Encoded
+from ..detour.report.edit import edit_numbers, edit_text
+from ..detour.search.neutralize import EditSearch
+from .classifier_host import HostedClassifier, load_hosted
 from .folders import edit_save_folder, model_save_folder, picture_roots
-from .hosted import HostedClassifier, load_hosted
-from .tab_session import Work
+from .work import Work
 
 
 def classified(work: Work, asked: Any, images: list[bytes]) -> dict[str, Any]:

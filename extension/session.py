@@ -1,7 +1,8 @@
 """The bypass of one sampler call: opened and closed around it, whatever ends it.
 
 The hosts give no other place that is reached after an error or an interrupt. The U-Net is
-looked up anew at each denoiser call, since a refiner or a host may have put another one in.
+looked up anew at each denoiser call, since a refiner or a host may have put another one in;
+hooks in it put the stand-in around each of its calls.
 """
 
 from __future__ import annotations
@@ -9,18 +10,87 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from ..detour.coverage import Coverage
-from ..detour.midblock import REFUSAL
+from torch import nn
+
 from ..detour.progress import SigmaTable, StepTable
+from ..detour.schedule import Coverage, rows_for, uniform
+from ..detour.ways.bypass import bypassed
+from ..detour.ways.targets import REFUSAL, find_mid_block
 from . import host
-from .log import log
+from .host import log
 from .settings import Settings
-from .unet_calls import UNetCalls
+
+
+class UNetCalls:
+    """Bypasses the calls of one U-Net by what `set` said last; `detach` leaves no trace.
+
+    acted: whether any row was bypassed yet.
+    """
+
+    def __init__(self, apply_to: str, skip_compute: bool) -> None:
+        self.apply_to = apply_to
+        self.skip_compute = skip_compute
+        self.lam = 0.0
+        self.acted = False
+        self.rows: host.Rows | None = None
+        self.unet: nn.Module | None = None
+        self.hooks: list[Any] = []
+        self.under_way = ExitStack()
+
+    def set(self, unet: nn.Module, lam: float, rows: host.Rows | None = None) -> None:
+        """From now on bypass calls of `unet` by `lam`; 0 takes everything out.
+
+        rows: whose rows the coming calls will have, unless all are bypassed alike.
+        Raises ValueError if the U-Net has no mid-block.
+        """
+        if lam == 0.0 or unet is not self.unet:
+            self.detach()
+        self.lam, self.rows = lam, rows
+        if lam == 0.0 or self.unet is not None:
+            return
+        find_mid_block(host.uncompiled(unet))
+        self.unet = unet
+        self.hooks = [
+            unet.register_forward_pre_hook(self._enter, with_kwargs=True),
+            unet.register_forward_hook(self._leave, always_call=True),
+        ]
+
+    def detach(self) -> None:
+        """Take hooks and stand-in out, whatever state the U-Net is in."""
+        self.under_way.close()
+        for hook in self.hooks:
+            hook.remove()
+        self.unet, self.hooks = None, []
+
+    def _enter(self, unet: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        self.under_way.close()  # torch tells no hook of a call that an interrupt ended
+        options = kwargs.get("transformer_options") or {}
+        x = args[0] if args else kwargs["x"]
+        lams = [self.lam] * x.shape[0]
+        if self.rows is not None:
+            lams = rows_for(lams, self.rows.conditioned(options, len(lams)), self.apply_to)
+        self.acted = self.acted or any(lams)
+        skip = self.skip_compute and not host.mid_attention_is_read(options)
+        self.under_way.enter_context(
+            bypassed(
+                host.uncompiled(unet),
+                uniform(lams),
+                skip_compute=skip,
+                placeholder=host.keeps_index,
+                device=x.device,
+            )
+        )
+
+    def _leave(self, _unet: nn.Module, _args: tuple, _output: Any) -> None:
+        self.under_way.close()
+
 
 ARMED = "_detour_armed"
+
+
 LEFT_OUT = "_detour_left_out"
 
 

@@ -7,15 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..detour.schedule import (
-    APPLY_TO,
-    SCHEDULE_BY,
-    SHAPES,
-    Schedule,
-    parse_points,
-    require_choice,
-)
-from ..detour.user_input import quoted, read_number
+from ..detour.checks import quoted, read_number, require_choice
+from ..detour.schedule import APPLY_TO, SCHEDULE_BY, SHAPES, Schedule, parse_points
 
 HIRES = ("same", "off", "own")
 REFINER = ("base", "refiner", "both")

@@ -1,4 +1,5 @@
-"""How classifiers live in ComfyUI: its devices, its memory, its progress bar, its folders.
+"""How classifiers live in ComfyUI: its devices, its memory, its progress bar and cancel button,
+its folders.
 
 The only file of the classifier nodes that knows the host's model management.
 """
@@ -17,20 +18,33 @@ from comfy.utils import ProgressBar
 from comfy_api.latest import io
 from torch import Tensor, nn
 
-from ..detour.classifier import ImageClassifier
-from ..detour.file_names import CLASSIFIER_ENDINGS
-from ..detour.paths import resolve_inside
-from ..detour.probing import FIT_SEED, ProbeSet
-from ..detour.spurious import EditStack, Probes, edited_classifier, unedited_stack
+from ..detour.classifier.model import ImageClassifier
+from ..detour.edit.edited import edited_classifier, unedited_stack
+from ..detour.edit.record import EditStack
+from ..detour.files import CLASSIFIER_ENDINGS, resolve_inside
+from ..detour.probes.features import Probes
+from ..detour.probes.probe_set import ProbeSet
+from ..detour.search.linear_head import FIT_SEED
 
 ClassifierSocket = io.Custom("DETOUR_CLASSIFIER")
+
+
 ProbesSocket = io.Custom("DETOUR_PROBES")
+
+
 EditSocket = io.Custom("DETOUR_EDIT")
 
+
 MODEL_FOLDER = "image_classifiers"
+
+
 OUTPUT_SUBFOLDER = "detour"
+
+
 OWN_CLASSIFIERS = Path(__file__).resolve().parent.parent / "demo" / "classifiers"
 """The small classifiers that come with Detour, listed beside the user's own."""
+
+
 CHUNK = 32
 
 
@@ -223,3 +237,21 @@ def picture_roots() -> list[Path]:
 def output_folder() -> Path:
     """Where Detour writes edits: `output/detour`."""
     return Path(folder_paths.get_output_directory()) / OUTPUT_SUBFOLDER
+
+
+STEPS = 1000
+"""Into how many steps the bar is divided; a search reports its share as a number."""
+
+
+def show_progress() -> Callable[[float], None]:
+    """A function to call with the finished share (0..1) of one long piece of work.
+
+    It raises the host's own exception when the user has cancelled the run.
+    """
+    bar = ProgressBar(STEPS)
+
+    def progress(share: float) -> None:
+        management.throw_exception_if_processing_interrupted()
+        bar.update_absolute(round(share * STEPS), STEPS)
+
+    return progress

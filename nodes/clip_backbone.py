@@ -9,7 +9,9 @@ import comfy.clip_model
 import torch
 from torch import Tensor, nn
 
-from ..detour.classifier import Description, ImageClassifier, Preprocessing
+from ..detour.classifier.facts import Description
+from ..detour.classifier.model import ImageClassifier
+from ..detour.classifier.preprocess import Preprocessing
 from .classifier_host import HostedClassifier, managed_classifier
 
 Prepare = Callable[[Tensor], Tensor]

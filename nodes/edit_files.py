@@ -6,21 +6,12 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
-from ..detour.file_names import edit_names
-from ..detour.spurious import (
-    EditStack,
-    combined,
-    named_edits,
-    save_new_edits,
-)
-from ..detour.user_input import read_degree
-from .classifier_host import (
-    ClassifierSocket,
-    EditSocket,
-    file_state,
-    model_roots,
-    output_folder,
-)
+from ..detour.checks import read_degree
+from ..detour.edit.apply import combined
+from ..detour.edit.file import named_edits, save_new_edits
+from ..detour.edit.record import EditStack
+from ..detour.files import edit_names
+from .classifier_host import ClassifierSocket, EditSocket, file_state, model_roots, output_folder
 from .edit_inputs import classifier_input, degree_input
 from .schema import CATEGORY, build
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..detour.user_input import LARGEST_SEED, STRONGEST_DEGREE
+from ..detour.checks import LARGEST_SEED, STRONGEST_DEGREE
 from .classifier_host import ClassifierSocket, EditSocket, ProbesSocket
 from .schema import build
 

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from .bypass import BypassSweep, MidBlockBypass
-from .classify import Classify
-from .contact_sheet import ContactSheet
-from .demo_model import DemoDigits, DemoModel
+from .classifiers import ClassifierFromProbes, Classify, LoadClassifier, SaveClassifier
+from .demo import DemoDigits, DemoModel
+from .dial import BypassSweep, MidBlockBypass, PlotSchedule
 from .edit_files import ApplyEdit, SaveEdit
-from .evaluate_groups import EvaluateGroups
-from .fit_classifier import ClassifierFromProbes
-from .load_classifier import LoadClassifier
-from .neutralize import Neutralize
-from .plot_schedule import PlotSchedule
+from .edits import EvaluateGroups, Neutralize, RemoveClass
 from .probes import ProbeFolder, ProbeImages
-from .remove_class import RemoveClass
-from .save_classifier import SaveClassifier
+from .sheet import ContactSheet
 
 NODES = (
     MidBlockBypass,

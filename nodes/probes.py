@@ -6,8 +6,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..detour.paths import resolve_inside
-from ..detour.probing import ProbeSet, batch_probes, describe_probes, preview, read_folder
+from ..detour.files import resolve_inside
+from ..detour.probes.folder import read_folder
+from ..detour.probes.probe_set import ProbeSet, batch_probes
+from ..detour.report.probes import describe_probes, preview
 from .classifier_host import (
     ClassifierSocket,
     HostedClassifier,
@@ -16,8 +18,7 @@ from .classifier_host import (
     picture_roots,
 )
 from .clip_backbone import unfitted_clip
-from .schema import CATEGORY, build
-from .shown_report import report_outputs, shown
+from .schema import CATEGORY, build, report_outputs, shown
 
 ALIASES = ["probes", "groups", "dataset", "bias", "shortcut", "spurious", "metadata"]
 HIGHEST_SEED = 0xFFFFFFFFFFFFFFFF

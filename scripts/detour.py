@@ -17,7 +17,7 @@ if _NAME not in sys.modules:
     _package.__path__ = [str(Path(__file__).resolve().parents[1])]
     sys.modules[_NAME] = _package
 
-_webui = importlib.import_module(_NAME + ".extension.webui")
+_webui = importlib.import_module(_NAME + ".extension.script")
 # Each time: "Reload UI" forgets all callbacks and runs only this file again.
 _webui.register()
 # Every Script class in this file's names is loaded, so there is exactly one.

@@ -18,15 +18,7 @@ from .bench_classify import run_classify
 from .bench_report import LEGEND, Progress, met, print_shape
 from .bench_search import run_search
 from .bench_shapes import SHAPES
-from .bench_stats import (
-    Clock,
-    Interval,
-    Subject,
-    calls_per_timing,
-    measure,
-    timed,
-    verdicts,
-)
+from .bench_stats import Clock, Interval, Subject, calls_per_timing, measure, timed, verdicts
 from .checks import write_json
 from .failure import Failure, say
 from .process import stop_like_ctrl_c

@@ -39,9 +39,10 @@ def measure_network(
     import torch
     import torchvision
 
-    from detour.classifier import Description, ImageClassifier, Preprocessing, split_head
-    from detour.classifier.model import CHUNK
-    from detour.classifier.preprocess import IMAGENET_MEAN, IMAGENET_STD
+    from detour.classifier.facts import Description
+    from detour.classifier.heads import split_head
+    from detour.classifier.model import CHUNK, ImageClassifier
+    from detour.classifier.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
     torch.manual_seed(0)
     network = torchvision.models.get_model(name, weights=None).eval().to(device)

@@ -116,7 +116,7 @@ def bypass(
     """A MODEL with the bypass, exactly as the main node makes it; `more`: of the schedule."""
     load_pack()
     schedule = importlib.import_module(f"{PACK}.detour.schedule").Schedule
-    host = importlib.import_module(f"{PACK}.nodes.host")
+    host = importlib.import_module(f"{PACK}.nodes.model_host")
     window = schedule(strength, start_percent=start, end_percent=end, **more)
     return host.patch_model(model, window, apply_to, True, None)
 

@@ -126,7 +126,10 @@ def search_once(file: Path, count: int, edit: str, classes: int = CLASSES) -> di
     import numpy as np
     import torch
 
-    from detour.spurious import Found, Probes, weight_and_bias, worst_group
+    from detour.probes.features import Probes
+    from detour.search.one_weight import worst_group
+    from detour.search.pair import weight_and_bias
+    from detour.search.problem import Found
 
     search: Callable[[Probes], Found] = {
         "one_weight": worst_group,

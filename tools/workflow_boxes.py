@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .workflow_layout import Box, Group
-from .workflow_sizes import TALLEST
+from .workflow_layout import Group
+from .workflow_sizes import TALLEST, Box
 from .workflow_specs_tiny import GREY
 
 GROUP = 0.15

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from .workflow_layout import Box, Group, Spec
+from .workflow_layout import Group, Spec
 from .workflow_notes import CONTROL, IMAGE_TO_IMAGE, SD15_AB, SD15_SWEEP, SDXL_WINDOW
+from .workflow_sizes import Box
 from .workflow_specs_classifier import CLASSIFIERS
 from .workflow_specs_tiny import GREEN, GREY, TINY
 from .workflow_specs_who import WHO

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .workflow_boxes import asked, classifier, digits, fitted, neutralized, read_me, saved
-from .workflow_layout import Box, Group, Spec
+from .workflow_layout import Group, Spec
 from .workflow_notes_classifier import BIASED_AUDITOR, CARTON, NEW_HEAD, REMOVE
+from .workflow_sizes import Box
 from .workflow_specs_tiny import GREEN, GREY, tiny_latent, tiny_sampler
 
 BIASED, READER = "coloured_digits.safetensors", "digit_reader.safetensors"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .workflow_layout import Box, Group, Spec
+from .workflow_layout import Group, Spec
+from .workflow_sizes import Box
 
 SEED, STEPS, PICTURES, COLUMNS = 7, 20, 48, 12
 OPEN_WORD, GUIDED = "odd", 3.0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .workflow_boxes import classifier, evaluated, fitted, neutralized, probes, read_me, saved
-from .workflow_layout import Box, Group, Spec
+from .workflow_layout import Group, Spec
 from .workflow_notes_classifier import TINY_WHO, WHO_IS_A_NURSE
+from .workflow_sizes import Box
 from .workflow_specs_tiny import GREEN, GREY, tiny_latent, tiny_sampler
 
 CHECKPOINT = "v1-5-pruned-emaonly-fp16.safetensors"

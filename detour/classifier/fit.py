@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ..user_input import listed, shortened
+from ..checks import listed, shortened
 from .weights import Shaped
 
 AnyShaped = TypeVar("AnyShaped", bound=Shaped)

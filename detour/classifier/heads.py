@@ -7,8 +7,8 @@ from typing import NoReturn
 import torch
 from torch import Tensor, nn
 
-from ..user_input import quoted
-from .architectures import last_linear
+from ..checks import quoted
+from .networks import last_linear
 
 
 class Backbone(nn.Module):

@@ -11,16 +11,15 @@ import torch
 import torchvision
 from torch import nn
 
-from ..user_input import shortened
-from . import architectures, hugging, libraries
+from ..checks import shortened
+from . import networks, transformers_folder
 from .checkpoint import Checkpoint, read_checkpoint
-from .description import Description
 from .empty_weights import TooLarge, build_empty, fill_constants, fill_weights
-from .facts import Facts, make_preprocessing, metadata_facts, side_car_facts
+from .facts import Description, Facts, make_preprocessing, metadata_facts, side_car_facts
 from .fit import Fit
 from .heads import class_layer, install_head, split_head
-from .libraries import Architecture
 from .model import ImageClassifier, hash_backbone
+from .networks import Architecture
 from .weights import Weight
 
 AUTO = "auto"
@@ -67,23 +66,25 @@ def load_classifier(
         return _load_head(source, facts, backbone)
     if _short(architecture) not in ("", _short(facts.architecture)):
         facts = replace(facts, config="")
-    if facts.config and facts.architecture.startswith(f"{hugging.LIBRARY}:"):
-        build = partial(hugging.build_from_config, facts.config)
+    if facts.config and facts.architecture.startswith(f"{transformers_folder.LIBRARY}:"):
+        build = partial(transformers_folder.build_from_config, facts.config)
         return _assemble(source, build, facts, source.checkpoint.state)
-    state = architectures.rename_old_keys(source.checkpoint.state)
+    state = networks.rename_old_keys(source.checkpoint.state)
     found = _choose(source.name, state, architecture, facts.architecture)
     found = replace(found, options=facts.config if found.library == "timm" else "")
     facts = replace(facts, config=found.options)
-    defaults = Facts(found.full_name, preprocessing=libraries.default_steps(found))
+    defaults = Facts(found.full_name, preprocessing=networks.default_steps(found))
     source = replace(source, notes=(*source.notes, *_remarks(found, facts, architecture)))
     facts = replace(facts, architecture=found.full_name).over(defaults)
-    return _assemble(source, partial(libraries.build, found), facts, state)
+    return _assemble(source, partial(networks.build, found), facts, state)
 
 
 def _read(path: Path) -> _Source:
     if path.is_dir():
-        weights, config = hugging.folder_files(path)
-        return _Source(path.name, read_checkpoint(weights), hugging.folder_facts(path, config))
+        weights, config = transformers_folder.folder_files(path)
+        return _Source(
+            path.name, read_checkpoint(weights), transformers_folder.folder_facts(path, config)
+        )
     checkpoint = read_checkpoint(path)
     facts = side_car_facts(path).over(metadata_facts(checkpoint.metadata))
     return _Source(path.name, checkpoint, facts)
@@ -97,15 +98,15 @@ def _short(architecture: str) -> str:
 def _choose(name: str, state: Mapping[str, Weight], asked: str, told: str) -> Architecture:
     """The architecture that the user names, or the file, or that the weights show."""
     if asked or told:
-        return architectures.by_name(asked or told, state)
-    found = architectures.recognise(state)
+        return networks.by_name(asked or told, state)
+    found = networks.recognise(state)
     if found is not None:
         return found
-    near = architectures.candidates(state)
+    near = networks.candidates(state)
     if near and near[0].library == "timm":
-        libraries.require_timm()
+        networks.require_timm()
     keys = ", ".join(shortened(key, 40) for key in list(state)[:_SHOWN])
-    nearest = min(architectures.compared(state), key=lambda pair: len(pair[1]), default=None)
+    nearest = min(networks.compared(state), key=lambda pair: len(pair[1]), default=None)
     like = f" It is near to {nearest[0].full_name}, but {nearest[1][0]}." if nearest else ""
     raise ValueError(
         f"The architecture of {shortened(name, 80)} is not recognised from its weights "
@@ -152,8 +153,8 @@ def _assemble(
     Names and shapes are compared with a network that takes no memory; only then is any read.
     """
     network, head = _empty_network(build, facts.architecture, state)
-    if facts.architecture.startswith(f"{hugging.LIBRARY}:"):
-        state = hugging.own_names(network, state)
+    if facts.architecture.startswith(f"{transformers_folder.LIBRARY}:"):
+        state = transformers_folder.own_names(network, state)
     fit = _fit(source.name, network, head, facts.architecture, state)
     fill_constants(network, partial(build, 2))
     values = {key: weight.read(key) for key, weight in fit.state.items()}
@@ -191,7 +192,7 @@ def _fit(
     name: str, network: nn.Module, head: str, architecture: str, state: Mapping[str, Weight]
 ) -> Fit[Weight]:
     """The weights by the network's names. Raises ValueError if they are not its own."""
-    fit = architectures.fit_network(network, head, state)
+    fit = networks.fit_network(network, head, state)
     if fit.wrong:
         more = f", and {len(fit.wrong) - _SHOWN} more" if len(fit.wrong) > _SHOWN else ""
         raise ValueError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from ..user_input import quoted
+from ..checks import quoted
 from . import resizing
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TypeGuard
 
-from ..user_input import quoted, shortened
+from ..checks import quoted, shortened
 from . import resizing
 from .processor_kinds import (
     ALWAYS,

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as transforms
 
-from ..user_input import quoted
+from ..checks import quoted
 
 FLOAT, ROUNDED, BYTES, PILLOW = ARITHMETICS = ("float", "rounded", "bytes", "pillow")
 EXACT, COVER, INSIDE = FITS = ("exact", "cover", "inside")

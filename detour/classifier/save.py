@@ -10,8 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..checks import shortened
 from ..files import Write, write_new, write_whole
-from ..user_input import shortened
 from .facts import METADATA_KEY, encode
 from .heads import Backbone
 from .load import HEAD

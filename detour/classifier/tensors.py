@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..user_input import quoted
+from ..checks import quoted
 from .pickled import Made, Named, Stored
 from .weights import Weight, check_size, width
 

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from ..user_input import quoted
+from ..checks import quoted
 from . import resizing
 from .preprocess import IMAGENET_MEAN, IMAGENET_STD
 

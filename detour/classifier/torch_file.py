@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import torch
 
-from ..user_input import quoted, shortened
+from ..checks import quoted, shortened
 from .pickled import RefusedPickle, Stored, read_pickle
 from .tensors import storage_key, storage_width, with_weights
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..user_input import quoted
+from ..checks import quoted
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 MOST_SHARED = 2

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from .canvas import ACCENT, ACCENT_WASH, COOL, INK, PAPER, RULE, SOFT_INK
-from .letters import fitted, font
+from .canvas import ACCENT, ACCENT_WASH, COOL, INK, PAPER, RULE, SOFT_INK, fitted, font
 
 Colour = tuple[int, int, int]
 WIDTH = 960

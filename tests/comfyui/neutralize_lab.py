@@ -63,7 +63,7 @@ class Bench:
         """A probe set of these pictures, as the probe nodes make it."""
         pictures, numbers, marks = self.pictures(count, classes)
         names = self.classifier(classes=classes).labels
-        return self.lab.pack("detour.probing").ProbeSet(
+        return self.lab.pack("detour.probes").ProbeSet(
             tuple(pictures),
             tuple("mark" if mark else "no mark" for mark in marks.tolist()),
             tuple(names[number] for number in numbers.tolist()) if named else (),

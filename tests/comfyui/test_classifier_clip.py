@@ -228,7 +228,7 @@ def test_kept_features_belong_to_one_model(lab, make_clip, probes):
     inputs = {"images": images, "class_name": "warm", "attribute": "plain"}
     kept = lab.run_node("DetourProbeImages", clip_vision=clip, **inputs)[0]
     wrap = lab.pack("nodes.clip_backbone").unfitted_clip
-    fitting = lab.pack("detour.probing").unfitted
+    fitting = lab.pack("detour.probes").unfitted
     for seed, fits in ((0, True), (1, False)):
         backbone = wrap(make_clip(seed=seed))
         classifier = backbone.with_classifier(fitting(backbone.unedited, ("warm", "cold")))

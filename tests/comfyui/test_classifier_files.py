@@ -91,7 +91,7 @@ def test_a_transformers_folder(lab, host_folders):
 
 def test_saved_edits_applied_and_nothing_overwritten(lab, host_folders):
     hosted = load(lab, DIGITS)[0]
-    spurious = lab.pack("detour.spurious")
+    spurious = lab.pack("detour.search")
     made = spurious.edit_of(
         spurious.Change(0, ((3, 1.5),), 0.25), hosted.unedited.weight, hosted.unedited.bias
     )

@@ -26,7 +26,7 @@ def digits(lab):
 
 def edit(lab, classifier, amount: float = 5.0):
     """The classifier with one weight changed, by hand."""
-    spurious = lab.pack("detour.spurious")
+    spurious = lab.pack("detour.search")
     change = spurious.Change(1, ((7, amount),))
     made = spurious.edit_of(change, classifier.unedited.weight, classifier.unedited.bias)
     return classifier.with_stack(classifier.stack.push(made))

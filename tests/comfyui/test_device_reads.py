@@ -240,7 +240,7 @@ EXTREMES = {
 def test_all_samplers_that_are_not_read_keep_the_rule(lab, scheduler, monkeypatch):
     """Of all samplers that this host has and that are known: the true sigma of each call lies in
     the span that was told for it."""
-    steps_module = lab.pack("nodes.sampler_steps")
+    steps_module = lab.pack("nodes.run")
     known = [*lab.comfy.samplers.KSAMPLER_NAMES, "uni_pc", "uni_pc_bh2", "ddim"]
     found, checked = [], set()
     model = lab.tiny("sd15", **lab.SMALL)
@@ -272,7 +272,7 @@ def test_all_samplers_that_are_not_read_keep_the_rule(lab, scheduler, monkeypatc
 
 @pytest.mark.parametrize("option", [{"eta": 1.5}, {"r": 2.0}])
 def test_options_that_reach_further_are_not_trusted(lab, option):
-    keeps_rule = lab.pack("nodes.sampler_steps").keeps_rule
+    keeps_rule = lab.pack("nodes.run").keeps_rule
     function = lab.comfy.samplers.sampler_object("dpmpp_sde").sampler_function
     assert keeps_rule(lab.comfy.samplers.KSAMPLER(function, {}))
     assert not keeps_rule(lab.comfy.samplers.KSAMPLER(function, option))

@@ -18,9 +18,9 @@ def texts(lab) -> dict:
     """(node, input) to the other inputs of the node."""
     (hosted, _) = lab.run_node("DetourLoadClassifier", file=DIGITS)
     pictures = torch.rand(8, 16, 16, 3)
-    probes = lab.pack("detour.probing").batch_probes(pictures, "low", "x", 0)
-    probes = probes.chain(lab.pack("detour.probing").batch_probes(pictures, "high", "y", 0))
-    spurious = lab.pack("detour.spurious")
+    probes = lab.pack("detour.probes").batch_probes(pictures, "low", "x", 0)
+    probes = probes.chain(lab.pack("detour.probes").batch_probes(pictures, "high", "y", 0))
+    spurious = lab.pack("detour.search")
     schema = {"strength": 1.0, "shape": "curve"}
     found = {
         ("DetourLoadClassifier", "file"): {},

@@ -133,7 +133,7 @@ def demo(lab, monkeypatch):
         unet = lab.unet_of(lab.demo_model(seed)).state_dict()
         return replace(own, unet=unet, words=lab.randn(*own.words.shape, seed=seed))
 
-    monkeypatch.setattr(lab.pack("nodes.demo_model"), "load_tiny", random_weights)
+    monkeypatch.setattr(lab.pack("nodes.demo"), "load_tiny", random_weights)
 
 
 def test_demo_model_node_runs_in_the_hosts_sampler(lab, demo):
@@ -149,7 +149,7 @@ def test_demo_model_node_runs_in_the_hosts_sampler(lab, demo):
 
 
 def test_demo_model_picks_the_word_and_the_empty_prompt(lab, demo):
-    words = lab.pack("nodes.demo_model").load_tiny("demo").words
+    words = lab.pack("nodes.demo").load_tiny("demo").words
     vocabulary = lab.pack("demo.words").VOCABULARY
     for word in ("", "three", "odd"):
         _, positive, negative = lab.run_node("DetourDemoModel", prompt=word)

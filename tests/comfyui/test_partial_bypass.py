@@ -61,7 +61,7 @@ def test_shapes_follow_their_formula(lab, shape, schedule_by):
 @pytest.mark.parametrize("cfg", [1.0, 3.0])
 def test_one_stand_in_and_one_blend_for_each_call(lab, cfg, monkeypatch):
     model = lab.tiny("sd15")
-    midblock = lab.pack("detour.midblock")
+    midblock = lab.pack("detour.ways.bypass")
     made, blends = [], []
     make, blend = midblock.BypassedMidBlock.__init__, midblock.blend
     monkeypatch.setattr(
@@ -105,7 +105,7 @@ def test_the_stand_in_answers_for_the_mid_block(lab):
     unet = lab.unet_of(model)
     mid = unet.middle_block
     mid.note_of_another_pack = "kept"
-    with lab.pack("detour.midblock").bypassed(unet, 0.5):
+    with lab.pack("detour.ways.bypass").bypassed(unet, 0.5):
         stand_in = unet.middle_block
         assert stand_in is not mid
         assert len(stand_in) == len(mid) == 3

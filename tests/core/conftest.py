@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from detour.spurious import Probes
+from detour.probes.features import Probes
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 GOLDEN = Path(__file__).parents[1] / "golden"

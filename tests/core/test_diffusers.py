@@ -24,9 +24,9 @@ from diffusers import (
 )
 
 from detour.diffusers import mid_block_bypass
-from detour.midblock import bypassed
 from detour.progress import SigmaTable, stable_diffusion_sigmas
 from detour.schedule import Schedule
+from detour.ways.bypass import bypassed
 
 SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 WHOLE = {"start_percent": 0.0, "end_percent": 1.0}

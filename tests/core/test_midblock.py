@@ -4,14 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from detour.midblock import (
-    BypassedMidBlock,
-    blend,
-    bypassed,
-    find_mid_block,
-    rows_for,
-    uniform,
-)
+from detour.schedule import rows_for, uniform
+from detour.ways.bypass import BypassedMidBlock, blend, bypassed
+from detour.ways.targets import find_mid_block
 
 
 class Block(nn.Sequential):

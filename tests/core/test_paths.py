@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from detour.files import write_new
-from detour.paths import new_names, resolve_inside, stay_inside
+from detour.files import new_names, resolve_inside, stay_inside, write_new
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from detour.presets import Preset, parse_presets
 from detour.schedule import Schedule
+from detour.ways.presets import Preset, parse_presets
 
 FILE = Path(__file__).parents[2] / "js" / "presets.json"
 

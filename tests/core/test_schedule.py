@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detour.coverage import Coverage
-from detour.schedule import SHAPES, Schedule, parse_points, parse_strengths
+from detour.schedule import SHAPES, Coverage, Schedule, parse_points, parse_strengths
 
 
 def test_every_shape_and_window_follows_the_golden_table(golden):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from detour.classifier import Description
-from detour.user_input import read_attribute, read_class, read_degree, read_number, read_whole
+from detour.checks import read_degree, read_number, read_whole
+from detour.classifier.facts import Description, read_class
+from detour.probes.probe_set import read_attribute
 
 NAMES = ("without", "with", "1")
 

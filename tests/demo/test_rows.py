@@ -4,15 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from demo.measure import Case, prompt_for
-from demo.rows import (
+from demo.frontier import (
     CHOOSING_SEED,
     OPEN_WORD,
     REPORT_SEED,
     WINDOWS,
+    Case,
     asked,
     choose_placebo,
     choose_window,
+    prompt_for,
     reaches_goal,
     rival,
     table_cases,

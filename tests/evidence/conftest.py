@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from detour.spurious import Probes
+from detour.probes.features import Probes
 from evidence.tasks import Task
 
 

@@ -12,7 +12,7 @@ pytest.importorskip("sklearn", reason="scikit-learn comes with dev.py evidence")
 
 from PIL import Image
 
-from detour.spurious import Probes
+from detour.probes.features import Probes
 from evidence import few_probes, removal, spurious, targets, tasks, ten_digits, watermark
 from evidence.targets import Target
 

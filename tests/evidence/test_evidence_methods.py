@@ -11,7 +11,7 @@ import torch
 pytest.importorskip("sklearn", reason="scikit-learn comes with dev.py evidence")
 
 from demo.digits import load_digits
-from detour.spurious import group_metrics
+from detour.judge.groups import group_metrics
 from evidence import results, rivals
 from evidence.few_probes import first_probes
 from evidence.methods import METHODS

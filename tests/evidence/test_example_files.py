@@ -11,8 +11,8 @@ pytest.importorskip("skimage", reason="the photos come with dev.py test")
 
 from PIL import ImageChops
 
-from detour.classifier import read_image
-from detour.probing import read_folder
+from detour.images import read_image
+from detour.probes.folder import read_folder
 from evidence import example_files
 from evidence.example_files import NO_WATERMARK, main, write_model, write_photos
 from evidence.features import mobilenet_file

@@ -112,7 +112,7 @@ def main() -> None:
     plain = call(unet)
     sys.modules.update(make_modules("a1111"))
     run_shim(HERE.parents[1] / "scripts" / "detour.py")
-    calls = sys.modules["detour_webui.extension.unet_calls"].UNetCalls("both", True)
+    calls = sys.modules["detour_webui.extension.session"].UNetCalls("both", True)
     block, runs, found = unet.middle_block, [], {"where": file_of(unet)}
     for module in block.modules():
         module.register_forward_hook(lambda *_: runs.append(1))

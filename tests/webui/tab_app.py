@@ -27,7 +27,7 @@ HEAVY = ("torchvision", "timm", "transformers")
 
 def slow_down(sign: Path) -> None:
     """Make all work slow for as long as the file `sign` is there."""
-    work = sys.modules["detour_webui.extension.tab_session"].Work
+    work = sys.modules["detour_webui.extension.work"].Work
     check = work.check
 
     def slow(self) -> None:

@@ -274,8 +274,9 @@ def test_the_route_neutralizes_and_its_edit_applies(tab):
 
 def one_bias(value: float) -> str:
     """An edit file for the demo's classifier: the bias of class 1 becomes `value`."""
-    from detour.classifier import load_classifier
-    from detour.spurious import Cell, Edit, new_stack, to_json
+    from detour.classifier.load import load_classifier
+    from detour.edit.file import to_json
+    from detour.edit.record import Cell, Edit, new_stack
 
     root = Path(__file__).resolve().parents[2]
     made = load_classifier(root / "demo" / "classifiers" / CLASSIFIER)

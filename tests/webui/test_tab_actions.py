@@ -71,7 +71,7 @@ def ready(tab):
 
 def test_all_classifiers_are_listed_and_nothing_outside(host):
     roots = importlib.import_module(f"{PACKAGE}.folders").model_roots()
-    names = importlib.import_module("detour_webui.detour.file_names").classifier_names(roots)
+    names = importlib.import_module("detour_webui.detour.files").classifier_names(roots)
     assert names == ["hostile.pt", CLASSIFIER, "digit_reader.safetensors"]
 
 
@@ -148,7 +148,7 @@ def test_evidence_finds_its_own_degree_and_the_slider_multiplies_it(ready):
 
 
 def test_a_found_degree_of_0_does_not_hold_the_slider(ready, monkeypatch):
-    searched = importlib.import_module("detour_webui.detour.spurious.neutralize")
+    searched = importlib.import_module("detour_webui.detour.search.neutralize")
     monkeypatch.setattr(searched, "best_degree", lambda curve: 0.0)
     shown = ready.do("neutralize", "evidence", "one_weight_bias", "high", 1.0, 3, "green", 0, True)
     assert "No degree did better than none" in shown.message

@@ -161,7 +161,7 @@ def test_more_folders_come_from_the_settings(host, tmp_path):
         (tmp_path / "mine" / name).touch()
     host["modules.paths"].models_path = str(tmp_path / "models")
     host["modules.shared"].opts.detour_classifier_folders = f" {tmp_path / 'mine'} ; ;"
-    listed = importlib.import_module("detour_webui.detour.file_names").classifier_names
+    listed = importlib.import_module("detour_webui.detour.files").classifier_names
     names = listed(part("folders").model_roots())
     assert names[:2] == ["one.pth", "vit"] and "notes.txt" not in names
 

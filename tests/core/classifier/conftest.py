@@ -11,7 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from detour.classifier import Description, ImageClassifier, Preprocessing, SmallCNN, split_head
+from detour.classifier.facts import Description
+from detour.classifier.heads import split_head
+from detour.classifier.model import ImageClassifier
+from detour.classifier.networks import SmallCNN
+from detour.classifier.preprocess import Preprocessing
 
 SMALL = Preprocessing(resize=(16, 16), crop=None, mean=(0.0,) * 3, std=(1.0,) * 3)
 

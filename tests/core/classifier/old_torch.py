@@ -13,7 +13,9 @@ from torch import nn
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
-from detour.classifier import SmallCNN, load_classifier, torch_file  # noqa: E402
+from detour.classifier import torch_file  # noqa: E402
+from detour.classifier.load import load_classifier  # noqa: E402
+from detour.classifier.networks import SmallCNN  # noqa: E402
 
 
 class Program(nn.Module):

@@ -13,17 +13,15 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from detour.classifier import (
-    Description,
-    ImageClassifier,
-    Preprocessing,
-    SmallCNN,
-    libraries,
-    load_classifier,
-    save_classifier,
-    split_head,
-)
-from detour.classifier import architectures as table
+from detour.classifier import networks
+from detour.classifier import networks as table
+from detour.classifier.facts import Description
+from detour.classifier.heads import split_head
+from detour.classifier.load import load_classifier
+from detour.classifier.model import ImageClassifier
+from detour.classifier.networks import SmallCNN
+from detour.classifier.preprocess import Preprocessing
+from detour.classifier.save import save_classifier
 
 Randomise = Callable[[nn.Module], nn.Module]
 Make = Callable[..., Tensor]
@@ -213,7 +211,7 @@ def test_timm_that_is_missing_is_named(tmp_path: Path, monkeypatch) -> None:
         network = timm.create_model("mobilenetv3_small_100", num_classes=2)
     state = {key: torch.zeros(value.shape) for key, value in network.state_dict().items()}
     save_file(state, tmp_path / "a.safetensors")
-    for module in (table, libraries):
+    for module in (table, networks):
         monkeypatch.setattr(module, "timm_is_there", lambda: False)
     with pytest.raises(ValueError, match="pip install timm"):
         load_classifier(tmp_path / "a.safetensors")

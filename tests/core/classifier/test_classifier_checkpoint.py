@@ -13,7 +13,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from detour.classifier import ImageClassifier, SmallCNN, load_classifier, read_checkpoint
+from detour.classifier.checkpoint import read_checkpoint
+from detour.classifier.load import load_classifier
+from detour.classifier.model import ImageClassifier
+from detour.classifier.networks import SmallCNN
 
 
 def state() -> dict[str, torch.Tensor]:

@@ -9,15 +9,18 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from detour.classifier import (
+from detour.classifier.facts import (
     Description,
-    SmallCNN,
-    load_classifier,
+    Facts,
+    encode,
+    metadata_facts,
     parse_labels,
-    predict,
-    save_classifier,
+    read_facts,
 )
-from detour.classifier.facts import Facts, encode, metadata_facts, read_facts
+from detour.classifier.load import load_classifier
+from detour.classifier.model import predict
+from detour.classifier.networks import SmallCNN
+from detour.classifier.save import save_classifier
 
 
 @pytest.fixture

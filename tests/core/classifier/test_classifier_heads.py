@@ -10,7 +10,8 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from detour.classifier import load_classifier, split_head
+from detour.classifier.heads import split_head
+from detour.classifier.load import load_classifier
 
 EXAMPLE = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 

@@ -16,7 +16,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from detour.classifier import SmallCNN, load_classifier, read_checkpoint, torch_file
+from detour.classifier import torch_file
+from detour.classifier.checkpoint import read_checkpoint
+from detour.classifier.load import load_classifier
+from detour.classifier.networks import SmallCNN
 from detour.classifier.pickled import RefusedPickle, read_pickle
 
 resource = pytest.importorskip("resource", reason="memory is limited as Unix does it")

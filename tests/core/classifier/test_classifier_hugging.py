@@ -16,7 +16,9 @@ import transformers
 from safetensors.torch import save_file
 from torch import Tensor
 
-from detour.classifier import hugging, load_classifier, save_classifier
+from detour.classifier import transformers_folder
+from detour.classifier.load import load_classifier
+from detour.classifier.save import save_classifier
 
 Make = Callable[..., Tensor]
 LABELS = {0: "cat", 1: "dog", 2: "bird"}
@@ -186,7 +188,7 @@ def test_weights_get_the_names_of_newer_modules(monkeypatch: pytest.MonkeyPatch)
         vars(module).update(held)
         monkeypatch.setitem(sys.modules, module.__name__, module)
     state = {"encoder.layer.weight": 1, "encoder.bias": 2, "other": 3}
-    named = hugging.own_names(network, state)
+    named = transformers_folder.own_names(network, state)
     assert named == {"layers.weight": 1, "encoder.bias": 2, "other": 3}
 
 
@@ -215,7 +217,7 @@ def test_code_in_a_folder_does_not_run(tmp_path: Path) -> None:
 
 def test_transformers_that_is_missing_is_named(tmp_path: Path, monkeypatch) -> None:
     make_folder(tmp_path, "vit")
-    monkeypatch.setattr(hugging, "LIBRARY", "transformers_that_is_missing")
+    monkeypatch.setattr(transformers_folder, "LIBRARY", "transformers_that_is_missing")
     with pytest.raises(ValueError, match="pip install transformers"):
         load_classifier(tmp_path)
 

@@ -13,7 +13,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.models import MobileNet_V2_Weights
 
-from detour.classifier import ImageClassifier, load_classifier, read_image, save_classifier
+from detour.classifier.load import load_classifier
+from detour.classifier.model import ImageClassifier
+from detour.classifier.save import save_classifier
+from detour.images import read_image
 
 
 @pytest.fixture(scope="module")

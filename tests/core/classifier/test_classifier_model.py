@@ -11,15 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from detour.classifier import (
-    Cancelled,
-    Description,
-    ImageClassifier,
-    Preprocessing,
-    hash_backbone,
-    load_classifier,
-    save_classifier,
-)
+from detour.classifier.facts import Description
+from detour.classifier.load import load_classifier
+from detour.classifier.model import Cancelled, ImageClassifier, hash_backbone
+from detour.classifier.preprocess import Preprocessing
+from detour.classifier.save import save_classifier
 
 Make = Callable[..., Tensor]
 SQUARE = Preprocessing(16, 16)

@@ -15,7 +15,8 @@ import pytest
 import torch
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
-from detour.classifier import check_image, decode_image, picture_endings, pictures, read_image
+from detour import images
+from detour.images import check_image, decode_image, picture_endings, read_image
 
 ROWS = torch.tensor(
     [[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[255, 255, 0], [0, 0, 0], [9, 9, 9]]]
@@ -46,7 +47,7 @@ def test_strips_make_the_picture_that_was_there(monkeypatch):
     values = torch.randint(0, 256, (23, 17, 3), dtype=torch.uint8)
     data = encoded(Image.fromarray(values.numpy()), "PNG")
     for strip in (1, 17, 40, 10**6):
-        monkeypatch.setattr(pictures, "_STRIP", strip)
+        monkeypatch.setattr(images, "_STRIP", strip)
         assert torch.equal(decode_image(data, "x")[0], values.float() / 255)
 
 
@@ -204,8 +205,8 @@ def test_no_other_program_is_started_for_a_picture(tmp_path, monkeypatch):
 
 
 def test_only_formats_that_this_pillow_has_are_asked_for(monkeypatch):
-    monkeypatch.setattr(pictures, "FORMATS", ("PNG", "HOLOGRAM"))
-    assert pictures.readable_formats() == ("PNG",) and ".jpg" not in picture_endings()
+    monkeypatch.setattr(images, "FORMATS", ("PNG", "HOLOGRAM"))
+    assert images.readable_formats() == ("PNG",) and ".jpg" not in picture_endings()
     assert decode_image(encoded(picture(), "PNG"), "x").shape == (1, 2, 3, 3)
     with pytest.raises(ValueError, match="is no picture that can be read"):
         decode_image(encoded(picture(), "JPEG"), "x")
@@ -238,7 +239,7 @@ def test_a_picture_is_weighed_by_its_header_before_it_is_decoded(monkeypatch):
 
 
 def test_a_file_that_is_too_long_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "LARGEST_FILE", 1000)
+    monkeypatch.setattr(images, "LARGEST_FILE", 1000)
     (tmp_path / "a.png").write_bytes(encoded(Image.effect_noise((64, 64), 80), "PNG"))
     with pytest.raises(ValueError, match=r"a\.png is damaged \(its file has .* 1,000 are possible"):
         read_image(tmp_path / "a.png")

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from detour.classifier import ImageClassifier, describe_predictions, predict, present
+from detour.classifier.model import ImageClassifier, predict, present
+from detour.report.classifier import describe_predictions
 
 
 def as_tagger(small, threshold: float) -> ImageClassifier:
@@ -43,7 +44,8 @@ def test_any_number_of_tags(small):
 
 
 def test_the_cut_of_a_tagger_is_that_of_the_edits(small):
-    from detour.spurious import Probes, predictions
+    from detour.edit.apply import predictions
+    from detour.probes.features import Probes
 
     logits = torch.tensor([[0.0] * 3, [1e-6] * 3, [-1e-6] * 3, [2.0] * 3])
     for threshold in (0.5, 0.499, 0.501, 0.88):

@@ -14,7 +14,8 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.functional import InterpolationMode
 
-from detour.classifier import Preprocessing, read_image
+from detour.classifier.preprocess import Preprocessing
+from detour.images import read_image
 
 Make = Callable[..., Tensor]
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
 
-from detour.classifier import load_classifier
 from detour.classifier.facts import make_preprocessing
+from detour.classifier.load import load_classifier
 from detour.classifier.processors import processor_steps, usual_steps
 
 Make = Callable[..., Tensor]

@@ -14,8 +14,9 @@ from timm.data import create_transform, resolve_data_config
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 
-from detour.classifier import load_classifier, save_classifier
 from detour.classifier.facts import make_preprocessing, read_facts
+from detour.classifier.load import load_classifier
+from detour.classifier.save import save_classifier
 from detour.classifier.timm_config import options, timm_steps
 
 VIT = {"embed_dim": 32, "depth": 2, "num_heads": 2}

@@ -13,8 +13,9 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from detour.classifier import SmallCNN, load_classifier
 from detour.classifier.fit import fit_names
+from detour.classifier.load import load_classifier
+from detour.classifier.networks import SmallCNN
 
 Make = Callable[..., Tensor]
 State = dict[str, Tensor]

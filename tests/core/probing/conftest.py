@@ -10,8 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from detour.classifier import Description, ImageClassifier, Preprocessing
-from detour.probing import ProbeSet, batch_probes
+from detour.classifier.facts import Description
+from detour.classifier.model import ImageClassifier
+from detour.classifier.preprocess import Preprocessing
+from detour.probes.probe_set import ProbeSet, batch_probes
 
 RAW = Preprocessing((4, 4), None, mean=(0.0,) * 3, std=(1.0,) * 3)
 

@@ -7,10 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from detour.classifier import load_classifier, save_classifier
-from detour.probing import batch_probes, describe_head, fit_linear_head, unfitted
-from detour.probing.linear_head import STRENGTHS, fit_logistic
-from detour.spurious import Probes, split_parts, wilson
+from detour.classifier.load import load_classifier
+from detour.classifier.save import save_classifier
+from detour.judge.groups import wilson
+from detour.probes.features import Probes
+from detour.probes.parts import split_parts
+from detour.probes.probe_set import batch_probes
+from detour.report.probes import describe_head
+from detour.search.linear_head import STRENGTHS, fit_linear_head, fit_logistic, unfitted
 
 
 def problem(n=240, d=6, classes=2, seed=0, noise=1.0, **more) -> Probes:
@@ -171,7 +175,11 @@ def test_progress_counts_and_can_stop():
 
 def test_from_pictures_to_a_file_and_back(tmp_path, make_classifier):
     """The whole way: probes, an unfitted classifier, a head, a saved classifier."""
-    from detour.classifier import Description, ImageClassifier, Preprocessing, SmallCNN, split_head
+    from detour.classifier.facts import Description
+    from detour.classifier.heads import split_head
+    from detour.classifier.model import ImageClassifier
+    from detour.classifier.networks import SmallCNN
+    from detour.classifier.preprocess import Preprocessing
 
     torch.manual_seed(0)
     steps = Preprocessing((16, 16), None, mean=(0.0,) * 3, std=(1.0,) * 3)

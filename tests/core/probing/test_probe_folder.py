@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detour.probing import describe_probes, read_folder
+from detour.probes.folder import read_folder
+from detour.report.probes import describe_probes
 
 
 def metadata(folder, *lines: str) -> None:
@@ -177,7 +178,7 @@ def test_metadata_as_hugging_face_writes_it(tmp_path, write_picture):
 def test_a_table_that_is_no_table_of_ours(tmp_path, write_picture, monkeypatch):
     write_picture("1.png")
     metadata(tmp_path, "file_name,attribute", *["1.png,hat"] * 9)
-    monkeypatch.setattr("detour.probing.metadata.LARGEST", 40)
+    monkeypatch.setattr("detour.probes.metadata.LARGEST", 40)
     with pytest.raises(ValueError, match="has more than 0 MiB"):
         read_folder(tmp_path)
 

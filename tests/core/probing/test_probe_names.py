@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from detour.classifier import Description
-from detour.probing import batch_probes
-from detour.probing.names import attribute_order, tag_numbers
+from detour.classifier.facts import Description
+from detour.probes.names import attribute_order, tag_numbers
+from detour.probes.probe_set import batch_probes
 
 
 @pytest.mark.parametrize(

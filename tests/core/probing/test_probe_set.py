@@ -9,16 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from detour.paths import resolve_inside
-from detour.probing import (
-    ProbeSet,
-    batch_probes,
-    describe_probes,
-    preview,
-    read_folder,
-    sources,
-)
-from detour.probing.sources import CHUNK, Kept
+from detour.files import resolve_inside
+from detour.probes import pictures
+from detour.probes.folder import read_folder
+from detour.probes.pictures import CHUNK, Kept
+from detour.probes.probe_set import ProbeSet, batch_probes
+from detour.report.probes import describe_probes, preview
 
 
 def ask(probe_set, classifier, **more):
@@ -84,12 +80,12 @@ def test_only_a_few_files_are_read_at_a_time(classifier, write_picture):
 
 
 def test_large_files_are_read_one_at_a_time(classifier, write_picture, monkeypatch):
-    monkeypatch.setattr("detour.probing.sources.PIXELS", 64 * 64)
+    monkeypatch.setattr("detour.probes.pictures.PIXELS", 64 * 64)
     sizes = [(64, 64), (64, 64), (8, 8), (8, 8), (100, 100)]
     files = tuple(write_picture(f"{n}.png", size=size) for n, size in enumerate(sizes))
     read = []
-    reader = sources.read_image
-    monkeypatch.setattr(sources, "read_image", lambda path: read.append(path) or reader(path))
+    reader = pictures.read_image
+    monkeypatch.setattr(pictures, "read_image", lambda path: read.append(path) or reader(path))
     at_once = []
 
     def features(images):
@@ -105,9 +101,9 @@ def test_only_a_chunk_of_pictures_is_decoded_at_a_time(classifier, monkeypatch):
     """256 pictures of a request were all decoded before the first was looked at."""
     file = io.BytesIO()
     Image.new("RGB", (16, 16)).save(file, "PNG")
-    encoded = [sources.Encoded(file.getvalue(), f"images[{n}]") for n in range(40)]
+    encoded = [pictures.Encoded(file.getvalue(), f"images[{n}]") for n in range(40)]
     alive, most = set(), []
-    decode = sources.decode_image
+    decode = pictures.decode_image
 
     def decoded(data, name):
         made = decode(data, name)
@@ -116,16 +112,16 @@ def test_only_a_chunk_of_pictures_is_decoded_at_a_time(classifier, monkeypatch):
         most.append(len(alive))
         return made
 
-    monkeypatch.setattr(sources, "decode_image", decoded)
-    monkeypatch.setattr(sources, "PIXELS", 4 * 16 * 16)
-    found = sources.compute_features(encoded, classifier.features)
+    monkeypatch.setattr(pictures, "decode_image", decoded)
+    monkeypatch.setattr(pictures, "PIXELS", 4 * 16 * 16)
+    found = pictures.compute_features(encoded, classifier.features)
     assert found.shape == (40, 3) and max(most) <= 5 and len(most) == 40
 
 
 def test_a_picture_in_bytes_is_named(classifier):
-    broken = [sources.Encoded(b"no picture", "images[7]")]
+    broken = [pictures.Encoded(b"no picture", "images[7]")]
     with pytest.raises(ValueError, match=r"^images\[7\] is no picture"):
-        sources.compute_features(broken, classifier.features)
+        pictures.compute_features(broken, classifier.features)
 
 
 def test_the_same_file_by_another_name_is_the_same_picture(tmp_path, write_picture):
@@ -231,8 +227,8 @@ def test_units_that_are_missing_stand_alone(classifier):
 
 
 def test_splits_become_parts(classifier):
-    sources = tuple(torch.zeros(3, 4, 4, 3))
-    probes = ProbeSet(sources, ("x",) * 3, ("red",) * 3, splits=("report", "choose", "validate"))
+    pictures = tuple(torch.zeros(3, 4, 4, 3))
+    probes = ProbeSet(pictures, ("x",) * 3, ("red",) * 3, splits=("report", "choose", "validate"))
     assert ask(probes, classifier).split.tolist() == [2, 0, 1]
 
 
@@ -280,7 +276,7 @@ def test_broken_pictures_are_named():
 def test_a_file_that_breaks_later_is_named(classifier, write_picture):
     long = write_picture("thread.png", size=(1, 30000))
     probes = ProbeSet((long,), ("x",), ("red",))
-    from detour.classifier import Preprocessing
+    from detour.classifier.preprocess import Preprocessing
 
     def features(images):
         Preprocessing(224, 224)(images)

@@ -3,7 +3,10 @@
 import pytest
 import torch
 
-from detour.spurious import Probes, neutralize_with_ladder, new_stack, removed
+from detour.edit.record import new_stack
+from detour.probes.features import Probes
+from detour.search.neutralize import neutralize_with_ladder
+from detour.search.remove_class import removed
 
 NAMES = {"class_names": ["low", "high"], "attribute_names": ["plain", "mark"]}
 

@@ -5,10 +5,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from detour.progress import SigmaTable, stable_diffusion_sigmas
-from detour.report import letters as drawing
-from detour.report.bitmap_letters import BitmapLetters
-from detour.report.letters import fitted, font
-from detour.report.schedule_plot import RIGHT, SIZE, draw_schedule
+from detour.report import canvas as drawing
+from detour.report.canvas import BitmapLetters, fitted, font
+from detour.report.schedule import RIGHT, SIZE, draw_schedule
 from detour.schedule import Schedule
 
 

@@ -6,19 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detour.report import bars, contact_sheet
-from detour.report import degree_chart as chart
+from detour.judge.compare import compared
+from detour.report import bars, sheet
+from detour.report import edit_charts as chart
 from detour.report.bars import AFTER, BEFORE, EDGE, TOP, Axis, Bar, Row, draw_bars, row_height
-from detour.report.canvas import ACCENT, ACCENT_WASH
-from detour.report.contact_sheet import Sheet, draw_sheet
-from detour.report.degree_chart import draw_degree
-from detour.report.edit_report import edit_picture
-from detour.report.gap_chart import draw_gap, draw_standings
-from detour.report.group_bars import MOST, draw_group_bars
-from detour.report.ladder_chart import draw_ladder
-from detour.report.letters import fitted, font
-from detour.report.removal_chart import draw_removal
-from detour.spurious import compared
+from detour.report.canvas import ACCENT, ACCENT_WASH, fitted, font
+from detour.report.edit import edit_picture
+from detour.report.edit_charts import draw_degree, draw_gap, draw_ladder, draw_standings
+from detour.report.groups import MOST, draw_group_bars
+from detour.report.removal import draw_removal
+from detour.report.sheet import Sheet, draw_sheet
 
 
 def widths(picture, colour, top, height):
@@ -184,7 +181,7 @@ def test_endless_names_cost_neither_time_nor_room():
 
 
 def test_a_sheet_of_very_many_pictures_is_drawn_small_and_the_rest_counted(monkeypatch):
-    monkeypatch.setattr(contact_sheet, "MOST_PIXELS", 400_000)
+    monkeypatch.setattr(sheet, "MOST_PIXELS", 400_000)
     picture = Image.new("RGB", (200, 100), (255, 0, 0))
 
     def drawn(rows):

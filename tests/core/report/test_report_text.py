@@ -6,7 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from detour.report.edit_report import (
+from detour.edit.apply import apply_edits, effective_cells
+from detour.edit.file import to_json
+from detour.judge.compare import compared
+from detour.probes.features import Probes
+from detour.report.edit import (
     BIAS_ONLY,
     CURVE_SEEN,
     NO_CLASSES,
@@ -16,18 +20,11 @@ from detour.report.edit_report import (
     edit_numbers,
     edit_text,
 )
-from detour.report.group_report import group_numbers, group_text
-from detour.report.removal_report import ONLY_PREDICTIONS, removal_numbers, removal_text
-from detour.report.words import HEADS, LEARNED, RUNG_NAMES, percent
-from detour.spurious import (
-    Probes,
-    apply_edits,
-    compared,
-    effective_cells,
-    neutralize_with_ladder,
-    removed,
-    to_json,
-)
+from detour.report.groups import group_numbers, group_text
+from detour.report.removal import ONLY_PREDICTIONS, removal_numbers, removal_text
+from detour.report.sentences import HEADS, LEARNED, RUNG_NAMES, percent
+from detour.search.neutralize import neutralize_with_ladder
+from detour.search.remove_class import removed
 
 CASES = ("worst_group", "evidence", "paired", "few", "half", "bare")
 

@@ -6,7 +6,7 @@ from itertools import combinations, pairwise
 import pytest
 import torch
 
-from detour.spurious import Probes
+from detour.probes.features import Probes
 
 
 def make_probes(seed=0, n=14, d=3, c=3, attributes=2, kind="integers", **more):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from detour.spurious import Probes, worst_difference
+from detour.judge.groups import worst_difference
+from detour.probes.features import Probes
 
 
 def marked(count, classes, units=None, head=None):

@@ -5,8 +5,11 @@ from itertools import pairwise
 import pytest
 import torch
 
-from detour.spurious import Probes, changed_logits, evidence, paired, predictions, remove_class
-from detour.spurious.margins import margins
+from detour.edit.apply import changed_logits, predictions
+from detour.probes.features import Probes
+from detour.search.closed_forms import evidence, paired
+from detour.search.problem import margins
+from detour.search.remove_class import remove_class
 
 
 def gaps(values, probes):

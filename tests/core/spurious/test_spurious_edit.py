@@ -10,23 +10,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detour.spurious import (
-    Cell,
-    Change,
-    Edit,
-    apply_edits,
-    combined,
-    edit_of,
+from detour.edit.apply import apply_edits, combined
+from detour.edit.file import (
+    LARGEST,
     from_json,
-    head_hash,
     load_edits,
     named_edits,
-    new_stack,
     save_edits,
     save_new_edits,
     to_json,
 )
-from detour.spurious.edit_file import LARGEST
+from detour.edit.head import head_hash
+from detour.edit.record import Cell, Change, Edit, edit_of, new_stack
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 

@@ -5,23 +5,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from detour.report.edit_report import edit_numbers, edit_text
-from detour.report.group_report import group_text
-from detour.spurious import (
-    Probes,
-    build_ladder,
-    compared,
-    group_metrics,
-    needs_folds,
-    neutralize,
-    split_parts,
-)
-from detour.spurious.change import Change, Found
-from detour.spurious.fitting import Fitted
-from detour.spurious.gain import FEWEST_UNITS, gain
-from detour.spurious.greedy import Path
-from detour.spurious.ladder import EDITS, RUNGS, smallest
-from detour.spurious.nested import AUTO, nested
+from detour.edit.record import Change
+from detour.judge.compare import compared
+from detour.judge.groups import FEWEST_UNITS, gain, group_metrics
+from detour.probes.features import Probes
+from detour.probes.parts import needs_folds, split_parts
+from detour.report.edit import edit_numbers, edit_text
+from detour.report.groups import group_text
+from detour.search.fitting import AUTO, Fitted, nested
+from detour.search.ladder import EDITS, RUNGS, build_ladder, smallest
+from detour.search.neutralize import neutralize
+from detour.search.problem import Found
+from detour.search.several import Path
 
 
 def without_group(headed, part, group=3, n=1000):

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from detour.spurious import Probes, bias_only, build_ladder, weight_and_bias, worst_group
+from detour.probes.features import Probes
+from detour.search.ladder import build_ladder
+from detour.search.one_weight import bias_only, worst_group
+from detour.search.pair import weight_and_bias
 
 F = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
 W, B = torch.ones(2, 3), torch.zeros(2)

@@ -3,16 +3,11 @@
 import pytest
 import torch
 
-from detour.spurious import (
-    EDITS,
-    Probes,
-    build_ladder,
-    changed_logits,
-    correct,
-    group_metrics,
-    worst_difference,
-)
-from detour.spurious.parts import split_parts, too_few
+from detour.edit.apply import changed_logits, correct
+from detour.judge.groups import group_metrics, worst_difference
+from detour.probes.features import Probes
+from detour.probes.parts import split_parts, too_few
+from detour.search.ladder import EDITS, build_ladder
 
 
 def test_all_rungs_with_metrics_of_the_edited_head(headed):
@@ -85,7 +80,7 @@ def test_no_unit_is_on_both_sides_of_a_fold(headed):
         torch.zeros(2),
         units=list(range(80)) * 2,
     )
-    from detour.spurious import folds
+    from detour.probes.parts import folds
 
     for part in folds(probes, torch.arange(160)):
         assert {int(i) % 80 for i in part} & set(range(80)) == {int(i) % 80 for i in part}

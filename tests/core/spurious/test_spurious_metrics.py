@@ -3,25 +3,19 @@
 import pytest
 import torch
 
-from detour.spurious import (
-    Change,
-    Probes,
+from detour.edit.apply import (
     apply_edits,
-    best_degree,
     changed_logits,
-    collateral,
     correct,
-    degree_curve,
-    edit_of,
     edited_logits,
-    folds,
-    group_metrics,
-    new_stack,
     predictions,
-    split_parts,
     stack_logits,
-    wilson,
 )
+from detour.edit.record import Change, edit_of, new_stack
+from detour.judge.compare import best_degree, degree_curve
+from detour.judge.groups import collateral, group_metrics, wilson
+from detour.probes.features import Probes
+from detour.probes.parts import folds, split_parts
 
 
 def test_wilson_equals_known_values():

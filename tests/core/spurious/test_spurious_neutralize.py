@@ -3,19 +3,13 @@
 import pytest
 import torch
 
-from detour.spurious import (
-    Probes,
-    apply_edits,
-    correct,
-    degree_curve,
-    group_metrics,
-    load_edits,
-    neutralize,
-    save_edits,
-    shortcut_gap,
-    stack_logits,
-    with_edits,
-)
+from detour.edit.apply import apply_edits, correct, stack_logits, with_edits
+from detour.edit.file import load_edits, save_edits
+from detour.judge.compare import degree_curve
+from detour.judge.gap import shortcut_gap
+from detour.judge.groups import group_metrics
+from detour.probes.features import Probes
+from detour.search.neutralize import neutralize
 
 
 def test_worst_group_is_recorded_measured_and_saved(headed, tmp_path):
@@ -56,7 +50,8 @@ def test_cross_fitted_figures_are_held_out(headed):
 
 
 def test_evidence_takes_the_degree_that_is_best_on_validation(headed):
-    from detour.spurious import best_degree, split_parts
+    from detour.judge.compare import best_degree
+    from detour.probes.parts import split_parts
 
     probes = headed(0, n=600, d=6)
     done = neutralize(probes, method="evidence", edit="one_weight_bias")

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from detour.spurious import bias_only, weight_and_bias, worst_group
-from detour.spurious.greedy import fit_path
-from detour.spurious.margins import problem
-from detour.spurious.pivots import best_shift_at, crossing_midpoints, pivot_keys
+from detour.search.one_weight import bias_only, worst_group
+from detour.search.pair import best_shift_at, crossing_midpoints, pivot_keys, weight_and_bias
+from detour.search.problem import problem
+from detour.search.several import fit_path
 
 
 @pytest.mark.parametrize("kind", ["integers", "signed", "relu"])
@@ -67,7 +67,7 @@ def test_the_score_is_that_of_the_change(random_probes, oracle):
 
 
 def test_fewer_numbers_win_a_tie():
-    from detour.spurious import Probes
+    from detour.probes.features import Probes
 
     logits = torch.tensor([[0.0, -1], [0, -1], [0, -0.5], [0, -0.5]])
     features = torch.tensor([[1.0], [2], [1], [2]])
@@ -90,7 +90,7 @@ def test_greedy_steps_use_one_row_and_other_weights_each(headed):
 
 @pytest.mark.parametrize("n", [8, 200])
 def test_rows_that_no_probe_depends_on_are_passed_over(n):
-    from detour.spurious import Probes
+    from detour.probes.features import Probes
 
     classes = torch.arange(n) // 2 % 2
     logits = torch.zeros(n, 3)

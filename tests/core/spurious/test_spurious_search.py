@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detour.spurious import Probes, bias_only, worst_group
-from detour.spurious.margins import problem
-from detour.spurious.scan import bound_key, events, peaks, scan
-from detour.spurious.search import column_blocks
+from detour.probes.features import Probes
+from detour.search.one_weight import bias_only, column_blocks, worst_group
+from detour.search.problem import problem
+from detour.search.scan import bound_key, events, peaks, scan
 
 CASES = [
     (seed, c, kind, attributes)

@@ -6,25 +6,21 @@ import statistics
 import pytest
 import torch
 
-from detour.spurious import (
-    Change,
-    Probes,
-    bias_only,
-    changed_logits,
-    group_metrics,
-    predictions,
-)
-from detour.spurious.greedy import fit_path
-from detour.spurious.margins import problem
-from detour.spurious.scan import present_key
-from detour.spurious.search import column_blocks
-from detour.spurious.smooth import (
+from detour.edit.apply import changed_logits, predictions
+from detour.edit.record import Change
+from detour.judge.groups import group_metrics
+from detour.probes.features import Probes
+from detour.search.one_weight import bias_only, column_blocks
+from detour.search.problem import problem
+from detour.search.scan import present_key
+from detour.search.several import (
     PENALTY,
     SOFTNESS,
     WIDTH,
     Smoothed,
     add_weight,
     change_of,
+    fit_path,
     refit,
 )
 

@@ -3,16 +3,12 @@
 import pytest
 import torch
 
-from detour.spurious import (
-    Probes,
-    collateral,
-    neutralize,
-    places,
-    predictions,
-    shortcut_gap,
-    split_parts,
-    stack_logits,
-)
+from detour.edit.apply import predictions, stack_logits
+from detour.judge.gap import places, shortcut_gap
+from detour.judge.groups import collateral
+from detour.probes.features import Probes
+from detour.probes.parts import split_parts
+from detour.search.neutralize import neutralize
 
 
 @pytest.fixture

@@ -5,24 +5,16 @@ import math
 import pytest
 import torch
 
-from detour.report.group_report import group_text
-from detour.spurious import (
-    Probes,
-    apply_edits,
-    build_ladder,
-    combined,
-    compared,
-    correct,
-    group_metrics,
-    neutralize,
-    neutralize_with_ladder,
-    new_stack,
-    predictions,
-    removed,
-    split_parts,
-    stack_logits,
-    wilson,
-)
+from detour.edit.apply import apply_edits, combined, correct, predictions, stack_logits
+from detour.edit.record import new_stack
+from detour.judge.compare import compared
+from detour.judge.groups import group_metrics, wilson
+from detour.probes.features import Probes
+from detour.probes.parts import split_parts
+from detour.report.groups import group_text
+from detour.search.ladder import build_ladder
+from detour.search.neutralize import neutralize, neutralize_with_ladder
+from detour.search.remove_class import removed
 
 
 def unedited(probes):

@@ -1,0 +1,134 @@
+"""The groups of some probes under one classifier, beside another one or its unedited self, and
+against the degree of an edit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..checks import quoted
+from ..edit.apply import correct, stack_logits
+from ..edit.record import EditStack
+from ..probes.features import Probes
+from ..probes.parts import needs_folds, split_parts
+from .groups import Gain, GroupMetrics, gain, group_metrics
+
+PARTS = ("all", "report")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Metrics of a classifier, those of the one before it (None if there is none), and notes.
+
+    gain: what may be claimed of the worst group, None without one before. unseen: these probes
+    are known to have had no say in any edit. learned: they had one in a classifier itself.
+    """
+
+    after: GroupMetrics
+    before: GroupMetrics | None
+    notes: tuple[str, ...]
+    gain: Gain | None = None
+    unseen: bool = True
+    learned: bool = False
+
+
+def compared(
+    probes: Probes,
+    stack: EditStack,
+    before: tuple[Probes, EditStack] | None = None,
+    part: str = "all",
+    seed: int = 0,
+) -> Compared:
+    """Group metrics of an edited head on all probes or on the report part.
+
+    probes: with the *unedited* head of the classifier; before: the same pictures and the edits
+    of another one. Without it edits are compared with the unedited head. part: one of `PARTS`;
+    `report` is the part that `neutralize` with the same seed reports on.
+    Raises ValueError for an unknown part, an empty one, and classifiers with other groups.
+    """
+    if part not in PARTS:
+        raise ValueError(f"The part is {quoted(part)}; known are {', '.join(PARTS)}.")
+    if before is None and stack.edits:
+        before = probes, EditStack(stack.shape, stack.sha256)
+    rows = split_parts(probes, seed).report if part == "report" else torch.arange(len(probes))
+    now = correct(probes, stack_logits(probes, stack))
+    after = group_metrics(probes, now, rows)
+    given = probes.split is not None  # then the report part is kept apart, however few there are
+    few = not given and needs_folds(probes, split_parts(probes, seed))
+    edited = bool(stack.edits or (before is not None and before[1].edits))
+    done = Compared(
+        after,
+        None,
+        tuple(_notes(len(rows), probes, part, edited, few)),
+        unseen=not edited or (part == "report" and not few),
+    )
+    if before is None:
+        return done
+    was = correct(before[0], stack_logits(*before))
+    other = group_metrics(before[0], was, rows)
+    if other.names != after.names:
+        raise ValueError(
+            f"The groups of the two classifiers differ ({len(other.names)} against "
+            f"{len(after.names)}): connect two with the same labels."
+        )
+    return replace(done, before=other, gain=gain(probes, (was, now), rows, seed=seed))
+
+
+def _notes(count: int, probes: Probes, part: str, edited: bool, few: bool) -> list[str]:
+    notes = [f"Measured on {count} of {len(probes)} probes (part: {part})."]
+    if part == "all" and edited:
+        notes.append(
+            "If the edit was chosen on these probes, the figures flatter it. Use the part "
+            "'report' with the seed that chose it, or other pictures."
+        )
+    if part == "report" and edited and few:
+        notes.append(
+            "So few probes are all used to choose a worst_group edit (cross-fitting): if they "
+            "were, these figures flatter it."
+        )
+    return [*notes, *probes.empty_groups()]
+
+
+DEGREES = tuple(step / 10 for step in range(21))
+"""0 to 2; 0 = unedited, 1 = as found, beyond 1 = over-correction."""
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """The metrics at one degree of the last edit of a stack."""
+
+    degree: float
+    metrics: GroupMetrics
+
+
+def degree_curve(
+    probes: Probes,
+    stack: EditStack,
+    rows: Tensor | None = None,
+    degrees: Sequence[float] = DEGREES,
+) -> list[CurvePoint]:
+    """Metrics on the probes `rows` at each degree of the last edit; edits below it stay.
+
+    All numbers of the edit move together. Raises ValueError for an empty stack, a degree
+    that is not finite, or probes of another head.
+    """
+    return [
+        CurvePoint(
+            degree,
+            group_metrics(
+                probes, correct(probes, stack_logits(probes, stack.with_degree(degree))), rows
+            ),
+        )
+        for degree in degrees
+    ]
+
+
+def best_degree(curve: Sequence[CurvePoint]) -> float:
+    """The degree with the best worst-group accuracy; ties: higher mean, then nearer to 0."""
+    if not curve:
+        raise ValueError("The curve has no points. Give at least one degree.")
+    best = max(curve, key=lambda p: (p.metrics.worst, p.metrics.mean, -abs(p.degree)))
+    return best.degree

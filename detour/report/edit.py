@@ -1,0 +1,232 @@
+"""The report of a neutralised feature: as text, as numbers, as one picture."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from PIL import Image
+
+from ..edit.apply import effective_cells
+from ..edit.file import to_json
+from ..judge.groups import Gain, GroupMetrics
+from ..search.ladder import Ladder, Rung
+from ..search.neutralize import Neutralized
+from .bars import stacked
+from .edit_charts import draw_degree, draw_gap, draw_ladder, draw_standings
+from .groups import draw_group_bars
+from .sentences import (
+    HEADS,
+    LEARNED,
+    RUNG_NAMES,
+    claim,
+    edit_lines,
+    group_lines,
+    numbers_edited,
+    percent,
+    small_groups,
+)
+
+UNSEEN = "These numbers are of probes that did not choose the edit."
+OUT_OF_FOLD = (
+    "These numbers are out of fold: each probe is judged by an edit that was chosen in the same "
+    "way without it."
+)
+SEEN = "Some of these numbers are of the probes that chose the edit and flatter it; see the notes."
+BIAS_ONLY = (
+    "A shift of the bias moves pictures with and without it alike: what it adds stays, and the "
+    "class falls on all of them."
+)
+NO_CLASSES = (
+    "How well pictures of the class itself are still recognised cannot be told from probes "
+    "without classes."
+)
+CURVE_SEEN = "The degree curve is of the probes that chose the edit (cross-fitting)."
+
+
+def edit_text(done: Neutralized, feature: str = "the feature") -> str:
+    """The whole report in plain words.
+
+    feature: what the spurious feature is called, for the gap of `paired`.
+    """
+    lines = edit_lines(done.stack)
+    if done.gap is not None:
+        lines += [
+            "",
+            f"'{feature}' moves the score of the class by {done.gap[0]:+.2f} before and "
+            f"{done.gap[1]:+.2f} after, on the same pictures with and without it (score: the "
+            "logit, with two classes minus the other one's).",
+            *_standing_lines(done, feature),
+        ]
+    if done.after is not None:
+        lines += ["", "Groups, accuracy with 95 % interval:", *group_lines(done.before, done.after)]
+        gain = _gain(done)
+        lines += [] if gain is None else [claim(gain, done.after)]
+    if done.collateral is not None:
+        two = " (with two classes a change of one is a change of the other)"
+        lines.append(
+            f"Collateral: {percent(done.collateral)} of the predictions of other classes changed"
+            f"{two if done.stack.shape[0] == 2 else ''}."
+        )
+    if done.ladder is not None:
+        lines += ["", "What each further number buys (worst-group, mean accuracy; at degree 1):"]
+        lines += _ladder_lines(done, done.ladder)
+    lines += ["", "Notes:", *(f"- {note}" for note in _notes(done))]
+    return "\n".join(lines)
+
+
+def edit_numbers(done: Neutralized) -> dict[str, Any]:
+    """Every number of the report as plain data for JSON; None where there is none."""
+    return {
+        "edits": to_json(done.stack),
+        "values": _values(done),
+        "before": _metrics(done.before),
+        "after": _metrics(done.after),
+        "collateral": done.collateral,
+        "gap": None if done.gap is None else {"before": done.gap[0], "after": done.gap[1]},
+        "gain": None if (gain := _gain(done)) is None else asdict(gain),
+        "curve": [{"degree": point.degree, **point.metrics.as_dict()} for point in done.curve],
+        "ladder": None if done.ladder is None else _ladder_numbers(done.ladder),
+        "unseen": not (_in_sample(done) or done.learned),
+        "notes": _notes(done),
+        "standings": [asdict(standing) for standing in done.standings],
+    }
+
+
+def edit_picture(done: Neutralized, feature: str = "the feature") -> Image.Image:
+    """All charts below each other: the gap, the groups, the degrees, the ladder."""
+    pictures = []
+    if done.gap is not None:
+        edit = done.edit
+        name = edit.class_name or f"class {edit.class_index}"
+        if done.standings:
+            pictures.append(draw_standings(done.standings, name, feature))
+        else:
+            pictures.append(draw_gap(*done.gap, name, feature))
+    if done.after is not None:
+        pictures.append(draw_group_bars(done.after, done.before))
+    if len(done.curve) > 1:
+        pictures.append(draw_degree(done.curve, done.edit.degree))
+    if done.ladder is not None:
+        pictures.append(draw_ladder(done.ladder, _other(done), done.edit.degree))
+    if not pictures:
+        raise ValueError("There is nothing to draw: neither groups nor a gap were measured.")
+    return stacked(pictures)
+
+
+def _standing_lines(done: Neutralized, feature: str) -> list[str]:
+    """The class's place under each head; nothing where it was not measured."""
+    if not done.standings:
+        return []
+    lines = [
+        "",
+        f"Place of the class among all {done.stack.shape[0]} (median) without -> with '{feature}', "
+        "and on how many pictures it is the first:",
+    ]
+    for one in done.standings:
+        place, first = one.place, one.first
+        lines.append(
+            f"  {HEADS[one.head]:18}  {place[0]:g} -> {place[1]:g}, first on {percent(first[0])} "
+            f"-> {percent(first[1])}; '{feature}' adds {one.gap:+.2f} ({one.low:+.2f} to "
+            f"{one.high:+.2f} by photo or seed)"
+        )
+    return [*lines, BIAS_ONLY]
+
+
+def _other(done: Neutralized) -> tuple[str, int, GroupMetrics] | None:
+    """This edit as a row of its own, where the ladder is of another method."""
+    edit = done.edit
+    if edit.method == "worst_group" or done.after is None:
+        return None
+    return f"{edit.method}, degree {edit.degree:g}", len(edit.cells), done.after
+
+
+def _in_sample(done: Neutralized) -> bool:
+    """Whether the figures are of the probes chosen on: see `Neutralized`."""
+    own = done.edit.method == "worst_group" and done.ladder is not None
+    return own and done.ladder is not None and done.ladder.in_sample and done.edit.degree != 1
+
+
+def _gain(done: Neutralized) -> Gain | None:
+    """What may be claimed; nothing where the classifier itself was fitted on these probes."""
+    if done.gain is None or not done.learned:
+        return done.gain
+    return replace(done.gain, verdict="seen")
+
+
+def _notes(done: Neutralized) -> list[str]:
+    own = done.edit.method == "worst_group"
+    crossfit = own and done.ladder is not None and done.ladder.in_sample
+    judged = OUT_OF_FOLD if crossfit else UNSEEN
+    notes = [SEEN if _in_sample(done) else judged, *done.notes]
+    if done.learned:
+        notes[0] = LEARNED
+    if done.after is None:
+        notes.append(NO_CLASSES)
+    else:
+        notes += small_groups(done.after)
+    if done.ladder is not None and not own:
+        notes += [f"Ladder: {note}" for note in done.ladder.notes]
+    if crossfit:
+        notes.append(CURVE_SEEN)
+    return notes
+
+
+def _ladder_lines(done: Neutralized, ladder: Ladder) -> list[str]:
+    other = _other(done)
+    rows = [
+        (RUNG_NAMES[rung.name], rung.change.numbers, rung.report, rung.name == ladder.chosen)
+        for rung in ladder.rungs
+    ]
+    if other is not None:
+        rows = [(*row[:3], False) for row in rows] + [(*other, True)]
+    width = max(len(row[0]) for row in rows)
+    mark = "  <- this edit" if other or done.edit.degree == 1 else "  <- this edit at degree 1"
+    return [
+        f"  {name:{width}}  {percent(metrics.worst)}{metrics.of_groups}, {percent(metrics.mean)}, "
+        f"{numbers_edited(numbers) if numbers else 'no edit'}{mark if chosen else ''}"
+        for name, numbers, metrics, chosen in rows
+    ]
+
+
+def _values(done: Neutralized) -> list[dict[str, Any]]:
+    """Each edited number from its value with the edits below to its value now."""
+    before, after = effective_cells(done.stack.undo()), effective_cells(done.stack)
+    return [
+        {
+            "row": cell.row,
+            "column": cell.column,
+            "from": before.get((cell.row, cell.column), cell.old),
+            "to": after.get((cell.row, cell.column), cell.old),
+        }
+        for cell in done.edit.cells
+    ]
+
+
+def _metrics(metrics: GroupMetrics | None) -> dict[str, Any] | None:
+    return None if metrics is None else metrics.as_dict()
+
+
+def _ladder_numbers(ladder: Ladder) -> dict[str, Any]:
+    return {
+        "chosen": ladder.chosen,
+        "degree": 1,
+        "reason": ladder.reason,
+        "crossfit": ladder.crossfit,
+        "approximate": ladder.approximate,
+        "sizes": dict(zip(("choose", "validate", "report"), ladder.sizes, strict=True)),
+        "rungs": [_rung_numbers(rung) for rung in ladder.rungs],
+    }
+
+
+def _rung_numbers(rung: Rung) -> dict[str, Any]:
+    return {
+        "name": rung.name,
+        "row": rung.change.row,
+        "weights": [{"column": column, "t": t} for column, t in rung.change.weights],
+        "shift": rung.change.shift,
+        "choose": rung.choose.as_dict(),
+        "validate": rung.validate.as_dict(),
+        "report": rung.report.as_dict(),
+        "collateral": rung.collateral,
+    }

@@ -1,0 +1,134 @@
+"""Probes in words and in small pictures, so that a wrong label is seen before it is used."""
+
+from __future__ import annotations
+
+import itertools
+
+from PIL import Image
+
+from ..probes.pictures import Kept
+from ..probes.probe_set import FEW, ProbeSet
+from ..search.linear_head import LinearHead
+from .sheet import Sheet, draw_sheet
+
+SHOWN = 6
+"""Pictures of each group in the preview."""
+MOST_ROWS = 40
+"""Groups in the preview."""
+MOST_LINES = 200
+"""Groups in the report."""
+MOST_MISSING = 20
+_CELL = 128
+
+
+def describe_probes(probes: ProbeSet) -> str:
+    """A table of the groups with their counts, and a sentence for whatever is missing."""
+    groups = probes.counts()
+    lines = [f"{len(probes)} probe pictures in {len(groups)} groups"]
+    listed = list(groups.items())[:MOST_LINES]
+    lines += [f"  {count:6}  {group_title(*group)}" for group, count in listed]
+    if len(groups) > MOST_LINES:
+        lines.append(f"  and {len(groups) - MOST_LINES} more groups")
+    names = probes.attribute_names
+    if len(names) == 2:
+        lines.append(f"'{names[1]}' is taken for the feature, '{names[0]}' for its absence.")
+    units = {unit for unit in probes.units if unit}
+    if units:
+        lines.append(f"{len(units)} units: pictures of one seed or photo stay together.")
+    kept = sum(isinstance(source, Kept) for source in probes.sources)
+    if kept:
+        lines.append(f"Of {kept} pictures only features and thumbnails are kept.")
+    return "\n".join([*lines, *probes.notes, *warnings(probes)])
+
+
+def describe_head(head: LinearHead, labels: tuple[str, ...]) -> str:
+    """A fitted head in words: held-out accuracy, overall and per group, with intervals."""
+    share, low, high = head.share
+    metrics = head.metrics
+    lines = [
+        f"{len(labels)} classes: {', '.join(labels)}",
+        f"Fitted on {head.fitted} pictures, judged on {head.held_out} others.",
+        "On those that it was fitted on it looks better: evaluate it on the part 'report', or on "
+        "other pictures.",
+        f"Held-out accuracy {share:.1%} (95 % interval {low:.1%} to {high:.1%}); worst group "
+        f"{metrics.worst:.1%}{metrics.of_groups}, mean over groups {metrics.mean:.1%}",
+    ]
+    for name, count, accuracy, low, high in zip(
+        metrics.names, metrics.counts, metrics.accuracy, metrics.low, metrics.high, strict=True
+    ):
+        if accuracy is not None:
+            lines.append(f"  {accuracy:6.1%} ({low:.1%} to {high:.1%})  n = {count:4}  {name}")
+    lines.append(f"Strength of the regularisation, by cross-validation: {head.strength:g}")
+    return "\n".join([*lines, *head.notes])
+
+
+def warnings(probes: ProbeSet) -> list[str]:
+    """What will stop or weaken an edit that is chosen on these probes; one sentence each."""
+    found = []
+    groups, names = probes.counts(), probes.attribute_names
+    if len(names) == 1:
+        found.append(
+            f"All pictures have the attribute '{names[0]}': add pictures without it, nothing can "
+            "be compared yet."
+        )
+    if not probes.class_names:
+        found.append(
+            "The pictures have no classes: only the method 'paired' and the removal of a class can "
+            "use them."
+        )
+    elif len(probes.class_names) == 1:
+        found.append(
+            f"All pictures are of the class '{probes.class_names[0]}': add pictures of another "
+            "class; without them only the methods 'paired' and 'evidence' work."
+        )
+    found += _missing(probes)
+    few = [group for group, count in groups.items() if count < FEW]
+    if few:
+        found.append(
+            f"{len(few)} of {len(groups)} groups have fewer than {FEW} pictures: their accuracy "
+            "will only be known roughly, see the intervals."
+        )
+    return found
+
+
+def _missing(probes: ProbeSet) -> list[str]:
+    """A sentence for each of the first groups without pictures, and one for all others."""
+    classes, names, groups = probes.class_names, probes.attribute_names, probes.counts()
+    pairs = ((name, attribute) for name in classes for attribute in names)
+    without = (pair for pair in pairs if pair not in groups)
+    found = [
+        f"There are no pictures of ({name}, {attribute})."
+        for name, attribute in itertools.islice(without, MOST_MISSING)
+    ]
+    more = len(classes) * len(names) - len(groups) - len(found) if classes else 0
+    return [*found, f"There are none of {more} more groups."] if more else found
+
+
+def preview(probes: ProbeSet) -> Image.Image:
+    """A sheet with a row for each of the first groups and its first pictures in it."""
+    groups = list(probes.counts())
+    members: dict[tuple[str, str], list[int]] = {group: [] for group in groups[:MOST_ROWS]}
+    for number, group in enumerate(zip(probes.classes, probes.attributes, strict=True)):
+        if group in members and len(members[group]) < SHOWN:
+            members[group].append(number)
+    rows = [
+        [_in_cell(Image.fromarray(small.numpy())) for small in probes.thumbnails(numbers)]
+        for numbers in members.values()
+    ]
+    more = len(groups) - len(members)
+    told = f"and {more} more groups" if more else ""
+    return draw_sheet(Sheet(rows, row_labels=[group_title(*group) for group in members], told=told))
+
+
+def group_title(name: str, attribute: str) -> str:
+    """A group in words."""
+    return f"{name}, {attribute}" if name else attribute
+
+
+def _in_cell(picture: Image.Image) -> Image.Image:
+    """The picture in the middle of a square; small ones enlarged."""
+    factor = max(1, _CELL // max(picture.size))
+    picture = picture.resize((picture.width * factor, picture.height * factor))
+    square = Image.new("RGB", (_CELL, _CELL), (236, 238, 242))
+    square.paste(picture, ((_CELL - picture.width) // 2, (_CELL - picture.height) // 2))
+    return square

@@ -1,0 +1,110 @@
+"""A picture of a schedule: the bypass over the denoising, with the steps of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw
+
+from ..progress import SigmaTable, StepTable
+from ..schedule import Schedule
+from .canvas import ACCENT, ACCENT_WASH, INK, PAPER, RULE, SOFT_INK, font
+
+SIZE = (960, 480)
+LEFT, TOP, RIGHT, BOTTOM = 92, 64, 40, 96
+SAMPLES = 480
+
+
+def draw_schedule(
+    schedule: Schedule, table: SigmaTable, run_sigmas: Sequence[float] = ()
+) -> Image.Image:
+    """The schedule as an RGB picture.
+
+    table: the model's sigma table, for the sigmas under the axis.
+    run_sigmas: the sigmas of a run; each of its model calls is marked on the curve.
+    """
+    plot = _Plot(schedule)
+    plot.window()
+    plot.grid(table)
+    plot.curve()
+    marks = call_places(schedule, table, run_sigmas)
+    plot.calls(marks)
+    plot.words(marks)
+    return plot.canvas
+
+
+def call_places(
+    schedule: Schedule, table: SigmaTable, run_sigmas: Sequence[float]
+) -> list[tuple[float, float]]:
+    """For each step of a run its progress and its bypass."""
+    if len(run_sigmas) < 2:
+        return []
+    clock = StepTable(tuple(run_sigmas)) if schedule.schedule_by == "step" else table
+    places = [clock.progress(sigma) for sigma in run_sigmas[:-1]]
+    return [(place, schedule.lam(place)) for place in places]
+
+
+class _Plot:
+    """The drawing in progress: progress runs to the right, the bypass upwards."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self.canvas = Image.new("RGB", SIZE, PAPER)
+        self.pen = ImageDraw.Draw(self.canvas)
+        lams = [schedule.lam(index / SAMPLES) for index in range(SAMPLES + 1)]
+        self.low, self.high = (-1.0 if min(lams) < 0 else 0.0), 1.0
+        self.lams = lams
+
+    def x(self, progress: float) -> float:
+        return LEFT + progress * (SIZE[0] - LEFT - RIGHT)
+
+    def y(self, lam: float) -> float:
+        return TOP + (self.high - lam) / (self.high - self.low) * (SIZE[1] - TOP - BOTTOM)
+
+    def window(self) -> None:
+        start, end = self.schedule.start_percent, self.schedule.end_percent
+        box = (self.x(start), self.y(self.high), self.x(end), self.y(self.low))
+        self.pen.rectangle(box, fill=ACCENT_WASH)
+
+    def grid(self, table: SigmaTable) -> None:
+        small = font(15)
+        steps = 4 if self.low == 0.0 else 8
+        for index in range(steps + 1):
+            lam = self.low + (self.high - self.low) * index / steps
+            strong = SOFT_INK if lam == 0.0 else RULE
+            self.pen.line((self.x(0), self.y(lam), self.x(1), self.y(lam)), strong)
+            self.pen.text((LEFT - 10, self.y(lam)), f"{lam:g}", INK, small, anchor="rm")
+        by_step = self.schedule.schedule_by == "step"
+        for index in range(11):
+            place, base = index / 10, self.y(self.low)
+            self.pen.line((self.x(place), base, self.x(place), base + 5), SOFT_INK)
+            self.pen.text((self.x(place), base + 10), f"{place:g}", INK, small, anchor="ma")
+            if not by_step:
+                sigma = f"{table.sigma(place):.3g}"
+                self.pen.text((self.x(place), base + 30), sigma, SOFT_INK, small, anchor="ma")
+        if not by_step:
+            self.pen.text((12, self.y(self.low) + 30), "sigma", SOFT_INK, small, anchor="la")
+
+    def curve(self) -> None:
+        segment: list[tuple[float, float]] = []
+        for index, lam in enumerate(self.lams):
+            segment.append((self.x(index / SAMPLES), self.y(lam)))
+        self.pen.line(segment, ACCENT, 4, joint="curve")
+
+    def calls(self, marks: Sequence[tuple[float, float]]) -> None:
+        for place, lam in marks:
+            x, y = self.x(place), self.y(lam)
+            fill = ACCENT if lam != 0.0 else PAPER
+            self.pen.ellipse((x - 5, y - 5, x + 5, y + 5), fill, ACCENT, 2)
+
+    def words(self, marks: Sequence[tuple[float, float]]) -> None:
+        self.pen.text((LEFT, 18), "Mid-block bypass over the denoising", INK, font(22))
+        active = sum(lam != 0.0 for _, lam in marks)
+        told = f"{active} of {len(marks)} steps are bypassed" if marks else ""
+        self.pen.text((SIZE[0] - RIGHT, 24), told, SOFT_INK, font(16), anchor="ra")
+        where = "steps of this run" if self.schedule.schedule_by == "step" else "noise schedule"
+        y, letters = SIZE[1] - 30, font(16)
+        self.pen.text((self.x(0), y), "pure noise", INK, letters, anchor="la")
+        middle = (self.x(0) + self.x(1)) / 2
+        self.pen.text((middle, y), f"progress in the {where}", INK, letters, anchor="ma")
+        self.pen.text((self.x(1), y), "finished picture", INK, letters, anchor="ra")

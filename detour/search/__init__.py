@@ -1,0 +1,14 @@
+"""Searches for the edit that takes a spurious feature, or a class, out of a head.
+
+problem        the margins that a change of one row moves, and what a search found
+scan           one number: all thresholds in one sorted pass
+one_weight     the best single weight, or the bias alone
+pair           one weight and the bias together, exact for few probes
+several        a few weights and the bias, fitted to smoothed group accuracies
+closed_forms   what needs no search: `evidence` and `paired`
+fitting        every size fitted once, each judged on probes that it was not chosen on
+ladder         the sizes side by side, and which one to take
+neutralize     settings in, edit and measurements out
+remove_class   the same for a class that is to be predicted no longer
+linear_head    a head for those who have none
+"""

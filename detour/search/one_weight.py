@@ -1,0 +1,148 @@
+"""The best single-weight edit for worst-group accuracy, and the best bias shift."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from ..edit.record import Change
+from ..probes.features import Probes
+from .problem import Found, Problem, problem, require_contrast, searched_rows
+from .scan import best_point, bound_key, column_peaks, events, present_key, scan, unpack
+
+MAX_BYTES = 256 * 2**20
+"""Memory for the block of features that a search works on."""
+BYTES_PER_CELL = 32
+"""Memory per probe and column of such a block, its copies included."""
+Progress = Callable[[float], None]
+"""Called with the finished share (0..1); may raise to cancel."""
+
+
+def worst_group(
+    probes: Probes,
+    rows: Tensor | None = None,
+    target: int | None = None,
+    max_bytes: int = MAX_BYTES,
+    progress: Progress | None = None,
+) -> Found:
+    """The single-weight edit with the best worst-group accuracy on the probes `rows`.
+
+    Exact: group accuracies are step functions of t for each weight, and every interval of
+    every weight of the target row (all rows if `target` is None; one row for two classes)
+    is scored. Ties: higher mean accuracy, then smaller |t|, then the lower row and column.
+    t is the midpoint of its interval. The empty change ("no edit") if nothing is better
+    than the head as it is.
+
+    rows: numbers of the probes to choose on (all if None). max_bytes: memory for a
+    block of features; the scans take some 50 MB more.
+    Raises ValueError for probes of one class or one attribute only.
+    Source: ours, after the abstract of arXiv 2501.14182.
+    """
+    problems = problems_of(probes, rows, target)
+    return best_weight(probes, problems, max_bytes=max_bytes, progress=progress)
+
+
+def bias_only(probes: Probes, rows: Tensor | None = None, target: int | None = None) -> Found:
+    """The bias shift of one row with the best worst-group accuracy: the rival of every edit.
+
+    Exact, by the same scan and the same rules as `worst_group`. Source: ours.
+    """
+    return best_shift(problems_of(probes, rows, target))
+
+
+def problems_of(probes: Probes, rows: Tensor | None, target: int | None) -> list[Problem]:
+    """One problem per row of the head that is searched."""
+    chosen = torch.arange(len(probes)) if rows is None else rows
+    require_contrast(probes, chosen)
+    return [problem(probes, row, chosen) for row in searched_rows(probes, target)]
+
+
+def best_weight(
+    probes: Probes,
+    problems: list[Problem],
+    skip: tuple[int, ...] = (),
+    max_bytes: int = MAX_BYTES,
+    progress: Progress | None = None,
+) -> Found:
+    """`worst_group` on problems that may already carry a change; `skip`: columns left out."""
+    start = unedited(problems)
+    blocks = column_blocks(probes, problems, max_bytes, progress)
+    best, tied = best_columns(blocks, column_peaks, start.key, skip)
+    if not tied:
+        return start
+    choices = [(p.row, j, _best_t(probes, p, j)) for p, j in tied]
+    row, j, t = min(choices, key=lambda choice: (abs(choice[2]), choice[0], choice[1]))
+    worst, mean = unpack(best)
+    return Found(Change(row, ((j, t),)), worst, mean, best)
+
+
+def best_columns(
+    blocks: Iterator[tuple[Problem, int, Tensor]],
+    peaks: Callable[[Problem, Tensor, int], Tensor],
+    start: int,
+    skip: tuple[int, ...],
+) -> tuple[int, list[tuple[Problem, int]]]:
+    """The best key above `start`, and every (problem, column) that reaches it.
+
+    peaks: the best key of each column of a block, given the best key so far.
+    """
+    best, tied = start, []
+    for p, first, columns in blocks:
+        if len(p.rows) == 0 or bound_key(p) < best:
+            continue
+        keys = peaks(p, columns, best)
+        keys[[j - first for j in skip if 0 <= j - first < len(keys)]] = -1
+        peak = int(keys.max())
+        if peak > best:
+            best, tied = peak, []
+        if peak == best > start:
+            tied += [(p, first + j) for j in (keys == peak).nonzero().flatten().tolist()]
+    return best, tied
+
+
+def best_shift(problems: list[Problem]) -> Found:
+    """`bias_only` on problems that may already carry a change."""
+    best = unedited(problems)
+    for p in problems:
+        keys, tau = scan(events(p, -torch.ones(len(p.rows), 1, dtype=torch.float64)))
+        key, s = int(keys.max()), best_point(keys[0], tau[0])
+        smaller = key == best.key and best.change.numbers and abs(s) < abs(best.change.shift)
+        if key > best.key or smaller:
+            best = Found(Change(p.row, (), s), *unpack(key), key)
+    return best
+
+
+def unedited(problems: list[Problem]) -> Found:
+    """The head as it is, scored; the first row stands for none."""
+    key = present_key(problems[0])
+    return Found(Change(problems[0].row), *unpack(key), key)
+
+
+def column_blocks(
+    probes: Probes,
+    problems: list[Problem],
+    max_bytes: int,
+    progress: Progress | None = None,
+) -> Iterator[tuple[Problem, int, Tensor]]:
+    """Blocks of columns that fit the memory: (problem, first column, features `[K, B]`).
+
+    Each block is read once for all problems.
+    """
+    rows = problems[0].rows if len(problems) == 1 else torch.cat([p.rows for p in problems])
+    rows = rows.unique()
+    width = probes.features.shape[1]
+    step = max(1, max_bytes // (BYTES_PER_CELL * max(1, len(rows))))
+    for first in range(0, width, step):
+        last = min(width, first + step)
+        block = probes.columns(rows, first, last)
+        for p in problems:
+            yield p, first, block[torch.searchsorted(rows, p.rows)]
+        if progress is not None:
+            progress(last / width)
+
+
+def _best_t(probes: Probes, p: Problem, column: int) -> float:
+    keys, tau = scan(events(p, probes.columns(p.rows, column, column + 1)))
+    return best_point(keys[0], tau[0])

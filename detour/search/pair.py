@@ -1,0 +1,373 @@
+"""One weight and the bias together: the best (t, s) for worst-group accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ..edit.record import Change
+from ..probes.features import Probes
+from .one_weight import (
+    MAX_BYTES,
+    Progress,
+    best_columns,
+    best_shift,
+    best_weight,
+    column_blocks,
+    problems_of,
+    unedited,
+)
+from .problem import Found, Problem
+from .scan import (
+    BATCH,
+    LIMIT,
+    Events,
+    best_point,
+    peaks,
+    point,
+    present_key,
+    scan,
+    shift_events,
+    unpack,
+)
+
+EXACT_UP_TO = 64
+"""Up to this many probes that matter, every interval of every weight is tried."""
+
+
+SCREENED = 64
+"""Beyond that, this many weights are searched closely."""
+
+
+def weight_and_bias(
+    probes: Probes,
+    rows: Tensor | None = None,
+    target: int | None = None,
+    max_bytes: int = MAX_BYTES,
+    progress: Progress | None = None,
+) -> Found:
+    """`W[c, j] -= t` and `b[c] += s` with the best worst-group accuracy on the probes `rows`.
+
+    Up to 64 probes that matter: exact over every weight, t and s. More: the weights are
+    screened on a sample, the best 64 searched closely (`approximate` is set). Never worse
+    than the best single weight or the best bias shift; if one of these does as well, it is
+    returned, the fewer numbers first; the empty change if nothing beats the head as it is.
+    t is a midpoint, then s at that t; ties: higher mean, then smaller |t|, then |s|.
+
+    Errors as `worst_group`. Source: ours.
+    """
+    return best_pair(probes, problems_of(probes, rows, target), (), max_bytes, progress)
+
+
+def best_pair(
+    probes: Probes,
+    problems: list[Problem],
+    skip: tuple[int, ...] = (),
+    max_bytes: int = MAX_BYTES,
+    progress: Progress | None = None,
+    weight: Found | None = None,
+) -> Found:
+    """`weight_and_bias` on problems that may already carry a change.
+
+    skip: columns left out. weight: the result of `best_weight`, if it is known already.
+    """
+    if weight is None:
+        weight = best_weight(probes, problems, skip, max_bytes)
+    simple = max(
+        (unedited(problems), best_shift(problems), weight), key=lambda found: found.key
+    )  # max keeps the first of equals
+    exact = max(len(p.rows) for p in problems) <= EXACT_UP_TO
+    search = _exact_pair if exact else _close_pair
+    found = search(probes, problems, skip, max_bytes, progress, simple)
+    return found if found.key > simple.key else simple
+
+
+def _exact_pair(
+    probes: Probes,
+    problems: list[Problem],
+    skip: tuple[int, ...],
+    max_bytes: int,
+    progress: Progress | None,
+    simple: Found,
+) -> Found:
+    blocks = column_blocks(probes, problems, max_bytes, progress)
+    _, tied = best_columns(blocks, pivot_keys, simple.key, skip)
+    results = []
+    for p, j in tied:
+        column = probes.columns(p.rows, j, j + 1)[:, 0]
+        key, t, s = best_shift_at(p, column, crossing_midpoints(p, column))
+        results.append((-key, abs(t), abs(s), p.row, j, t, s))
+    if not results:
+        return simple
+    key, _, _, row, j, t, s = min(results)
+    return Found(Change(row, ((j, t),), s), *unpack(-key), -key)
+
+
+def _close_pair(
+    probes: Probes,
+    problems: list[Problem],
+    skip: tuple[int, ...],
+    max_bytes: int,
+    progress: Progress | None,
+    simple: Found,
+) -> Found:
+    blocks = partial(column_blocks, max_bytes=max_bytes, progress=progress)
+    kept = screen_weights(probes, problems, SCREENED, skip, blocks)
+    if simple.change.weights:
+        j, t = simple.change.weights[0]
+        kept.append((next(p for p in problems if p.row == simple.change.row), j, [t]))
+
+    def tick() -> None:
+        if progress is not None:
+            progress(1.0)
+
+    row, j, key, t, s = refine_pair(probes, kept, tick)
+    return Found(Change(row, ((j, t),), s), *unpack(key), key, approximate=True)
+
+
+# Lines through a pivot: the search over (t, s) as scans over t alone.
+#
+# Probe k is predicted c iff `m_k - t * a_k + s > 0`: in the plane of (a, m), iff it lies above
+# a line of slope t. Every way in which a line can part K points, with at least one of them
+# below it, is reached by a line that runs just above one of them: lower the line until it
+# meets the first. So with probe i as the pivot, `s = -(m_i - t * a_i)`, the rest is a scan
+# over t of the margins `m_k - m_i` and features `a_k - a_i`: K scans of K thresholds instead
+# of one sort for each of the K (K - 1) / 2 crossings `(m_i - m_k) / (a_i - a_k)`.
+
+
+def pivot_events(problem: Problem, columns: Tensor, pivots: Tensor) -> Events:
+    """Scans over t of B columns `[K, B]` with P pivots (numbers into the K probes).
+
+    B * P scans; each pivot, and its exact duplicates with it, is just below the line.
+    """
+    a = columns.T[:, None, :] - columns.T[:, pivots, None]
+    m = (problem.margin[None, :] - problem.margin[pivots, None]).expand_as(a)
+    tau = m / a
+    moving = (a != 0) & (tau.abs() <= LIMIT)
+    right_up = torch.where(a < 0, problem.sign, -problem.sign)
+    delta = torch.where(moving, right_up, torch.zeros_like(right_up))
+    tau = torch.where(moving, tau, torch.inf)
+    one_hot = torch.nn.functional.one_hot(problem.group, len(problem.size)).double()
+    chosen = torch.where(moving, a > 0, m > 0)
+    right = (chosen == (problem.sign > 0)).double() @ one_hot
+    count = len(problem.rows)
+    return Events(
+        tau=tau.view(-1, count),
+        delta=delta.view(-1, count),
+        base=right.view(-1, len(problem.size)),
+        group=problem.group,
+        size=problem.size,
+    )
+
+
+def pivot_keys(problem: Problem, columns: Tensor, floor: int = -1) -> Tensor:
+    """The best key of each column `[K, B]` over all lines, `[B]`; `floor` as in `peaks`."""
+    count = len(problem.rows)
+    all_above = present_key(replace(problem, margin=torch.ones_like(problem.margin)))
+    pivots = torch.arange(count)
+    found = []
+    for part in columns.split(max(1, BATCH // max(1, count * count)), dim=1):
+        keys = peaks(pivot_events(problem, part, pivots), floor)
+        found.append(keys.view(part.shape[1], -1).amax(dim=1))
+    return torch.cat(found).clamp_min(all_above)
+
+
+def pivot_slope(problem: Problem, column: Tensor, pivots: Tensor) -> tuple[int, float]:
+    """The best key of one column `[K]` over lines near the pivots, and a slope t that has it."""
+    best, slope = -1, 0.0
+    for part in pivots.split(max(1, BATCH // len(column))):
+        moves = pivot_events(problem, column[:, None], part)
+        keys = peaks(moves, best)
+        if int(keys.max()) > best:
+            best = int(keys.max())
+            slope = best_point(*(line[0] for line in scan(moves.one(int(keys.argmax())))))
+    return best, slope
+
+
+def crossing_midpoints(problem: Problem, column: Tensor) -> Tensor:
+    """One t inside every interval between the crossings of K probes, sorted.
+
+    Intervals too thin for rounding (1e-12 of t) are left out. Memory K squared.
+    """
+    i, k = torch.triu_indices(len(column), len(column), 1)
+    a, m = column[i] - column[k], problem.margin[i] - problem.margin[k]
+    t = m[a != 0] / a[a != 0]
+    t = t[t.abs() <= LIMIT].unique()
+    if len(t) == 0:
+        return torch.zeros(1, dtype=torch.float64)
+    inside = (t[:-1] + t.diff() / 2)[t.diff() > 1e-12 * t[1:].abs()]
+    ends = torch.tensor([point(t, 0), point(t, len(t))], dtype=torch.float64)
+    return torch.cat([ends[:1], inside, ends[1:]])
+
+
+def best_shift_at(problem: Problem, column: Tensor, slopes: Tensor) -> tuple[int, float, float]:
+    """The best (key, t, s) of one column `[K]` over the slopes `[T]`, s exact for each.
+
+    Ties: smaller |t|, then smaller |s|.
+    """
+    best, choices = -1, []
+    for part in slopes.split(max(1, BATCH // max(1, len(column)))):
+        moves = shift_events(problem, problem.margin - part[:, None] * column)
+        keys = peaks(moves, best)
+        if int(keys.max()) > best:
+            best, choices = int(keys.max()), []
+        if int(keys.max()) == best:
+            rows = (keys == best).nonzero().flatten()
+            row = int(rows[part[rows].abs().argmin()])
+            choices.append((part[row].item(), moves.one(row)))
+    t, move = min(choices, key=lambda choice: abs(choice[0]))
+    return best, t, best_point(*(line[0] for line in scan(move)))
+
+
+SCREEN_PROBES = 256
+
+
+SCREEN_SLOPES = 12
+
+
+LEVELS = ((1024, 12), (8192, 4))
+"""Samples of so many probes, and how many weights stay in the search after each."""
+
+
+CLOSE_SLOPES = 48
+
+
+PIVOTS = 32
+
+
+FEW_PIVOTS = 8
+
+
+ROUNDS = 6
+
+
+Candidate = tuple[Problem, int, list[float]]
+"""A weight: its problem (row), its column, and slopes worth trying."""
+
+
+def screen_weights(
+    probes: Probes,
+    problems: list[Problem],
+    keep: int,
+    skip: tuple[int, ...],
+    blocks: Callable,
+) -> list[Candidate]:
+    """The `keep` weights that do best at a few sampled slopes on a sample of the probes.
+
+    The sample takes at most `SCREEN_PROBES` probes, spread over the groups; the slopes are
+    quantiles of the crossings of random pairs in it; s is exact for each.
+    """
+    problems = [p for p in problems if len(p.rows)]
+    small = [p.part(sample(p, SCREEN_PROBES)) for p in problems]
+    scored: list[tuple[int, int, int]] = []
+    lookup = {id(q): n for n, q in enumerate(small)}
+    for q, first, columns in blocks(probes, small):
+        keys = _screen(q, columns).tolist()
+        scored += [
+            (key, -lookup[id(q)], -(first + j))
+            for j, key in enumerate(keys)
+            if first + j not in skip
+        ]
+    scored.sort(reverse=True)
+    return [(problems[-n], -j, []) for _, n, j in scored[:keep]]
+
+
+def _screen(problem: Problem, columns: Tensor) -> Tensor:
+    found = []
+    step = max(1, BATCH // (SCREEN_SLOPES * max(1, len(problem.rows))))
+    for part in columns.split(step, dim=1):
+        slopes = crossing_quantiles(problem, part, SCREEN_SLOPES)
+        v = problem.margin - slopes[:, :, None] * part.T[:, None, :]
+        keys = peaks(shift_events(problem, v.flatten(0, 1)))
+        found.append(keys.view(len(slopes), -1).amax(dim=1))
+    return torch.cat(found)
+
+
+def refine_pair(
+    probes: Probes, kept: list[Candidate], tick: Callable[[], None]
+) -> tuple[int, int, int, float, float]:
+    """The best (row, column, key, t, s) of the kept weights.
+
+    Each is tried at quantiles of sampled crossings, then by turning the line about the
+    probes next to it; on growing samples (`LEVELS`), the best few at last on all probes.
+    Weights that come with slopes stay in to the end. tick: called after each; may raise.
+    """
+    forced = [candidate for candidate in kept if candidate[2]]
+    count = max(len(p.rows) for p, _, _ in kept)
+    for size, stay in LEVELS:
+        if count <= size:
+            break
+        tried = []
+        for p, j, slopes in kept:
+            q = p.part(sample(p, size))
+            key, t, _ = _close(q, probes.columns(q.rows, j, j + 1)[:, 0], slopes, 2)
+            tick()
+            tried.append((key, (p, j, [*slopes, t])))
+        tried.sort(key=lambda item: -item[0])
+        kept = [candidate for _, candidate in tried[:stay]]
+        names = {(p.row, j) for p, j, _ in kept}
+        kept += [(p, j, slopes) for p, j, slopes in forced if (p.row, j) not in names]
+    results = []
+    for p, j, slopes in kept:
+        column = probes.columns(p.rows, j, j + 1)[:, 0]
+        key, t, s = _close(p, column, slopes, ROUNDS)
+        tick()
+        results.append((-key, abs(t), abs(s), p.row, j, t, s))
+    key, _, _, row, j, t, s = min(results)
+    return row, j, -key, t, s
+
+
+def sample(problem: Problem, size: int) -> Tensor:
+    """At most about `size` of the K probes, spread evenly inside every group and margin."""
+    count = len(problem.rows)
+    if count <= size:
+        return torch.arange(count)
+    order = problem.margin.argsort()
+    order = order[problem.group[order].argsort(stable=True)]
+    return order[torch.linspace(0, count - 1, size).round().long()]
+
+
+def crossing_quantiles(problem: Problem, columns: Tensor, levels: int) -> Tensor:
+    """Quantiles of the crossings of random pairs of probes, `[B, levels]` for `[K, B]`.
+
+    Only pairs that a line can be wrong about: of different signs.
+    """
+    i, k = _pairs(problem, 64 * levels)
+    a, m = columns[i] - columns[k], problem.margin[i] - problem.margin[k]
+    t = torch.where(a != 0, m[:, None] / a, torch.nan).T
+    at = (torch.arange(levels, dtype=torch.float64) + 0.5) / levels
+    return torch.nanquantile(t, at, dim=1).T.nan_to_num(0.0, 0.0, 0.0)
+
+
+def _pairs(problem: Problem, count: int) -> tuple[Tensor, Tensor]:
+    draw = torch.Generator().manual_seed(0)
+    ups = (problem.sign > 0).nonzero().flatten()
+    downs = (problem.sign < 0).nonzero().flatten()
+    if len(ups) == 0 or len(downs) == 0:
+        ups = downs = torch.arange(len(problem.sign))
+    i = ups[torch.randint(len(ups), (count,), generator=draw)]
+    return i, downs[torch.randint(len(downs), (count,), generator=draw)]
+
+
+def _close(
+    problem: Problem, column: Tensor, slopes: list[float], rounds: int
+) -> tuple[int, float, float]:
+    quantiles = crossing_quantiles(problem, column[:, None], CLOSE_SLOPES)[0]
+    t = torch.cat([quantiles, torch.tensor([0.0, *slopes], dtype=torch.float64)])
+    best = best_shift_at(problem, column, t)
+    for _ in range(rounds):
+        line = problem.margin - best[1] * column + best[2]
+        pivots = min(len(line), max(FEW_PIVOTS, min(PIVOTS, BATCH // max(1, len(line)))))
+        near = line.abs().topk(pivots, largest=False).indices
+        key, turned = pivot_slope(problem, column, near)
+        if key <= best[0]:
+            break
+        better = best_shift_at(problem, column, torch.tensor([turned], dtype=torch.float64))
+        if better[0] <= best[0]:
+            break
+        best = better
+    return best

@@ -1,0 +1,146 @@
+"""Margins of one row: what a prediction of that row depends on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..edit.record import Change
+from ..probes.features import Probes
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """How correctness depends on row c, for the probes where it depends on it at all.
+
+    A probe is predicted c iff its margin is above 0 (or is 0 and `wins_tie`); its margin
+    after a change is `m - t * a_j + s`. K probes matter: those of class c (`sign` +1, right
+    iff predicted c) and those whose best other class is their own (`sign` -1, right iff
+    not predicted c). Every other probe is wrong whatever row c does.
+
+    rows `[K]` (numbers into the probes), margin `[K]` float64, sign `[K]` int8, group `[K]`
+    (0..G-1, non-empty groups only), wins_tie `[K]`, size `[G]` (all probes of the group).
+    """
+
+    row: int
+    rows: Tensor
+    margin: Tensor
+    sign: Tensor
+    group: Tensor
+    wins_tie: Tensor
+    size: Tensor
+
+    @property
+    def chosen(self) -> Tensor:
+        """Which of the K probes are predicted c as things are."""
+        return (self.margin > 0) | ((self.margin == 0) & self.wins_tie)
+
+    def moved(self, probes: Probes, change: Change) -> Problem:
+        """The same problem after a change of this row."""
+        margin = self.margin.clone()
+        for column, t in change.weights:
+            margin -= t * probes.columns(self.rows, column, column + 1)[:, 0]
+        return replace(self, margin=margin + change.shift)
+
+    def part(self, keep: Tensor) -> Problem:
+        """A sample of the K probes; sizes shrink with them, so that accuracies stay alike."""
+        groups = len(self.size)
+        share = torch.bincount(self.group[keep], minlength=groups).double()
+        share /= torch.bincount(self.group, minlength=groups).clamp_min(1)
+        size = torch.where(share > 0, self.size * share, self.size)
+        kept = {n: getattr(self, n)[keep] for n in ("rows", "margin", "sign", "group", "wins_tie")}
+        return replace(self, size=size, **kept)
+
+
+def margins(probes: Probes, row: int, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Margin, best other class and who wins a tie, for one row of the head.
+
+    `m_i = z_ic - max_{k != c} z_ik` in float64, `[n]`; with a threshold
+    `m_i = z_ic - logit(threshold)`, the "other class" is 0 (tag absent) and a tie is not
+    the tag. Otherwise ties follow `argmax`: the lower class index wins.
+    """
+    z = probes.z[rows].double()
+    if probes.cut is not None:
+        never = torch.zeros(len(rows), dtype=torch.bool)
+        return z[:, row] - probes.cut, torch.zeros(len(rows), dtype=torch.long), never
+    others = z.clone()
+    others[:, row] = -torch.inf
+    best = others.argmax(dim=1)
+    return z[:, row] - others.amax(dim=1), best, row < best
+
+
+def problem(probes: Probes, row: int, rows: Tensor) -> Problem:
+    """The problem of making row `row` right in every group of the probes `rows`."""
+    margin, other, wins_tie = margins(probes, row, rows)
+    y, group = probes.y[rows], probes.groups[rows]
+    chosen_class = 1 if probes.threshold is not None else row
+    used, compact = group.unique(return_inverse=True)
+    sign = (y == chosen_class).to(torch.int8) - ((y != chosen_class) & (other == y)).to(torch.int8)
+    keep = sign != 0
+    return Problem(
+        row=row,
+        rows=rows[keep],
+        margin=margin[keep],
+        sign=sign[keep],
+        group=compact[keep],
+        wins_tie=wins_tie[keep],
+        size=torch.bincount(compact, minlength=len(used)).double(),
+    )
+
+
+def searched_rows(probes: Probes, target: int | None) -> list[int]:
+    """The rows of the head that a search tries: the target, or all (one for two classes).
+
+    Raises ValueError if the target is not a row of the head.
+    """
+    if probes.tag is not None:
+        if target not in (None, probes.tag):
+            raise ValueError(
+                f"The target class is {target}, but these probes are about tag {probes.tag}. "
+                "Leave the target empty."
+            )
+        return [probes.tag]
+    n = probes.n_classes
+    if target is None:
+        return [1] if n == 2 else list(range(n))
+    if not 0 <= target < n:
+        raise ValueError(f"The target class is {target}; it must be a number from 0 to {n - 1}.")
+    return [target]
+
+
+def require_contrast(probes: Probes, rows: Tensor) -> None:
+    """Refuse probes of one class only or of one attribute only.
+
+    Raises ValueError with what is missing.
+    """
+    for values, what in ((probes.y[rows], "class"), (probes.a[rows], "attribute")):
+        seen = values.unique().tolist()
+        if len(seen) < 2:
+            have = f"only {what} {seen[0]}" if seen else f"no {what}"
+            raise ValueError(
+                f"The probes to choose on have {have}. Add pictures of another {what}: the "
+                "edit is found by comparing groups (class, attribute)."
+            )
+
+
+def has_contrast(probes: Probes, rows: Tensor) -> bool:
+    """Whether the probes `rows` have at least two classes and two attributes."""
+    return min(len(values[rows].unique()) for values in (probes.y, probes.a)) > 1
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found, with its score on the probes it was chosen on.
+
+    worst, mean: worst-group and mean (balanced) accuracy, 0..1, in exact arithmetic,
+    before the edited numbers are rounded to float32. key: both in one comparable number.
+    approximate: the search did not try everything.
+    """
+
+    change: Change
+    worst: float
+    mean: float
+    key: int
+    approximate: bool = False

@@ -1,0 +1,351 @@
+"""Removing a whole class by one number: it is no longer predicted. Chosen on one part of the
+probes, measured on the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..checks import quoted
+from ..edit.apply import changed_logits, predictions, stack_logits, with_edits
+from ..edit.record import Change, Edit, EditStack, edit_of
+from ..judge.groups import apart, share_interval
+from ..probes.features import Probes
+from ..probes.parts import Parts, split_parts
+from .one_weight import MAX_BYTES, Progress, column_blocks
+from .problem import Problem, margins, searched_rows
+from .scan import LIMIT, best_point, column_peaks, events, point, scan
+
+
+@dataclass(frozen=True)
+class Removal:
+    """How a class was removed; it changes predictions only and is no privacy unlearning.
+
+    change: the single weight. feasible: no probe that it was chosen on is predicted as the
+    class any more; otherwise `remaining` of them are, the fewest that one weight can reach.
+    predicted: how many were before. rate_validate: share of the validation probes that
+    still are; all these are counts of the edited float32 head. bias_only: the rival, it
+    always works on the probes. with_bias: the weight and a bias shift together, offered
+    where one weight is not enough.
+    """
+
+    change: Change
+    feasible: bool
+    predicted: int
+    remaining: int
+    rate_validate: float
+    bias_only: Change
+    with_bias: Change | None = None
+
+
+def remove_class(
+    probes: Probes,
+    class_index: int,
+    choose: Tensor | None = None,
+    validate: Tensor | None = None,
+    max_bytes: int = MAX_BYTES,
+    progress: Progress | None = None,
+) -> Removal:
+    """One weight of a class's row such that the class is predicted for no probe.
+
+    Feasible t for weight j: `m_i - t * a_ij < 0` for every probe, an open interval of either
+    sign. All feasible edits agree on the probes they were chosen on, so the lowest rate of
+    the class on the validation probes decides, then the smallest `|t| * sd(a_j)`. If none is
+    feasible: the fewest remaining, by an exact scan of every t. Needs no classes.
+
+    choose, validate: numbers of the probes (all if None). Raises ValueError for a class that
+    the head does not have. Source: ours.
+    """
+    row = searched_rows(probes, class_index)[0]
+    everything = torch.arange(len(probes))
+    choose = everything if choose is None else choose
+    validate = everything if validate is None else validate
+    if len(choose) == 0:
+        raise ValueError("There are no probes to choose on. Add probes or change the split.")
+    every = _all_wrong(probes, row, choose)
+    later = _all_wrong(probes, row, validate)
+    before = int(every.chosen.sum())
+    bias = Change(row, (), point((-every.margin).sort().values, 0))
+    if not bool((every.margin >= 0).any()):
+        return Removal(Change(row), True, 0, 0, _rate(later), bias)
+    feasible = _feasible(probes, every, max_bytes, progress)
+    weights = feasible or _fewest(probes, every, max_bytes)
+    change = _rank(probes, weights, row, choose, later)
+    both = None if feasible else _with_shift(probes, every, change)
+    if both is not None and not both.weights:
+        change = Change(row)
+    found = predictions(probes, changed_logits(probes, change)) == _label(probes, row)
+    rate = found[validate].double().mean().item() if len(validate) else 0.0
+    left = int(found[choose].sum())
+    return Removal(change, left == 0, before, left, rate, bias, both or (bias if left else None))
+
+
+def _with_shift(probes: Probes, every: Problem, change: Change) -> Change:
+    """The weight and the bias shift that finishes the work; the shift alone if it does it all."""
+    moved = every.moved(probes, change)
+    if int(moved.chosen.sum()) >= int(every.chosen.sum()):
+        change, moved = Change(change.row), every
+    return replace(change, shift=point((-moved.margin).sort().values, 0))
+
+
+def _rank(
+    probes: Probes, weights: list[tuple[int, float]], row: int, choose: Tensor, later: Problem
+) -> Change:
+    """The change with the lowest rate of the class on `later`, then the smallest move."""
+    ranked = []
+    for column, t in weights:
+        change = Change(row, ((column, t),))
+        spread = probes.columns(choose, column, column + 1).std(correction=0).item()
+        ranked.append((_rate(later.moved(probes, change)), abs(t) * spread, column, t))
+    _, _, column, t = min(ranked)
+    return Change(row, ((column, t),))
+
+
+def _label(probes: Probes, row: int) -> int:
+    return 1 if probes.threshold is not None else row
+
+
+def _all_wrong(probes: Probes, row: int, rows: Tensor) -> Problem:
+    """The problem in which predicting the class is wrong for every probe, in one group."""
+    margin, _, wins_tie = margins(probes, row, rows)
+    count = len(rows)
+    return Problem(
+        row=row,
+        rows=rows,
+        margin=margin,
+        sign=torch.full((count,), -1, dtype=torch.int8),
+        group=torch.zeros(count, dtype=torch.long),
+        wins_tie=wins_tie,
+        size=torch.tensor([count], dtype=torch.float64),
+    )
+
+
+def _rate(p: Problem) -> float:
+    return p.chosen.double().mean().item() if len(p.rows) else 0.0
+
+
+def _feasible(
+    probes: Probes, every: Problem, max_bytes: int, progress: Progress | None
+) -> list[tuple[int, float]]:
+    found = []
+    m = every.margin[:, None]
+    for _, first, a in column_blocks(probes, [every], max_bytes, progress):
+        tau = m / a
+        low = torch.where(a > 0, tau, -torch.inf).amax(dim=0)
+        high = torch.where(a < 0, tau, torch.inf).amin(dim=0)
+        stuck = ((a == 0) & (m >= 0)).any(dim=0)
+        near = (low < LIMIT) & (high > -LIMIT)
+        for j in ((low < high) & near & ~stuck).nonzero().flatten().tolist():
+            bounds = low[j].item(), high[j].item()
+            found.append((first + j, _inside(*bounds, tau[:, j][a[:, j] != 0])))
+    return found
+
+
+def _inside(low: float, high: float, tau: Tensor) -> float:
+    """A number in the open interval (low, high), one end of which may be infinite."""
+    ordered = tau.sort().values
+    if low == -torch.inf:
+        return point(ordered[ordered >= high], 0)
+    if high == torch.inf:
+        ordered = ordered[ordered <= low]
+        return point(ordered, len(ordered))
+    return low + (high - low) / 2
+
+
+def _fewest(probes: Probes, every: Problem, max_bytes: int) -> list[tuple[int, float]]:
+    best, tied = -1, []
+    for _, first, columns in column_blocks(probes, [every], max_bytes):
+        keys = column_peaks(every, columns, best)
+        peak = int(keys.max())
+        if peak > best:
+            best, tied = peak, []
+        if peak == best:
+            tied += [first + j for j in (keys == peak).nonzero().flatten().tolist()]
+    weights = []
+    for j in tied:
+        keys, tau = scan(events(every, probes.columns(every.rows, j, j + 1)))
+        weights.append((j, best_point(keys[0], tau[0])))
+    return weights
+
+
+SIZES = ("one_weight", "one_weight_bias", "bias_only")
+
+
+@dataclass(frozen=True)
+class ClassRate:
+    """How many of a class's pictures in the report part are predicted as that class.
+
+    before, after: unedited and with the edit. bias_only: with the rival, None for heads
+    without a bias. units: of how many photos or seeds the pictures are.
+    """
+
+    name: str
+    index: int
+    count: int
+    before: int
+    after: int
+    bias_only: int | None
+    units: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval (Wilson) of after / count, by photo or seed."""
+        return share_interval(self.after, self.count, self.units)
+
+
+@dataclass(frozen=True, eq=False)
+class Removed:
+    """A class removed on top of its stack.
+
+    sizes: probes to choose, validate and report on. chosen_before, chosen_after: predicted as
+    the class on the choosing part. unseen_before, unseen_after, unseen_bias: the same on the
+    report part. rates: per class of the report part, empty for probes without classes. All
+    are counts of the float32 head at the edit's degree; the rival is at degree 1. units: of how
+    many photos or seeds the report part is.
+    """
+
+    stack: EditStack
+    removal: Removal
+    edit_size: str
+    class_name: str
+    sizes: tuple[int, int, int] = (0, 0, 0)
+    chosen_before: int = 0
+    chosen_after: int = 0
+    unseen_before: int = 0
+    unseen_after: int = 0
+    unseen_bias: int | None = None
+    rates: tuple[ClassRate, ...] = ()
+    notes: tuple[str, ...] = ()
+    units: int = 0
+
+    @property
+    def edit(self) -> Edit:
+        """The new edit."""
+        return self.stack.edits[-1]
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval (Wilson) of the share of unseen pictures still predicted as the class,
+        by photo or seed."""
+        return share_interval(self.unseen_after, self.sizes[2], self.units)
+
+
+def removed(
+    probes: Probes,
+    stack: EditStack,
+    class_index: int,
+    edit: str = "one_weight",
+    degree: float = 1.0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Removed:
+    """Remove a class on top of the edits there are; it changes predictions only.
+
+    probes: with the *unedited* head. edit: one of `SIZES`; `one_weight_bias` uses the bias only
+    if one weight is not enough. Raises ValueError for an unknown `edit` or class, a part
+    without probes, and a bias shift of a head without one.
+    """
+    if edit not in SIZES:
+        raise ValueError(f"The edit is {quoted(edit)}; known are {', '.join(SIZES)}.")
+    now = with_edits(probes, stack)
+    parts = split_parts(now, seed)
+    if len(parts.report) == 0:
+        raise ValueError("No probes are left to report on. Add pictures or change the split.")
+    validate = parts.validate if len(parts.validate) else parts.choose
+    removal = remove_class(now, class_index, parts.choose, validate, progress=progress)
+    change, notes = _pick(removal, edit)
+    notes += _unknown(probes)
+    label = 1 if probes.threshold is not None else class_index
+    name = dict(enumerate(probes.class_names)).get(label, f"class {label}")
+    about = {"method": "remove_class", "class_name": name, "degree": degree}
+    pushed = stack.push(edit_of(change, _weight(probes), probes.bias, **about))
+    return _measured(probes, now, Removed(pushed, removal, edit, name, notes=notes), parts, label)
+
+
+def _measured(probes: Probes, now: Probes, done: Removed, parts: Parts, label: int) -> Removed:
+    before, after = predictions(now, now.z), predictions(now, stack_logits(probes, done.stack))
+    rival = None
+    if probes.bias is not None:
+        shift = edit_of(done.removal.bias_only, _weight(probes), probes.bias)
+        rival = predictions(now, stack_logits(probes, done.stack.undo().push(shift)))
+
+    def count(found: Tensor, rows: Tensor) -> int:
+        return int((found[rows] == label).sum())
+
+    return replace(
+        done,
+        sizes=(len(parts.choose), len(parts.validate), len(parts.report)),
+        chosen_before=count(before, parts.choose),
+        chosen_after=count(after, parts.choose),
+        unseen_before=count(before, parts.report),
+        unseen_after=count(after, parts.report),
+        unseen_bias=None if rival is None else count(rival, parts.report),
+        rates=_rates(now, before, after, rival, parts.report),
+        units=apart(now.unit_numbers[parts.report]),
+    )
+
+
+def _pick(removal: Removal, edit: str) -> tuple[Change, tuple[str, ...]]:
+    """The change of the wanted size, and what is to be said about it."""
+    none = Change(removal.change.row)
+    if removal.predicted == 0:
+        note = "No probe to choose on is predicted as this class: nothing was edited."
+        return none, (note,)
+    if edit == "bias_only":
+        return removal.bias_only, ("A bias shift always works on the probes it was chosen on.",)
+    if removal.feasible:
+        if edit == "one_weight_bias":
+            return removal.change, ("One weight is enough: the bias was left alone.",)
+        return removal.change, ()
+    if edit == "one_weight_bias":
+        return removal.with_bias or removal.bias_only, ()
+    return removal.change, (
+        f"One weight cannot remove this class: {removal.remaining} of {removal.predicted} probes "
+        "to choose on are still predicted as it at degree 1, the fewest that one weight reaches. "
+        "Choose the edit one_weight_bias to remove them too.",
+    )
+
+
+def _rates(
+    now: Probes, before: Tensor, after: Tensor, rival: Tensor | None, rows: Tensor
+) -> tuple[ClassRate, ...]:
+    truth = now.partly if now.classes is None else now.classes
+    if truth is None:
+        return ()
+    names = dict(enumerate(now.class_names))
+    y = torch.as_tensor(truth)[rows]
+
+    def right(found: Tensor, index: int) -> int:
+        return int((found[rows][y == index] == index).sum())
+
+    return tuple(
+        ClassRate(
+            name=names.get(index, f"class {index}"),
+            index=index,
+            count=int((y == index).sum()),
+            before=right(before, index),
+            after=right(after, index),
+            bias_only=None if rival is None else right(rival, index),
+            units=apart(now.unit_numbers[rows][y == index]),
+        )
+        for index in y.unique().tolist()
+        if index >= 0
+    )
+
+
+def _unknown(probes: Probes) -> tuple[str, ...]:
+    if probes.partly is None:
+        return ()
+    count = int((torch.as_tensor(probes.partly) < 0).sum())
+    return (
+        f"{count} of {len(probes)} probes are of classes that this classifier does not know. They "
+        "take part in choosing and in the counts of all, but in the rate of no class.",
+    )
+
+
+def _weight(probes: Probes) -> Tensor:
+    if probes.weight is None:
+        raise ValueError("These probes carry logits only. Give them the head (weight, bias).")
+    return probes.weight

@@ -1,0 +1,225 @@
+"""Group accuracies as step functions of one number, scanned exactly.
+
+Let probe i be predicted c iff `m_i - x * a_i > 0`. As x grows, that changes only at the
+threshold `m_i / a_i`: above it the prediction is lost where a_i > 0 and gained where
+a_i < 0. Sorting the thresholds gives every group's accuracy in every interval between
+them. `a_i` is a feature (x = t, one weight) or -1 (x = s, the bias).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .problem import Problem
+
+LIMIT = 1e30
+"""Thresholds beyond this are out of reach of a float32 head and count as never crossed."""
+GRID = 2**30
+"""Accuracies count as equal when they agree on a grid of this many steps (1e-9)."""
+
+BATCH = 2**18
+"""Scans are done for about this many thresholds at a time: what fits the processor's cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """B scans over the same K probes.
+
+    tau `[B, K]`: thresholds, +inf where x changes nothing. delta `[B, K]` int8: what
+    crossing adds to the right answers of the probe's group. base `[B, G]`: right answers
+    at x = -inf (those out of reach as they are now).
+    """
+
+    tau: Tensor
+    delta: Tensor
+    base: Tensor
+    group: Tensor
+    size: Tensor
+
+    def one(self, row: int) -> Events:
+        """Only one of the scans."""
+        part = slice(row, row + 1)
+        return replace(self, tau=self.tau[part], delta=self.delta[part], base=self.base[part])
+
+
+def events(problem: Problem, columns: Tensor) -> Events:
+    """The scans of B columns `[K, B]` of features, one scan per column."""
+    a = columns.T.contiguous()
+    tau = problem.margin / a
+    moving = (a != 0) & (tau.abs() <= LIMIT)
+    tau = torch.where(moving, tau, torch.inf)
+    right_up = torch.where(a < 0, problem.sign, -problem.sign)
+    delta = torch.where(moving, right_up, torch.zeros_like(right_up))
+    chosen = torch.where(moving, a > 0, problem.chosen)
+    right = chosen == (problem.sign > 0)
+    return Events(tau, delta, right.double() @ _one_hot(problem), problem.group, problem.size)
+
+
+def column_peaks(problem: Problem, columns: Tensor, floor: int = -1) -> Tensor:
+    """The best key of each column `[K, B]`, `[B]`; `floor` as in `peaks`."""
+    step = max(1, BATCH // max(1, len(problem.rows)))
+    return torch.cat([peaks(events(problem, part), floor) for part in columns.split(step, dim=1)])
+
+
+def shift_events(problem: Problem, margins: Tensor) -> Events:
+    """The scans over the bias for B sets of margins `[B, K]`: predicted c iff m + s > 0."""
+    right = (problem.sign < 0).double() @ _one_hot(problem)
+    return Events(
+        tau=-margins,
+        delta=problem.sign.expand_as(margins),
+        base=right.expand(len(margins), -1),
+        group=problem.group,
+        size=problem.size,
+    )
+
+
+def scan(moves: Events) -> tuple[Tensor, Tensor]:
+    """Score of every interval: (keys `[B, K + 1]` int64, sorted thresholds `[B, K]`).
+
+    Interval k lies between the sorted thresholds k - 1 and k. Its key orders by worst-group
+    accuracy, then by mean accuracy, both on `GRID`; empty intervals have the key -1.
+    """
+    ordered = _sort(moves)
+    worst, total = None, None
+    for right in _accuracies(ordered):
+        worst = right.clone() if worst is None else torch.minimum(worst, right, out=worst)
+        total = right.clone() if total is None else total.add_(right)
+    assert worst is not None and total is not None
+    keys = pack(worst, total.div_(len(moves.size)))
+    keys[:, 1:-1][_empty(ordered.tau)] = -1
+    return keys, ordered.tau
+
+
+def peaks(moves: Events, floor: int = -1) -> Tensor:
+    """The best key of each scan, `[B]`: `scan(moves)[0].amax(1)`, only faster.
+
+    Where the best worst-group accuracy is below that of the key `floor` the mean is not
+    computed; the key then is too low, but still on its side of the floor.
+    """
+    ordered = _sort(moves)
+    worst = None
+    for right in _accuracies(ordered):
+        worst = right.clone() if worst is None else torch.minimum(worst, right, out=worst)
+    assert worst is not None
+    worst[:, 1:-1][_empty(ordered.tau)] = -1
+    best = worst.amax(dim=1)
+    keys = pack(best, torch.zeros_like(best))
+    rows = (keys // (2 * GRID) >= floor // (2 * GRID)).nonzero().flatten()
+    if len(rows) == 0:
+        return keys
+    total = None
+    for right in _accuracies(_take(ordered, rows)):
+        total = right.clone() if total is None else total.add_(right)
+    assert total is not None
+    total.div_(len(moves.size))[worst[rows] != best[rows, None]] = -1
+    keys[rows] = pack(best[rows], total.amax(dim=1))
+    return keys
+
+
+def _sort(moves: Events) -> Events:
+    """The same scans with their thresholds in order; `group` becomes `[B, K]`."""
+    order = torch.from_numpy(np.argsort(moves.tau.numpy(), axis=1))
+    return Events(
+        tau=moves.tau.gather(1, order),
+        delta=moves.delta.gather(1, order),
+        base=moves.base,
+        group=moves.group.to(torch.int16)[order],
+        size=moves.size,
+    )
+
+
+def _take(ordered: Events, rows: Tensor) -> Events:
+    if len(rows) == len(ordered.tau):
+        return ordered
+    taken = {n: getattr(ordered, n)[rows] for n in ("tau", "delta", "base", "group")}
+    return Events(size=ordered.size, **taken)
+
+
+def _accuracies(ordered: Events) -> Iterator[Tensor]:
+    """Accuracy of one group after the other in every interval, `[B, K + 1]`, one buffer."""
+    batch, count = ordered.tau.shape
+    right = torch.empty(batch, count + 1, dtype=torch.float64)
+    for g, size in enumerate(ordered.size.tolist()):
+        steps = ordered.delta * (ordered.group == g)
+        right[:, 0] = ordered.base[:, g]
+        torch.add(steps.cumsum(1, dtype=torch.int32), ordered.base[:, g : g + 1], out=right[:, 1:])
+        right /= size
+        yield right
+
+
+def _empty(tau: Tensor) -> Tensor:
+    return tau[:, 1:] <= tau[:, :-1]
+
+
+def pack(worst: Tensor, mean: Tensor) -> Tensor:
+    """Worst-group and mean accuracy (float64, 0..1) as one comparable int64."""
+    high = worst.mul(GRID).round().to(torch.int64)
+    return high.mul_(2 * GRID).add_(mean.mul(GRID).round().to(torch.int64))
+
+
+def unpack(key: int) -> tuple[float, float]:
+    """Worst-group and mean accuracy of a key."""
+    return key // (2 * GRID) / GRID, key % (2 * GRID) / GRID
+
+
+def present_key(problem: Problem) -> int:
+    """The key of the problem as it is, nothing changed."""
+    right = (problem.chosen == (problem.sign > 0)).double()
+    share = (right @ _one_hot(problem)) / problem.size
+    return int(pack(share.min(), share.mean()))
+
+
+def bound_key(problem: Problem) -> int:
+    """No change of this row has a key above this: all probes that matter are right."""
+    best = torch.bincount(problem.group, minlength=len(problem.size)) / problem.size
+    return int(pack(best.min(), torch.ones(())))
+
+
+def point(tau: Tensor, k: int) -> float:
+    """A number inside interval k of sorted thresholds `[K]`: its midpoint.
+
+    The unbounded ones: beyond the outermost finite threshold by half the median positive
+    gap between thresholds, or by max(|threshold|, 1) / 2 where there is no gap.
+    """
+    finite = tau[torch.isfinite(tau)]
+    if len(finite) == 0:
+        return 0.0
+    if 0 < k < len(finite):
+        low, high = finite[k - 1].item(), finite[k].item()
+        return low + (high - low) / 2
+    gaps = finite.diff()
+    gaps = gaps[gaps > 0]
+    edge = finite[0].item() if k == 0 else finite[-1].item()
+    beyond = float(np.median(gaps.numpy())) / 2 if len(gaps) else max(abs(edge), 1.0) / 2
+    return edge - beyond if k == 0 else edge + beyond
+
+
+def best_point(keys: Tensor, tau: Tensor) -> float:
+    """Among the intervals of one scan with the best key, the point nearest to 0."""
+    best = (keys == keys.max()).nonzero().flatten().tolist()
+    if len(best) > 2:
+        best = _nearest(best, tau)
+    return min((point(tau, k) for k in best), key=abs)
+
+
+def _nearest(intervals: list[int], tau: Tensor) -> list[int]:
+    """The few intervals that can hold the midpoint nearest to 0: sorted, so near the sign."""
+    middle = [point(tau, k) for k in intervals[:1] + intervals[-1:]]
+    if middle[0] >= 0:
+        return intervals[:1]
+    if middle[1] <= 0:
+        return intervals[-1:]
+    low, high = 0, len(intervals) - 1
+    while high - low > 1:
+        at = (low + high) // 2
+        low, high = (at, high) if point(tau, intervals[at]) < 0 else (low, at)
+    return [intervals[low], intervals[high]]
+
+
+def _one_hot(problem: Problem) -> Tensor:
+    return torch.nn.functional.one_hot(problem.group, len(problem.size)).double()

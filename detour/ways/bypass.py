@@ -1,0 +1,181 @@
+"""The one engine: a stand-in that takes the mid-block's place for the length of a call.
+
+With h the mid-block's input, M(h) its output and lam the bypass of this call,
+
+    out = torch.lerp(M(h), h, lam) = (1 - lam) * M(h) + lam * h
+
+lam 0 puts nothing in place, lam 1 does not compute M at all, lam below 0 makes the
+mid-block count more. The formula is ours, made from the abstract of arXiv 2505.17560 v1
+("partially bypassed").
+
+Hosts that call the block reach `forward`; hosts that loop over its layers reach `__iter__`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..schedule import Lam
+from .targets import find_mid_block
+
+
+@contextmanager
+def bypassed(
+    unet: nn.Module,
+    lam: Lam,
+    *,
+    skip_compute: bool = True,
+    placeholder: Callable[[nn.Module], nn.Module | None] | None = None,
+    device: torch.device | None = None,
+) -> Iterator[None]:
+    """Bypass the mid-block of `unet` by `lam` inside the `with`; whatever happens, undo it.
+
+    skip_compute: at lam 1 do not run the mid-block; False runs it and drops the result, for
+        patches that record something inside of it.
+    placeholder: for a layer that is skipped, a module that stands for it in a host which
+        counts the layers it visits; None where nothing need stand for it.
+    device: where the call computes, so that bypasses by row lie there before it.
+    """
+    if lam == 0.0:
+        yield
+        return
+    name = find_mid_block(unet)
+    inner = getattr(unet, name)
+    setattr(unet, name, BypassedMidBlock(inner, lam, skip_compute, placeholder, device))
+    try:
+        yield
+    finally:
+        setattr(unet, name, inner)
+
+
+class BypassedMidBlock(nn.Module):
+    """Looks like the mid-block it stands for: same children, same key names, same attributes."""
+
+    inner: Any
+    lam: Lam
+    weight: float | torch.Tensor
+    skips: bool
+    layers: list[nn.Module]
+
+    def __init__(
+        self,
+        inner: nn.Module,
+        lam: Lam,
+        skip_compute: bool = True,
+        placeholder: Callable[[nn.Module], nn.Module | None] | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        super().__init__()
+        # Past nn.Module.__setattr__, which would register the block as a child of itself.
+        self.__dict__["inner"] = inner
+        self.__dict__["_modules"] = inner._modules
+        self.__dict__["lam"] = lam
+        self.__dict__["weight"] = _weight(lam, device)
+        self.__dict__["skips"] = lam == 1.0 and skip_compute
+        self.__dict__["layers"] = self._plan(inner, placeholder)
+        self.training = inner.training
+
+    def _plan(
+        self,
+        inner: nn.Module,
+        placeholder: Callable[[nn.Module], nn.Module | None] | None,
+    ) -> list[nn.Module]:
+        # Built here and not in __iter__: that runs inside a compiled region.
+        if not isinstance(inner, Iterable):
+            return []
+        if self.skips:
+            stand_ins = [placeholder(layer) for layer in inner] if placeholder else []
+            return [*(layer for layer in stand_ins if layer is not None), _Copy()]
+        memory: list[torch.Tensor] = []
+        return [_Remember(memory), *inner, _Blend(memory, self.weight)]
+
+    def __getattr__(self, name: str):
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(self.__dict__["inner"], name)
+
+    def __iter__(self) -> Iterator[nn.Module]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __getitem__(self, index):
+        return self.inner[index]
+
+    def forward(self, *args, **kwargs) -> torch.Tensor:
+        """The blend of the mid-block's output and its input `h [B, C, ...]`, the first argument
+        or, where a host calls by keyword, `hidden_states`."""
+        h = args[0] if args else kwargs["hidden_states"]
+        if self.skips:
+            return h.clone()
+        return blend(self.inner(*args, **kwargs), h, self.weight)
+
+
+def _weight(lam: Lam, device: torch.device | None) -> float | torch.Tensor:
+    """A bypass for `blend`. Rows as a tensor, made before the call: within a compiled region each
+    new tuple would be a new graph. Without waiting: the copy of a few bytes is queued."""
+    if not isinstance(lam, tuple):
+        return lam
+    return torch.tensor(lam, dtype=torch.float32).to(device, non_blocking=True)
+
+
+def blend(out: torch.Tensor, h: torch.Tensor, lam: float | torch.Tensor) -> torch.Tensor:
+    """`torch.lerp(out, h, lam)` for one lam or one for each row; exact at 0 and 1.
+
+    out, h: `[B, C, ...]`, same shape; lam: a number or `[B]`. Never returns `h` itself: `h` is
+    also the last skip connection, into which hosts write. Raises ValueError if shapes or rows
+    do not match.
+    """
+    if out.shape != h.shape:
+        raise ValueError(
+            f"The mid-block turned {tuple(h.shape)} into {tuple(out.shape)}; only a mid-block "
+            "that keeps the shape can be bypassed."
+        )
+    if not isinstance(lam, torch.Tensor):
+        return torch.lerp(out, h, lam)
+    if lam.shape[0] != h.shape[0]:
+        raise ValueError(
+            f"The bypass has {lam.shape[0]} rows, the mid-block's input {h.shape[0]}: this host "
+            "batches in a way that cannot be followed; use apply_to = both."
+        )
+    weight = lam.to(h.device, h.dtype, non_blocking=True).view(-1, *[1] * (h.ndim - 1))
+    mixed = torch.lerp(out, h, weight)
+    return torch.where(weight == 0, out, torch.where(weight == 1, h, mixed))
+
+
+class _Copy(nn.Module):
+    """Ends a skipped mid-block. A copy, since hosts write into what follows (ControlNet's
+    residual, FreeU's scales) while the skip connection still holds the input."""
+
+    def forward(self, h: torch.Tensor, *_args, **_kwargs) -> torch.Tensor:
+        return h.clone()
+
+
+class _Remember(nn.Module):
+    """Begins a looped mid-block: keeps its input for the blend."""
+
+    def __init__(self, memory: list[torch.Tensor]) -> None:
+        super().__init__()
+        self.memory = memory
+
+    def forward(self, h: torch.Tensor, *_args, **_kwargs) -> torch.Tensor:
+        self.memory.append(h)
+        return h
+
+
+class _Blend(nn.Module):
+    """Ends a looped mid-block: blends its output with the kept input."""
+
+    def __init__(self, memory: list[torch.Tensor], weight: float | torch.Tensor) -> None:
+        super().__init__()
+        self.memory, self.weight = memory, weight
+
+    def forward(self, out: torch.Tensor, *_args, **_kwargs) -> torch.Tensor:
+        return blend(out, self.memory.pop(), self.weight)

@@ -1,0 +1,246 @@
+"""The nodes that bypass the mid-block (one strength, or several side by side), and the one that
+draws a schedule before anything is sampled."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..detour.progress import SigmaTable, stable_diffusion_sigmas
+from ..detour.report.canvas import to_images
+from ..detour.report.schedule import draw_schedule
+from ..detour.schedule import parse_strengths
+from .model_host import patch_model
+from .run import model_table
+from .schedule_inputs import (
+    apply_to_input,
+    curve_input,
+    points_input,
+    read_schedule,
+    schedule_by_input,
+    skip_compute_input,
+    strength_input,
+    window_inputs,
+)
+from .schema import CATEGORY, build
+
+ALIASES = ["variety", "diversity", "same face", "bias", "fairness", "mid-block", "bypass"]
+
+
+MODEL_TIP = "A U-Net model: SD 1.x, SD 2.x, SDXL or SVD. It is not changed; a copy is patched."
+
+
+class MidBlockBypass(io.ComfyNode):
+    """The main node: a MODEL in, the same model with a bypass out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return build(
+            io.Schema,
+            node_id="DetourMidBlockBypass",
+            display_name="Variety Dial (mid-block bypass)",
+            category=CATEGORY,
+            description=(
+                "Makes a model draw what it usually leaves out. During an early part of the "
+                "denoising the U-Net's mid-block is bypassed, so the most common answer loses "
+                "its grip; then the whole model cleans up. No training and no extra model "
+                "call; a full bypass saves a little time. Works with SD 1.x, SD 2.x, SDXL and "
+                "SVD; models without a mid-block (Flux, SD3, Z-Image, Cascade ...) are refused."
+            ),
+            inputs=[
+                io.Model.Input("model", tooltip=MODEL_TIP),
+                strength_input(),
+                *window_inputs(),
+                apply_to_input(),
+                schedule_by_input(),
+                skip_compute_input(),
+                points_input(),
+                curve_input(),
+            ],
+            outputs=[
+                io.Model.Output(
+                    "patched",
+                    display_name="MODEL",
+                    tooltip="The model with the bypass: connect it to a sampler.",
+                )
+            ],
+            hidden=[io.Hidden.unique_id],
+            # Else the host gives an equal node elsewhere this node's model, notices and all.
+            not_idempotent=True,
+            search_aliases=ALIASES,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model,
+        strength,
+        shape,
+        start_percent,
+        end_percent,
+        apply_to,
+        schedule_by,
+        skip_compute=True,
+        points="",
+        curve=None,
+    ) -> io.NodeOutput:
+        schedule = read_schedule(
+            strength, shape, start_percent, end_percent, schedule_by, points, curve
+        )
+        node_id = cls.hidden.unique_id
+        return io.NodeOutput(patch_model(model, schedule, apply_to, skip_compute, node_id))
+
+
+class BypassSweep(io.ComfyNode):
+    """One model in, a list of models with rising strength out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return build(
+            io.Schema,
+            node_id="DetourBypassSweep",
+            display_name="Variety Sweep",
+            category=CATEGORY,
+            description=(
+                "The same seeds at several strengths: everything after this node runs once "
+                "for each strength. Connect the models to a sampler and the pictures, with the "
+                "labels, to the Contact Sheet. Costs one whole run for each strength. Works "
+                "with SD 1.x, SD 2.x, SDXL and SVD."
+            ),
+            inputs=_bypass_sweep_inputs(),
+            outputs=[
+                io.Model.Output(
+                    "models",
+                    display_name="models",
+                    is_output_list=True,
+                    tooltip="One patched model for each strength.",
+                ),
+                io.String.Output(
+                    "labels",
+                    display_name="labels",
+                    is_output_list=True,
+                    tooltip="The strengths as text, for the Contact Sheet.",
+                ),
+            ],
+            hidden=[io.Hidden.unique_id],
+            # Else the host gives an equal node elsewhere this node's model, notices and all.
+            not_idempotent=True,
+            search_aliases=[*ALIASES, "compare", "xy plot", "grid"],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model,
+        strengths,
+        shape,
+        start_percent,
+        end_percent,
+        apply_to,
+        schedule_by,
+        skip_compute=True,
+        points="",
+        curve=None,
+    ) -> io.NodeOutput:
+        models, labels = [], []
+        for strength in parse_strengths(strengths):
+            schedule = read_schedule(
+                strength, shape, start_percent, end_percent, schedule_by, points, curve
+            )
+            node_id = cls.hidden.unique_id
+            models.append(patch_model(model, schedule, apply_to, skip_compute, node_id))
+            labels.append(f"strength {strength:g}")
+        return io.NodeOutput(models, labels)
+
+
+def _bypass_sweep_inputs() -> list:
+    return [
+        io.Model.Input("model", tooltip=MODEL_TIP),
+        io.String.Input(
+            "strengths",
+            default="0, 0.25, 0.5, 1",
+            tooltip=(
+                "The strengths to try, from -1 to 1, with commas between them. You "
+                "should see: one column of pictures for each."
+            ),
+        ),
+        *window_inputs(),
+        apply_to_input(),
+        schedule_by_input(),
+        skip_compute_input(),
+        points_input(),
+        curve_input(),
+    ]
+
+
+class PlotSchedule(io.ComfyNode):
+    """Schedule inputs in, a picture of the curve out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return build(
+            io.Schema,
+            node_id="DetourPlotSchedule",
+            display_name="Plot Bypass Schedule",
+            category=CATEGORY,
+            description=(
+                "Draws how strongly the mid-block is bypassed over the denoising, without "
+                "sampling anything. Connect SIGMAS to see which steps of a run are bypassed, "
+                "and a MODEL for its own noise schedule (Stable Diffusion's otherwise)."
+            ),
+            inputs=_inputs(),
+            outputs=[
+                io.Image.Output(
+                    "plot", display_name="plot", tooltip="The curve as a picture of 960x480."
+                )
+            ],
+            search_aliases=["schedule", "curve", "preview", "mid-block", "variety"],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        strength,
+        shape,
+        start_percent,
+        end_percent,
+        schedule_by,
+        points="",
+        model=None,
+        sigmas=None,
+        curve=None,
+    ) -> io.NodeOutput:
+        schedule = read_schedule(
+            strength, shape, start_percent, end_percent, schedule_by, points, curve
+        )
+        if model is None:
+            table = SigmaTable(stable_diffusion_sigmas())
+        else:
+            table = model_table(model.get_model_object("model_sampling"))
+        of_run = [] if sigmas is None else sigmas.tolist()
+        return io.NodeOutput(to_images(draw_schedule(schedule, table, of_run)))
+
+
+def _inputs() -> list:
+    return [
+        strength_input(),
+        *window_inputs(),
+        schedule_by_input(),
+        points_input(),
+        io.Model.Input(
+            "model",
+            optional=True,
+            tooltip=(
+                "For the sigmas under the axis. You should see: Stable Diffusion's "
+                "sigmas without it."
+            ),
+        ),
+        io.Sigmas.Input(
+            "sigmas",
+            optional=True,
+            tooltip=(
+                "The sigmas of a run, from a scheduler node. You should see: one mark "
+                "for each step, filled where the bypass is active."
+            ),
+        ),
+        curve_input(),
+    ]
