@@ -36,7 +36,7 @@ def build_tab() -> list[tuple[Any, str, str]]:
 
 def find_action(name: str) -> Action:
     """An action by its name; what it needs is imported here, at its first use."""
-    return importlib.import_module(".tab_actions", __package__).ACTIONS[name]
+    return importlib.import_module(".actions", __package__).ACTIONS[name]
 
 
 class _Tab:

@@ -27,7 +27,7 @@ class Bench:
 
     def classifier(self, seed: int = 0, classes: int = 2, bias: bool = True) -> Any:
         """A hosted classifier: pixel 0 carries the class, pixel 1 the shortcut."""
-        package = self.lab.pack("detour.classifier")
+        model = self.lab.pack("detour.classifier.model")
         draw = torch.Generator().manual_seed(seed)
         weight = 0.05 * torch.randn(classes, FEATURES, generator=draw)
         weight[-1, 0] += 4.0
@@ -35,18 +35,20 @@ class Bench:
         shift = torch.zeros(classes) if bias else None
         if shift is not None:
             shift[-1] = -3.0
-        looks = package.Preprocessing(resize=None, crop=None, mean=(0, 0, 0), std=(1, 1, 1))
+        looks = self.lab.pack("detour.classifier.preprocess").Preprocessing(
+            resize=None, crop=None, mean=(0, 0, 0), std=(1, 1, 1)
+        )
         names = ("low", "high") if classes == 2 else tuple(f"digit {i}" for i in range(classes))
-        about = package.Description(names, "", looks)
-        own = package.ImageClassifier(nn.Flatten(), weight, shift, about)
+        about = self.lab.pack("detour.classifier.facts").Description(names, "", looks)
+        own = model.ImageClassifier(nn.Flatten(), weight, shift, about)
         return self.lab.pack("nodes.classifier_host").host_classifier(own)
 
     def tagger(self, seed: int = 0) -> Any:
         """The same network with a sigmoid for each class: tags that may both be present."""
-        package = self.lab.pack("detour.classifier")
+        model = self.lab.pack("detour.classifier.model")
         plain = self.classifier(seed).unedited
         about = replace(plain.description, activation="sigmoid", threshold=0.5)
-        own = package.ImageClassifier(plain.backbone, plain.weight, plain.bias, about)
+        own = model.ImageClassifier(plain.backbone, plain.weight, plain.bias, about)
         return self.lab.pack("nodes.classifier_host").host_classifier(own)
 
     def pictures(self, count: int = 720, classes: int = 2, seed: int = 1) -> Any:
@@ -63,7 +65,7 @@ class Bench:
         """A probe set of these pictures, as the probe nodes make it."""
         pictures, numbers, marks = self.pictures(count, classes)
         names = self.classifier(classes=classes).labels
-        return self.lab.pack("detour.probes").ProbeSet(
+        return self.lab.pack("detour.probes.probe_set").ProbeSet(
             tuple(pictures),
             tuple("mark" if mark else "no mark" for mark in marks.tolist()),
             tuple(names[number] for number in numbers.tolist()) if named else (),

@@ -163,7 +163,7 @@ def test_heads_of_earlier_versions_see_what_they_saw(lab, make_clip, host_folder
 
     clip = make_clip()
     loader = lab.pack("nodes.clip_backbone")
-    steps = lab.pack("detour.classifier").Preprocessing(
+    steps = lab.pack("detour.classifier.preprocess").Preprocessing(
         32, 32, tuple(clip.image_mean), tuple(clip.image_std), "bicubic"
     )
     model = lab.pack("detour.classifier.model")
@@ -228,7 +228,7 @@ def test_kept_features_belong_to_one_model(lab, make_clip, probes):
     inputs = {"images": images, "class_name": "warm", "attribute": "plain"}
     kept = lab.run_node("DetourProbeImages", clip_vision=clip, **inputs)[0]
     wrap = lab.pack("nodes.clip_backbone").unfitted_clip
-    fitting = lab.pack("detour.probes").unfitted
+    fitting = lab.pack("detour.search.linear_head").unfitted
     for seed, fits in ((0, True), (1, False)):
         backbone = wrap(make_clip(seed=seed))
         classifier = backbone.with_classifier(fitting(backbone.unedited, ("warm", "cold")))

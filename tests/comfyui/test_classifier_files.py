@@ -23,7 +23,7 @@ def load(lab, file, **inputs):
 def small(lab):
     """A network of three classes with random weights, and its state dict."""
     torch.manual_seed(0)
-    return lab.pack("detour.classifier").SmallCNN(3).eval()
+    return lab.pack("detour.classifier.networks").SmallCNN(3).eval()
 
 
 def test_own_classifiers_and_the_users_are_listed(lab, host_folders):
@@ -91,9 +91,9 @@ def test_a_transformers_folder(lab, host_folders):
 
 def test_saved_edits_applied_and_nothing_overwritten(lab, host_folders):
     hosted = load(lab, DIGITS)[0]
-    spurious = lab.pack("detour.search")
-    made = spurious.edit_of(
-        spurious.Change(0, ((3, 1.5),), 0.25), hosted.unedited.weight, hosted.unedited.bias
+    record = lab.pack("detour.edit.record")
+    made = record.edit_of(
+        record.Change(0, ((3, 1.5),), 0.25), hosted.unedited.weight, hosted.unedited.bias
     )
     edited = hosted.with_stack(hosted.stack.push(made))
     save = {"classifier": edited, "filename": "mine/fixed"}

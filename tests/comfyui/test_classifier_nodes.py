@@ -26,9 +26,9 @@ def digits(lab):
 
 def edit(lab, classifier, amount: float = 5.0):
     """The classifier with one weight changed, by hand."""
-    spurious = lab.pack("detour.search")
-    change = spurious.Change(1, ((7, amount),))
-    made = spurious.edit_of(change, classifier.unedited.weight, classifier.unedited.bias)
+    record = lab.pack("detour.edit.record")
+    change = record.Change(1, ((7, amount),))
+    made = record.edit_of(change, classifier.unedited.weight, classifier.unedited.bias)
     return classifier.with_stack(classifier.stack.push(made))
 
 

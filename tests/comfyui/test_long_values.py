@@ -18,14 +18,17 @@ def texts(lab) -> dict:
     """(node, input) to the other inputs of the node."""
     (hosted, _) = lab.run_node("DetourLoadClassifier", file=DIGITS)
     pictures = torch.rand(8, 16, 16, 3)
-    probes = lab.pack("detour.probes").batch_probes(pictures, "low", "x", 0)
-    probes = probes.chain(lab.pack("detour.probes").batch_probes(pictures, "high", "y", 0))
-    spurious = lab.pack("detour.search")
+    probes = lab.pack("detour.probes.probe_set").batch_probes(pictures, "low", "x", 0)
+    probes = probes.chain(
+        lab.pack("detour.probes.probe_set").batch_probes(pictures, "high", "y", 0)
+    )
     schema = {"strength": 1.0, "shape": "curve"}
     found = {
         ("DetourLoadClassifier", "file"): {},
         ("DetourSaveClassifier", "filename"): {"classifier": hosted},
-        ("DetourSaveEdit", "filename"): {"edit": spurious.unedited_stack(hosted.unedited)},
+        ("DetourSaveEdit", "filename"): {
+            "edit": lab.pack("detour.edit.edited").unedited_stack(hosted.unedited)
+        },
         ("DetourApplyEdit", "file"): {"classifier": hosted, "degree": 1.0},
         ("DetourProbeFolder", "folder"): {},
         ("DetourMidBlockBypass", "points"): {"model": lab.tiny("sd15"), **schema},

@@ -250,7 +250,7 @@ def test_probes_without_classes_are_refused_before_the_network_sees_them(bench, 
     def run(*_):
         raise AssertionError("the network ran")
 
-    kind = bench.lab.pack("detour.classifier").ImageClassifier
+    kind = bench.lab.pack("detour.classifier.model").ImageClassifier
     monkeypatch.setattr(kind, "features", run)
     bare = bench.probes(named=False)
     for classifier in (bench.classifier(), bench.tagger()):

@@ -21,8 +21,9 @@ PARAMETER_SDNEXT = re.compile(r'\s*([\w ]+):\s*("(?:\\"[^,]|\\"|\\|[^\"])+"|[^,]
 def extension():
     with modules_in_place("a1111") as made:
         shim = run_shim(SHIM)
-        names = ("settings", "infotext", "axes", "words", "panel")
+        names = ("settings", "infotext", "axes", "panel")
         loaded = {name: sys.modules[f"detour_webui.extension.{name}"] for name in names}
+        loaded["words"] = sys.modules["detour_webui.detour.words"]
         yield SimpleNamespace(made=made, shim=shim, **loaded)
 
 
@@ -57,9 +58,9 @@ def test_the_words_are_the_nodes_words(extension):
     shared = [name for name in ARGUMENTS if name in tooltips]
     assert len(shared) == 8
     for name in shared:
-        assert extension.words.WORDS[name] == tooltips[name]
+        assert extension.words.PANEL_WORDS[name] == tooltips[name]
     for name in ARGUMENTS[1:]:
-        assert "You should see:" in extension.words.WORDS[name] or "You " in tooltips.get(name, "")
+        assert "You should see:" in extension.words.PANEL_WORDS[name] or "You " in tooltips.get(name, "")
 
 
 def test_a_short_list_takes_defaults_and_more_arguments_than_we_know_are_ignored(extension):

@@ -37,8 +37,8 @@ class Tab:
     """A browser session, its buttons pressed from Python."""
 
     def __init__(self) -> None:
-        self.module = importlib.import_module(f"{PACKAGE}.tab_session")
-        self.actions = importlib.import_module(f"{PACKAGE}.tab_actions").ACTIONS
+        self.module = importlib.import_module(f"{PACKAGE}.work")
+        self.actions = importlib.import_module(f"{PACKAGE}.actions").ACTIONS
         self.session = self.module.TabSession()
 
     def do(self, name, *values, show=lambda share, what: None):

@@ -49,7 +49,7 @@ def test_the_device_follows_the_setting_and_the_hosts_options(host, options, cho
     with_gpu(host)
     host["modules.shared"].cmd_opts = SimpleNamespace(**options)
     host["modules.shared"].opts.detour_classifier_device = choice
-    assert part("devices").pick_device() == torch.device(device)
+    assert part("classifier_host").pick_device() == torch.device(device)
 
 
 class Network:
@@ -84,7 +84,7 @@ def test_on_a_gpu_it_gets_room_runs_alone_and_goes_back_after_an_error(host, loc
     network = Network()
     with (
         pytest.raises(KeyError),
-        part("devices").on_device(network, 1000, lambda: None),
+        part("classifier_host").on_device(network, 1000, lambda: None),
     ):
         assert network.places == ["cuda"] and lock.locked()
         raise KeyError
@@ -100,10 +100,10 @@ def test_it_waits_for_a_generation_and_can_be_stopped_meanwhile(host, lock):
     def wait():
         looks.append(1)
         if len(looks) == 2:
-            raise part("tab_session").Stopped
+            raise part("work").Stopped
 
     lock.acquire()
-    with pytest.raises(part("tab_session").Stopped), part("devices").on_device(network, 0, wait):
+    with pytest.raises(part("work").Stopped), part("classifier_host").on_device(network, 0, wait):
         pytest.fail("a generation is running")
     assert len(looks) == 2 and network.places == [] and lock.locked()
 
@@ -112,7 +112,7 @@ def test_on_the_cpu_nothing_is_moved_and_nobody_waits(host, lock):
     host["modules.shared"].opts.detour_classifier_device = "cpu"
     lock.acquire()
     network = Network()
-    with part("devices").on_device(network, 0, pytest.fail):
+    with part("classifier_host").on_device(network, 0, pytest.fail):
         assert network.places == []
     assert lock.locked()
 
@@ -121,7 +121,7 @@ def test_autocast_is_off_while_it_computes(host):
     layer = torch.nn.Linear(2, 2)
     with (
         torch.autocast("cpu", dtype=torch.bfloat16),
-        part("devices").on_device(layer, 0, lambda: None),
+        part("classifier_host").on_device(layer, 0, lambda: None),
     ):
         assert layer(torch.ones(1, 2)).dtype == torch.float32
 
@@ -145,12 +145,12 @@ def test_devices_without_autocast_compute_all_the_same(host, monkeypatch, device
 
     monkeypatch.setattr(torch, "autocast", autocast)
     network = Network()
-    with part("devices").on_device(network, 0, pytest.fail):
+    with part("classifier_host").on_device(network, 0, pytest.fail):
         assert network.places == [device]
     assert network.places == [device, "cpu"]
     with (
         pytest.raises(RuntimeError, match="of the work itself"),
-        part("devices").on_device(network, 0, pytest.fail),
+        part("classifier_host").on_device(network, 0, pytest.fail),
     ):
         raise RuntimeError("of the work itself")
 
@@ -179,7 +179,7 @@ def test_pictures_come_from_our_folder_and_the_hosts_output_folders_only(host, t
 
 
 def test_the_hosts_passwords_are_read(host, tmp_path):
-    read = part("credentials").credentials
+    read = part("routes").credentials
     assert read(SimpleNamespace()) == {}
     assert read(SimpleNamespace(api_auth="a:b:c, d:e")) == {"a": "b:c", "d": "e"}
     assert read(SimpleNamespace(api_auth="a:b", gradio_auth="x:y")) == {"a": "b"}
