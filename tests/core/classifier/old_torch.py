@@ -1,4 +1,4 @@
-"""Run by test_classifier_old_torch.py in the environment of `dev.py test --old-torch`."""
+"""Run by test_old_torch.py in the environment of `dev.py test --old-torch`."""
 
 from __future__ import annotations
 

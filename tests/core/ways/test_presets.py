@@ -8,7 +8,7 @@ import pytest
 from detour.schedule import Schedule
 from detour.ways.presets import Preset, parse_presets
 
-FILE = Path(__file__).parents[2] / "js" / "presets.json"
+FILE = Path(__file__).parents[3] / "js" / "presets.json"
 
 
 def test_every_preset_is_a_schedule_that_acts():

@@ -132,7 +132,7 @@ OTHERS = {  # cannot be run at all, and the sentence that says so
     "siglip2": "varying number of patches",
     "shieldgemma2": "a language model judges",
     "vit_hybrid": "'vit_hybrid'",  # transformers 4.57 fails in its own initialising
-    "timm_wrapper": "load its weights by themselves",  # with a name: test_classifier_timm.py
+    "timm_wrapper": "load its weights by themselves",  # with a name: test_timm.py
 }
 UNEDITABLE = {  # run, but no single linear layer makes the logits
     "perceiver": "does not make the logits by itself",
