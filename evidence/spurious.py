@@ -142,15 +142,8 @@ def watermark() -> dict[str, Any]:
     data = photograph(transform)
     rows, photos, words = measure_watermark(data)
     splits = other_splits(data)
-    tables.say(f"ImageNet-W's watermark and MobileNetV2's class carton; one_weight: {words}")
-    tables.print_watermark(rows, photos)
-    tables.say("  Other classes' logits are the same bits. Recall on true cartons needs ImageNet.")
-    tables.say(
-        f"  Chosen on {splits['splits']} other random halves of the photos, one weight leaves "
-        f"{splits['median']:.1%} of the effect on the others (median; at most "
-        f"{splits['largest']:.1%}); less than a tenth in {splits['below']} of them; "
-        f"{splits['features']} different features are chosen."
-    )
+    tables.print_watermark(words, rows, photos)
+    tables.print_splits(splits)
     return {
         "watermark": rows,
         "watermark_photos": photos,

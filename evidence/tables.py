@@ -81,8 +81,11 @@ def print_removal(rows: Sequence[dict[str, Any]]) -> None:
             )
 
 
-def print_watermark(rows: Sequence[dict[str, Any]], photos: Sequence[dict[str, Any]]) -> None:
-    """The watermark's effect before and after, in all and photo by photo."""
+def print_watermark(
+    words: str, rows: Sequence[dict[str, Any]], photos: Sequence[dict[str, Any]]
+) -> None:
+    """The edit, and the watermark's effect before and after, in all and photo by photo."""
+    say(f"ImageNet-W's watermark and MobileNetV2's class carton; one_weight: {words}")
     say(
         f"  {'':16} {'effect on the logit':>20} {'95 % by photo':>16} {'rank plain':>11} "
         f"{'marked':>7} {'top-1 changed':>14} {'carton first, marked':>21}"
@@ -104,3 +107,14 @@ def print_watermark(rows: Sequence[dict[str, Any]], photos: Sequence[dict[str, A
         new = after[name]
         ranks = [f"{r['rank_plain']:.0f} / {r['rank_watermark']:.0f}" for r in (old, new)]
         say(f"  {name:18} {old['gap']:+8.2f} {new['gap']:+8.2f} {ranks[0]:>15} {ranks[1]:>15}")
+    say("  Other classes' logits are the same bits. Recall on true cartons needs ImageNet.")
+
+
+def print_splits(splits: dict[str, Any]) -> None:
+    """What one weight leaves when other halves of the photos choose it."""
+    say(
+        f"  Chosen on {splits['splits']} other random halves of the photos, one weight leaves "
+        f"{splits['median']:.1%} of the effect on the others (median; at most "
+        f"{splits['largest']:.1%}); less than a tenth in {splits['below']} of them; "
+        f"{splits['features']} different features are chosen."
+    )
