@@ -17,7 +17,7 @@ from ..detour.judge.compare import PARTS
 from ..detour.search.ladder import EDITS
 from ..detour.search.neutralize import METHODS
 from ..detour.search.remove_class import SIZES
-from ..detour.words import PLACES, TAB_INTRO, TAB_WORDS
+from ..detour.words import TAB_INTRO, TAB_WORDS
 from .folders import edit_roots, model_roots
 from .work import Action, Shown, TabSession
 
@@ -46,7 +46,7 @@ class _Tab:
         self.session = gr.State(TabSession())
 
     def build(self) -> None:
-        gr.Markdown(f"{TAB_INTRO} {PLACES}")
+        gr.Markdown(TAB_INTRO)
         with gr.Row():
             with gr.Column(scale=1):
                 with gr.Accordion("1. Classifier", open=True):

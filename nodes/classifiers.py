@@ -16,6 +16,7 @@ from ..detour.files import resolve_inside
 from ..detour.report.classifier import describe_classifier, describe_predictions
 from ..detour.report.probes import describe_head
 from ..detour.search.linear_head import fit_linear_head, unfitted
+from ..detour.words import CLASSIFIER
 from .classifier_host import (
     ClassifierSocket,
     ProbesSocket,
@@ -48,10 +49,9 @@ class LoadClassifier(io.ComfyNode):
             display_name="Load Image Classifier",
             category=CATEGORY,
             description=(
-                "Loads an image classifier from models/image_classifiers: torchvision, timm and "
-                "transformers networks, as safetensors, PyTorch file or transformers folder. "
-                "Two small ones for digits come with Detour. No code from a file is ever run; "
-                "the loaded model is never changed, edits are kept beside it."
+                "Loads an image classifier from models/image_classifiers: a torchvision, timm or "
+                "transformers network, or one of two small ones for digits. No code from a file "
+                "is ever run."
             ),
             inputs=_load_inputs(),
             outputs=[
@@ -112,29 +112,18 @@ def _load_inputs() -> list:
             "file",
             options=names,
             default=default,
-            tooltip=(
-                "A file or a transformers folder in models/image_classifiers. You should see: "
-                "the number of classes and the first labels in the report."
-            ),
+            tooltip=CLASSIFIER["file"].tooltip,
         ),
         io.String.Input(
             "architecture",
             default=AS_THE_FILE_SAYS,
-            tooltip=(
-                "auto = as the file says, else recognised from its weights. Otherwise a name, "
-                "for example resnet50, torchvision:regnet_y_400mf or timm:convnext_small. You "
-                "should see: the architecture in the report."
-            ),
+            tooltip=CLASSIFIER["architecture"].tooltip,
         ),
         io.String.Input(
             "labels",
             default="",
             multiline=True,
-            tooltip=(
-                "The names of the classes in their order, one a line or separated by commas; "
-                "empty = as the file says, else numbers (ImageNet's for 1,000 classes). You "
-                "should see: these names in all results."
-            ),
+            tooltip=CLASSIFIER["labels"].tooltip,
         ),
         *_meaning_inputs(),
         io.ClipVision.Input(
@@ -155,11 +144,7 @@ def _meaning_inputs() -> list:
             "activation",
             options=[AS_THE_FILE_SAYS, "softmax", "sigmoid"],
             default=AS_THE_FILE_SAYS,
-            tooltip=(
-                "softmax = one class for each picture; sigmoid = each class by itself, for "
-                "taggers and NSFW filters; auto = as the file says, else softmax. You should "
-                "see: scores that add up to 1 with softmax only."
-            ),
+            tooltip=CLASSIFIER["activation"].tooltip,
         ),
         io.Float.Input(
             "threshold",
@@ -167,10 +152,7 @@ def _meaning_inputs() -> list:
             min=0.0,
             max=0.999,
             step=0.001,
-            tooltip=(
-                "For sigmoid: the score from which a tag counts as present; 0 = as the file "
-                "says, else 0.5. softmax has none. You should see: fewer tags as this goes up."
-            ),
+            tooltip=CLASSIFIER["label_threshold"].tooltip,
         ),
     ]
 
@@ -187,9 +169,8 @@ class SaveClassifier(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Writes a classifier with its edits into models/image_classifiers, as one "
-                "safetensors file with labels and preprocessing. A file of the same name is "
-                "never overwritten: the new one gets a number. To share an edit alone, use "
-                "Save Edit. Of a classifier on CLIP vision only the head is written."
+                "safetensors file; nothing is overwritten. To share an edit alone, use Save "
+                "Edit."
             ),
             inputs=[
                 ClassifierSocket.Input(
@@ -290,17 +271,15 @@ def _classify_inputs() -> list:
             tooltip="The classifier to ask. You should see: its labels in the report.",
         ),
         io.Image.Input(
-            "images", tooltip="The pictures. You should see: one line for each in the report."
+            "images",
+            tooltip="Pictures to ask about. You should see: one line for each in the report.",
         ),
         io.Int.Input(
             "top_k",
             default=3,
             min=1,
             max=100,
-            tooltip=(
-                "How many of the highest scores are listed for each picture. You should see: "
-                "that many names behind each label."
-            ),
+            tooltip=CLASSIFIER["top_k"].tooltip,
         ),
         io.Float.Input(
             "threshold",
@@ -308,11 +287,7 @@ def _classify_inputs() -> list:
             min=0.0,
             max=1.0,
             step=0.01,
-            tooltip=(
-                "Pictures with a lower score are not kept; for taggers also the score from "
-                "which a tag is present (0 = the classifier's own). You should see: fewer kept "
-                "pictures as this goes up."
-            ),
+            tooltip=CLASSIFIER["threshold"].tooltip,
         ),
         io.String.Input(
             "keep_label",
@@ -336,10 +311,9 @@ class ClassifierFromProbes(io.ComfyNode):
             display_name="Classifier from Probes",
             category=CATEGORY,
             description=(
-                "Fits a classifier to your own pictures: a regularised linear head on the "
-                "features of a CLIP vision model or of another classifier, one class for each "
-                "class of the probes. Fitted on three quarters of them, judged on the others. "
-                "Takes seconds; 100 pictures of each group are good, 50 are few."
+                "Fits a classifier to your own pictures, on what a CLIP vision model or another "
+                "classifier sees in them. Takes seconds; 100 pictures of each group are good, 50 "
+                "are few."
             ),
             inputs=_fit_inputs(),
             outputs=[

@@ -66,10 +66,9 @@ class DemoModel(io.ComfyNode):
             display_name="Tiny Demo Model (digits)",
             category=CATEGORY,
             description=(
-                "A real but tiny diffusion model that paints 16x16 digits in a second, to try "
-                "Detour with. It was trained on few high digits (5-9: one in ten), mostly "
-                "green; low digits are mostly red. Use an empty Chroma Radiance latent of "
-                "16x16 and the VAE 'pixel_space'. Not for real pictures."
+                "A real but tiny diffusion model that paints 16x16 digits in a second, with few "
+                "high ones (5-9), to try Detour with. Use an empty Chroma Radiance latent of "
+                "16x16 and the VAE 'pixel_space'."
             ),
             inputs=_demo_model_inputs(),
             outputs=[
@@ -99,9 +98,8 @@ def _demo_model_inputs() -> list:
             "prompt",
             default="",
             tooltip=(
-                f"One word of: {', '.join(VOCABULARY[1:])}; empty = any digit. 'even' "
-                "and 'odd' leave the digit open, as 'nurse' leaves the face open. You "
-                "should see: mostly low digits for 'even' and 'odd'."
+                f"One word of: {', '.join(VOCABULARY[1:])}; empty = any digit. You "
+                "should see: mostly low digits for 'even' and 'odd', which leave the digit open."
             ),
         ),
         io.Combo.Input(
@@ -200,10 +198,9 @@ def _demo_digits_inputs() -> list:
             max=1.0,
             step=0.05,
             tooltip=(
-                "Share of the pictures in the colour that goes with their class: red "
-                "for 0-4, green for 5-9. 0.5 = every digit once in each colour, for "
-                "audits; 0.9 = a shortcut to learn. You should see: groups of unequal "
-                "size away from 0.5."
+                "Share of the pictures in the colour of their class: 0.5 = every digit once in "
+                "each colour, for audits; 0.9 = a shortcut to learn. You should see: groups of "
+                "unequal size away from 0.5."
             ),
         ),
     ]

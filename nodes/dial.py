@@ -40,11 +40,9 @@ class MidBlockBypass(io.ComfyNode):
             display_name="Variety Dial (mid-block bypass)",
             category=CATEGORY,
             description=(
-                "Makes a model draw what it usually leaves out. During an early part of the "
-                "denoising the U-Net's mid-block is bypassed, so the most common answer loses "
-                "its grip; then the whole model cleans up. No training and no extra model "
-                "call; a full bypass saves a little time. Works with SD 1.x, SD 2.x, SDXL and "
-                "SVD; models without a mid-block (Flux, SD3, Z-Image, Cascade ...) are refused."
+                "Makes a model draw what it usually leaves out: the U-Net's mid-block is "
+                "bypassed early in the denoising, then the whole model cleans up. Works with SD "
+                "1.x, SD 2.x, SDXL and SVD; needs no training and no extra model call."
             ),
             inputs=[
                 io.Model.Input("model", tooltip=MODEL_TIP),
@@ -101,10 +99,9 @@ class BypassSweep(io.ComfyNode):
             display_name="Variety Sweep",
             category=CATEGORY,
             description=(
-                "The same seeds at several strengths: everything after this node runs once "
-                "for each strength. Connect the models to a sampler and the pictures, with the "
-                "labels, to the Contact Sheet. Costs one whole run for each strength. Works "
-                "with SD 1.x, SD 2.x, SDXL and SVD."
+                "Everything after this node runs once for each strength, from the same seeds. "
+                "Connect the models to a sampler, and the pictures, with the labels, to the "
+                "Contact Sheet."
             ),
             inputs=_bypass_sweep_inputs(),
             outputs=[

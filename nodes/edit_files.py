@@ -11,6 +11,7 @@ from ..detour.edit.apply import combined
 from ..detour.edit.file import named_edits, save_new_edits
 from ..detour.edit.record import EditStack
 from ..detour.files import edit_names
+from ..detour.words import EDIT
 from .classifier_host import ClassifierSocket, EditSocket, file_state, model_roots, output_folder
 from .edit_inputs import classifier_input, degree_input
 from .schema import CATEGORY, build
@@ -30,8 +31,8 @@ class SaveEdit(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Writes all edits of a classifier to output/detour as a file of a few kilobytes. "
-                "Send it to a friend: with Apply Edit and the same model it gives bit "
-                "for bit the same logits. No picture and no other weight is in it."
+                "Send it to a friend: with Apply Edit and the same model it gives bit for bit "
+                "the same logits."
             ),
             inputs=[
                 EditSocket.Input(
@@ -45,8 +46,8 @@ class SaveEdit(io.ComfyNode):
                     "filename",
                     default="edit",
                     tooltip=(
-                        "A name below output/detour; 'a/b' makes a folder. A number is added, "
-                        "nothing is overwritten. You should see: edit_00001.edit.json."
+                        "A name below output/detour, where 'a/b' makes a folder; a number is "
+                        "added. You should see: edit_00001.edit.json."
                     ),
                 ),
             ],
@@ -73,9 +74,8 @@ class ApplyEdit(io.ComfyNode):
             display_name="Apply Edit",
             category=CATEGORY,
             description=(
-                "Puts saved edits on the model that they were made for; another model is "
-                "refused by its hash. They go on top of edits that the classifier has; every "
-                "edit counts from the unedited weights, and the same edit twice is refused."
+                "Puts saved edits on the model that they were made for, on top of those that it "
+                "has. Another model is refused, and so is the same edit twice."
             ),
             inputs=_apply_edit_inputs(),
             outputs=[
@@ -121,11 +121,7 @@ def _apply_edit_inputs() -> list:
                 "should see: files saved just now after a refresh of the page (R)."
             ),
         ),
-        degree_input(
-            "Multiplies the degree of every edit in the file: 0 = bit for bit the "
-            "classifier as it came, 1 = exactly as saved. You should see: the effect "
-            "fade as this goes to 0."
-        ),
+        degree_input(EDIT["file_degree"].tooltip),
         EditSocket.Input(
             "edit",
             optional=True,

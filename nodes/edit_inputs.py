@@ -7,6 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..detour.checks import LARGEST_SEED, STRONGEST_DEGREE
+from ..detour.words import EDIT
 from .classifier_host import ClassifierSocket, EditSocket, ProbesSocket
 from .schema import build
 
@@ -16,8 +17,8 @@ def classifier_input() -> Any:
     return ClassifierSocket.Input(
         "classifier",
         tooltip=(
-            "An image classifier; edits that it already has stay. It is not written to: what "
-            "comes out is a copy. You should see: other branches of the graph unchanged."
+            "An image classifier, with its edits; what comes out is a copy. You should see: "
+            "other branches of the graph unchanged."
         ),
     )
 
@@ -69,10 +70,6 @@ def split_seed_input() -> Any:
         min=0,
         max=LARGEST_SEED,
         optional=True,
-        tooltip=(
-            "Which probes choose the edit and which report on it, where they do not say so "
-            "themselves. You should see: slightly other numbers; large differences mean too "
-            "few probes."
-        ),
+        tooltip=EDIT["split_seed"].tooltip,
         advanced=True,
     )

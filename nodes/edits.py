@@ -17,6 +17,7 @@ from ..detour.search.fitting import AUTO
 from ..detour.search.ladder import EDITS
 from ..detour.search.neutralize import METHODS, EditSearch
 from ..detour.search.remove_class import SIZES, removed
+from ..detour.words import EDIT
 from .classifier_host import ClassifierSocket, show_progress
 from .edit_inputs import (
     classifier_input,
@@ -28,13 +29,6 @@ from .edit_inputs import (
 from .schema import CATEGORY, as_json, build, numbers_output, report_outputs, shown
 
 EDIT_SIZES = (AUTO, *EDITS)
-
-
-DEGREE_TIP = (
-    "How far the edit goes: 0 = bit for bit the classifier as it came, 1 = as found, above 1 = "
-    "over-corrected, below 0 = the shortcut counts more. You should see: the marked line of the "
-    "degree chart move."
-)
 
 
 class Neutralize(io.ComfyNode):
@@ -49,9 +43,8 @@ class Neutralize(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Finds the one weight (or the few numbers) of a classifier's last layer that "
-                "carries a shortcut, such as a colour or a watermark taken for the class, and "
-                "edits it as far as you want. No training; the classifier itself is not "
-                "written to. Half of the probes choose the edit, others report on it."
+                "carries a shortcut, such as a colour or a watermark, and edits it as far as you "
+                "want. Half of the probes choose the edit, others report on it."
             ),
             inputs=[
                 classifier_input(),
@@ -60,13 +53,9 @@ class Neutralize(io.ComfyNode):
                 io.String.Input(
                     "target_class",
                     default="",
-                    tooltip=(
-                        "The class that takes the shortcut, by label or number; empty = all "
-                        "are tried. 'evidence' and 'paired' need it with more than two classes. "
-                        "You should see: the report name this class."
-                    ),
+                    tooltip=EDIT["target_class"].tooltip,
                 ),
-                degree_input(DEGREE_TIP),
+                degree_input(EDIT["degree"].tooltip),
                 *_fine_inputs(),
             ],
             outputs=[
@@ -131,22 +120,13 @@ def _choice_inputs() -> list:
             "method",
             options=list(METHODS),
             default="worst_group",
-            tooltip=(
-                "worst_group = exact search for the best worst group, needs classes and both "
-                "attributes. evidence = straight from group means, no search. paired = the same "
-                "pictures without and with the feature, needs no classes. You should see: the "
-                "worst group rise; with 'paired', what the feature adds shrink to 0."
-            ),
+            tooltip=EDIT["method"].tooltip,
         ),
         io.Combo.Input(
             "edit",
             options=list(EDIT_SIZES),
             default=AUTO,
-            tooltip=(
-                "How many numbers may change. auto = the smallest edit that is not clearly "
-                "worse than the best. k_weights_bias works with worst_group only. You should "
-                "see: all sizes side by side in the chart, this one marked."
-            ),
+            tooltip=EDIT["edit"].tooltip,
         ),
     ]
 
@@ -160,10 +140,7 @@ def _fine_inputs() -> list:
             min=1,
             max=MOST_WEIGHTS,
             optional=True,
-            tooltip=(
-                "The most weights that k_weights_bias may edit; it stops earlier where more do "
-                "not help. You should see: the last row of the ladder grow, or not."
-            ),
+            tooltip=EDIT["max_weights"].tooltip,
             advanced=True,
         ),
         build(
@@ -171,11 +148,7 @@ def _fine_inputs() -> list:
             "attribute",
             default="",
             optional=True,
-            tooltip=(
-                "For 'evidence' and 'paired': which attribute of the probes is the suspect "
-                "feature, by name or number; empty = the one with number 1. You should see: its "
-                "name in the chart of 'paired'."
-            ),
+            tooltip=EDIT["attribute"].tooltip,
             advanced=True,
         ),
         split_seed_input(),
@@ -184,11 +157,7 @@ def _fine_inputs() -> list:
             "auto_degree",
             default=True,
             optional=True,
-            tooltip=(
-                "For 'evidence': degree 1 stands for the degree that is best on the validation "
-                "part of the probes, for its formula otherwise. You should see: which degree "
-                "that was, in the notes."
-            ),
+            tooltip=EDIT["auto_degree"].tooltip,
             advanced=True,
         ),
     ]
@@ -207,8 +176,7 @@ class RemoveClass(io.ComfyNode):
             description=(
                 "Edits one weight of a classifier's last layer so that a class is no longer "
                 "predicted; its pictures fall to the next best class. This changes predictions "
-                "only: it is no privacy unlearning, the network still holds what it learned. "
-                "Probes need no classes for it, but the report is fuller with them."
+                "only: it is no privacy unlearning."
             ),
             inputs=_remove_inputs(),
             outputs=[
@@ -244,10 +212,7 @@ def _remove_inputs() -> list:
         io.String.Input(
             "class_name",
             default="0",
-            tooltip=(
-                "The class to remove, by label or number. You should see: it falls to "
-                "0 % on the probes to choose on, or how many remain."
-            ),
+            tooltip=EDIT["class_name"].tooltip,
         ),
         degree_input(
             "How far the edit goes: 0 = bit for bit the classifier as it came, 1 = "
@@ -258,11 +223,7 @@ def _remove_inputs() -> list:
             "edit",
             options=list(SIZES),
             default="one_weight",
-            tooltip=(
-                "one_weight = a single weight; one_weight_bias = the bias too, if one "
-                "weight is not enough; bias_only = the rival, always enough on the "
-                "probes. You should see: how the bias shift alone does, in the chart."
-            ),
+            tooltip=EDIT["size"].tooltip,
         ),
         split_seed_input(),
     ]
@@ -280,8 +241,8 @@ class EvaluateGroups(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "How well a classifier does on each group (class with and without the suspect "
-                "feature), with 95 % intervals. A low worst group beside a high mean is the "
-                "mark of a shortcut. An edited classifier is shown beside its unedited self."
+                "feature), with 95 % intervals. A low worst group beside a high mean is the mark "
+                "of a shortcut."
             ),
             inputs=_evaluate_inputs(),
             outputs=[
@@ -326,11 +287,7 @@ def _evaluate_inputs() -> list:
             "part",
             options=list(PARTS),
             default="all",
-            tooltip=(
-                "all = every probe. report = only the quarter that did not choose the "
-                "edit: use it after Neutralize Shortcut, with its split_seed. You "
-                "should see: honest, usually lower numbers with 'report'."
-            ),
+            tooltip=EDIT["part"].tooltip,
         ),
         ClassifierSocket.Input(
             "before",
@@ -347,9 +304,8 @@ def _evaluate_inputs() -> list:
             default="",
             optional=True,
             tooltip=(
-                "Of a tagger, the tag that is measured: pictures of the class with its name have "
-                "it, all others not. Empty = the class that is a tag. Others need none. You should "
-                "see: groups called by this tag and 'no' this tag."
+                "For a tagger: the tag that is measured; empty = the class that is a tag. You "
+                "should see: groups called by this tag and 'no' this tag."
             ),
             advanced=True,
         ),

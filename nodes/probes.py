@@ -36,10 +36,8 @@ class ProbeFolder(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Labelled pictures from a folder: what each shows (class), and whether the "
-                "suspect feature is there (attribute). Either sub-folders class/attribute/, for "
-                "example nurse/woman/1.png, or a metadata.csv with img_filename, y, place (as "
-                "WILDS and DFR write it; also unit and split). The pictures are read when they "
-                "are needed."
+                "suspect feature is there (attribute). Takes sub-folders class/attribute/, as in "
+                "nurse/woman/1.png, or a metadata.csv."
             ),
             inputs=[
                 io.String.Input(
@@ -77,11 +75,9 @@ class ProbeImages(io.ComfyNode):
             display_name="Probes from Images",
             category=CATEGORY,
             description=(
-                "Makes pictures of one group into probes: what they show (class) and whether "
-                "the suspect feature is there (attribute). Use one of these nodes for each "
-                "group and connect them in a row. With a classifier or CLIP vision model "
-                "connected only features and thumbnails are kept, so that long runs fit in "
-                "memory."
+                "Makes pictures of one group into probes: what they show (class) and whether the "
+                "suspect feature is there (attribute). Use one of these nodes for each group "
+                "and connect them in a row."
             ),
             inputs=[*_image_inputs(), *_chain_inputs()],
             outputs=_outputs(),
@@ -121,12 +117,12 @@ def backbone_inputs(why: str) -> list:
     """The two optional inputs of which one may be a backbone."""
     return [
         ClassifierSocket.Input(
-            "classifier", optional=True, tooltip=f"A classifier {why} Connect this or clip_vision."
+            "classifier", optional=True, tooltip=f"A classifier (or connect clip_vision), {why}"
         ),
         io.ClipVision.Input(
             "clip_vision",
             optional=True,
-            tooltip=f"A CLIP vision model (as for IP-Adapter) {why} Connect this or classifier.",
+            tooltip=f"A CLIP vision model as for IP-Adapter (or connect classifier), {why}",
         ),
     ]
 
@@ -144,9 +140,9 @@ def _image_inputs() -> list:
             "class_name",
             default="",
             tooltip=(
-                "What they show, by the classifier's label (or a word of yours, if the "
-                "classifier is fitted on these). Empty = not known; only the method 'paired' "
-                "works then. You should see: a group of this name in the report."
+                "What they show, by the classifier's label or in a word of yours; empty = not "
+                "known, for the method 'paired'. You should see: a group of this name in the "
+                "report."
             ),
         ),
         io.String.Input(
@@ -164,9 +160,9 @@ def _image_inputs() -> list:
             min=-1,
             max=HIGHEST_SEED,
             tooltip=(
-                "The seed or number of the first picture; the others count up. Pictures of one "
-                "number, in any group, stay on one side of every split, and 'paired' compares "
-                "them. -1 = all different. You should see: the number of units in the report."
+                "The seed of the first picture, the others count up; pictures of one seed stay "
+                "together, and 'paired' compares them (-1 = all different). You should see: the "
+                "number of units in the report."
             ),
         ),
     ]
