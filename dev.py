@@ -14,7 +14,7 @@ def main():  # type: ignore[no-untyped-def]  # must also parse where annotations
         have, need = (".".join(str(n) for n in v[:2]) for v in (sys.version_info, OLDEST))
         print("Error: this needs Python " + need + " or newer, and this is " + have + ".")
         return 1
-    from .tools.commands import main as run
+    from tools.commands import main as run
 
     return run(sys.argv[1:])
 
