@@ -15,7 +15,7 @@ from modules.ui_components import InputAccordion
 from ..detour.progress import SigmaTable, stable_diffusion_sigmas
 from ..detour.report.schedule import draw_schedule
 from ..detour.ways.presets import Preset, parse_presets
-from ..detour.words import PANEL_INTRO, PANEL_WORDS
+from ..detour.words import DIAL, DIAL_INTRO
 from .options import start_values
 from .settings import CHOICES, NAMES, RANGES, Settings, read_arguments
 
@@ -42,7 +42,7 @@ def build_panel(elem_id: Callable[[str], str], opts: Any, note: str) -> dict[str
 
     accordion = InputAccordion(enabled, label="Detour", elem_id=elem_id("enabled"))
     with accordion as controls["enabled"]:
-        gr.Markdown(f"{note}\n\n{PANEL_INTRO}".strip())
+        gr.Markdown(f"{note}\n\n{DIAL_INTRO}".strip())
         starting_point = _starting_point(elem_id)
         add("strength", strength)
         with gr.Row():
@@ -75,7 +75,7 @@ def _control(name: str, elem_id: str, value: Any) -> Any:
     """The control of a field, at its default unless a value is given."""
     given: dict[str, Any] = {
         "label": label(name),
-        "info": PANEL_WORDS[name],
+        "info": DIAL[name].tooltip,
         "elem_id": elem_id,
         "value": getattr(Settings, name) if value is None else value,
     }

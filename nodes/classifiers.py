@@ -12,6 +12,7 @@ from ..detour.classifier.facts import parse_labels
 from ..detour.classifier.load import load_classifier
 from ..detour.classifier.model import predict
 from ..detour.classifier.save import save_new_classifier
+from ..detour.classifier_words import CLASSIFIER, CLASSIFY, FIT
 from ..detour.files import resolve_inside
 from ..detour.report.classifier import describe_classifier, describe_predictions
 from ..detour.report.probes import describe_head
@@ -108,42 +109,14 @@ def _load_inputs() -> list:
     names = model_names()
     default = OWN_DEFAULT if OWN_DEFAULT in names else (names or [""])[0]
     return [
-        io.Combo.Input(
-            "file",
-            options=names,
-            default=default,
-            tooltip=(
-                "A file or a transformers folder in models/image_classifiers. You should see: "
-                "the number of classes and the first labels in the report."
-            ),
-        ),
+        io.Combo.Input("file", options=names, default=default, tooltip=CLASSIFIER["file"].tooltip),
         io.String.Input(
-            "architecture",
-            default=AS_THE_FILE_SAYS,
-            tooltip=(
-                "auto = as the file says, else recognised from its weights. Otherwise a name, "
-                "for example resnet50, torchvision:regnet_y_400mf or timm:convnext_small. You "
-                "should see: the architecture in the report."
-            ),
+            "architecture", default=AS_THE_FILE_SAYS, tooltip=CLASSIFIER["architecture"].tooltip
         ),
-        io.String.Input(
-            "labels",
-            default="",
-            multiline=True,
-            tooltip=(
-                "The names of the classes in their order, one a line or separated by commas; "
-                "empty = as the file says, else numbers (ImageNet's for 1,000 classes). You "
-                "should see: these names in all results."
-            ),
-        ),
+        io.String.Input("labels", default="", multiline=True, tooltip=CLASSIFIER["labels"].tooltip),
         *_meaning_inputs(),
         io.ClipVision.Input(
-            "clip_vision",
-            optional=True,
-            tooltip=(
-                "Only for a classifier that was fitted on a CLIP vision model: that model. You "
-                "should see: a message when it is another one."
-            ),
+            "clip_vision", optional=True, tooltip=CLASSIFIER["clip_vision"].tooltip
         ),
     ]
 
@@ -155,11 +128,7 @@ def _meaning_inputs() -> list:
             "activation",
             options=[AS_THE_FILE_SAYS, "softmax", "sigmoid"],
             default=AS_THE_FILE_SAYS,
-            tooltip=(
-                "softmax = one class for each picture; sigmoid = each class by itself, for "
-                "taggers and NSFW filters; auto = as the file says, else softmax. You should "
-                "see: scores that add up to 1 with softmax only."
-            ),
+            tooltip=CLASSIFIER["activation"].tooltip,
         ),
         io.Float.Input(
             "threshold",
@@ -167,10 +136,7 @@ def _meaning_inputs() -> list:
             min=0.0,
             max=0.999,
             step=0.001,
-            tooltip=(
-                "For sigmoid: the score from which a tag counts as present; 0 = as the file "
-                "says, else 0.5. softmax has none. You should see: fewer tags as this goes up."
-            ),
+            tooltip=CLASSIFIER["threshold"].tooltip,
         ),
     ]
 
@@ -192,17 +158,9 @@ class SaveClassifier(io.ComfyNode):
                 "Save Edit. Of a classifier on CLIP vision only the head is written."
             ),
             inputs=[
-                ClassifierSocket.Input(
-                    "classifier",
-                    tooltip="The classifier to save. You should see: its name in the report.",
-                ),
+                ClassifierSocket.Input("classifier", tooltip=CLASSIFIER["saved"].tooltip),
                 io.String.Input(
-                    "filename",
-                    default="my_classifier",
-                    tooltip=(
-                        "The name of the file, with sub-folders if you like. You should see: "
-                        "it in Load Image Classifier after a refresh."
-                    ),
+                    "filename", default="my_classifier", tooltip=CLASSIFIER["filename"].tooltip
                 ),
             ],
             outputs=[
@@ -285,43 +243,18 @@ class Classify(io.ComfyNode):
 
 def _classify_inputs() -> list:
     return [
-        ClassifierSocket.Input(
-            "classifier",
-            tooltip="The classifier to ask. You should see: its labels in the report.",
-        ),
-        io.Image.Input(
-            "images", tooltip="The pictures. You should see: one line for each in the report."
-        ),
-        io.Int.Input(
-            "top_k",
-            default=3,
-            min=1,
-            max=100,
-            tooltip=(
-                "How many of the highest scores are listed for each picture. You should see: "
-                "that many names behind each label."
-            ),
-        ),
+        ClassifierSocket.Input("classifier", tooltip=CLASSIFY["classifier"].tooltip),
+        io.Image.Input("images", tooltip=CLASSIFY["images"].tooltip),
+        io.Int.Input("top_k", default=3, min=1, max=100, tooltip=CLASSIFY["top_k"].tooltip),
         io.Float.Input(
             "threshold",
             default=0.0,
             min=0.0,
             max=1.0,
             step=0.01,
-            tooltip=(
-                "Pictures with a lower score are not kept; for taggers also the score from "
-                "which a tag is present (0 = the classifier's own). You should see: fewer kept "
-                "pictures as this goes up."
-            ),
+            tooltip=CLASSIFY["threshold"].tooltip,
         ),
-        io.String.Input(
-            "keep_label",
-            default="",
-            tooltip=(
-                "Keep only pictures of this class, by label or number; empty = of any. You "
-                "should see: only these pictures in 'kept images'."
-            ),
-        ),
+        io.String.Input("keep_label", default="", tooltip=CLASSIFY["keep_label"].tooltip),
     ]
 
 
@@ -378,15 +311,6 @@ class ClassifierFromProbes(io.ComfyNode):
 
 def _fit_inputs() -> list:
     return [
-        ProbesSocket.Input(
-            "probes",
-            tooltip=(
-                "Pictures of at least two classes. You should see: the accuracy on "
-                "pictures that it was not fitted on, for each group."
-            ),
-        ),
-        *backbone_inputs(
-            "whose features the head is fitted on. You should see: better accuracy with "
-            "a backbone that knows such pictures."
-        ),
+        ProbesSocket.Input("probes", tooltip=FIT["probes"].tooltip),
+        *backbone_inputs(FIT),
     ]

@@ -9,6 +9,7 @@ from ..detour.progress import SigmaTable, stable_diffusion_sigmas
 from ..detour.report.canvas import to_images
 from ..detour.report.schedule import draw_schedule
 from ..detour.schedule import parse_strengths
+from ..detour.words import DIAL, DIAL_INTRO, PLOT
 from .model_host import patch_model
 from .run import model_table
 from .schedule_inputs import (
@@ -26,9 +27,6 @@ from .schema import CATEGORY, build
 ALIASES = ["variety", "diversity", "same face", "bias", "fairness", "mid-block", "bypass"]
 
 
-MODEL_TIP = "A U-Net model: SD 1.x, SD 2.x, SDXL or SVD. It is not changed; a copy is patched."
-
-
 class MidBlockBypass(io.ComfyNode):
     """The main node: a MODEL in, the same model with a bypass out."""
 
@@ -40,14 +38,12 @@ class MidBlockBypass(io.ComfyNode):
             display_name="Variety Dial (mid-block bypass)",
             category=CATEGORY,
             description=(
-                "Makes a model draw what it usually leaves out. During an early part of the "
-                "denoising the U-Net's mid-block is bypassed, so the most common answer loses "
-                "its grip; then the whole model cleans up. No training and no extra model "
-                "call; a full bypass saves a little time. Works with SD 1.x, SD 2.x, SDXL and "
-                "SVD; models without a mid-block (Flux, SD3, Z-Image, Cascade ...) are refused."
+                f"{DIAL_INTRO} No training and no extra model call; a full bypass saves a little "
+                "time. Works with SD 1.x, SD 2.x, SDXL and SVD; models without a mid-block (Flux, "
+                "SD3, Z-Image, Cascade ...) are refused."
             ),
             inputs=[
-                io.Model.Input("model", tooltip=MODEL_TIP),
+                io.Model.Input("model", tooltip=DIAL["model"].tooltip),
                 strength_input(),
                 *window_inputs(),
                 apply_to_input(),
@@ -154,15 +150,8 @@ class BypassSweep(io.ComfyNode):
 
 def _bypass_sweep_inputs() -> list:
     return [
-        io.Model.Input("model", tooltip=MODEL_TIP),
-        io.String.Input(
-            "strengths",
-            default="0, 0.25, 0.5, 1",
-            tooltip=(
-                "The strengths to try, from -1 to 1, with commas between them. You "
-                "should see: one column of pictures for each."
-            ),
-        ),
+        io.Model.Input("model", tooltip=DIAL["model"].tooltip),
+        io.String.Input("strengths", default="0, 0.25, 0.5, 1", tooltip=DIAL["strengths"].tooltip),
         *window_inputs(),
         apply_to_input(),
         schedule_by_input(),
@@ -226,21 +215,7 @@ def _inputs() -> list:
         *window_inputs(),
         schedule_by_input(),
         points_input(),
-        io.Model.Input(
-            "model",
-            optional=True,
-            tooltip=(
-                "For the sigmas under the axis. You should see: Stable Diffusion's "
-                "sigmas without it."
-            ),
-        ),
-        io.Sigmas.Input(
-            "sigmas",
-            optional=True,
-            tooltip=(
-                "The sigmas of a run, from a scheduler node. You should see: one mark "
-                "for each step, filled where the bypass is active."
-            ),
-        ),
+        io.Model.Input("model", optional=True, tooltip=PLOT["model"].tooltip),
+        io.Sigmas.Input("sigmas", optional=True, tooltip=PLOT["sigmas"].tooltip),
         curve_input(),
     ]

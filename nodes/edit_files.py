@@ -7,6 +7,7 @@ from pathlib import Path
 from comfy_api.latest import io
 
 from ..detour.checks import read_degree
+from ..detour.classifier_words import EDIT_FILE
 from ..detour.edit.apply import combined
 from ..detour.edit.file import named_edits, save_new_edits
 from ..detour.edit.record import EditStack
@@ -34,21 +35,8 @@ class SaveEdit(io.ComfyNode):
                 "for bit the same logits. No picture and no other weight is in it."
             ),
             inputs=[
-                EditSocket.Input(
-                    "edit",
-                    tooltip=(
-                        "The EDIT of Neutralize Shortcut or Remove Class. You should see: the "
-                        "edits before it in the file too."
-                    ),
-                ),
-                io.String.Input(
-                    "filename",
-                    default="edit",
-                    tooltip=(
-                        "A name below output/detour; 'a/b' makes a folder. A number is added, "
-                        "nothing is overwritten. You should see: edit_00001.edit.json."
-                    ),
-                ),
+                EditSocket.Input("edit", tooltip=EDIT_FILE["edit"].tooltip),
+                io.String.Input("filename", default="edit", tooltip=EDIT_FILE["filename"].tooltip),
             ],
             outputs=[io.String.Output("path", display_name="path", tooltip="Where the file is.")],
             is_output_node=True,
@@ -116,24 +104,10 @@ def _apply_edit_inputs() -> list:
             "file",
             options=[NO_FILE, *edit_names(edit_roots())],
             default=NO_FILE,
-            tooltip=(
-                "An edit file from output/detour or models/image_classifiers. You "
-                "should see: files saved just now after a refresh of the page (R)."
-            ),
+            tooltip=EDIT_FILE["file"].tooltip,
         ),
-        degree_input(
-            "Multiplies the degree of every edit in the file: 0 = bit for bit the "
-            "classifier as it came, 1 = exactly as saved. You should see: the effect "
-            "fade as this goes to 0."
-        ),
-        EditSocket.Input(
-            "edit",
-            optional=True,
-            tooltip=(
-                "An edit straight from another node, in place of the file. You should "
-                "see: 'file' has no effect while this is connected."
-            ),
-        ),
+        degree_input(EDIT_FILE["degree"].tooltip),
+        EditSocket.Input("edit", optional=True, tooltip=EDIT_FILE["in_place"].tooltip),
     ]
 
 

@@ -7,31 +7,19 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..detour.checks import LARGEST_SEED, STRONGEST_DEGREE
+from ..detour.classifier_words import EDIT
 from .classifier_host import ClassifierSocket, EditSocket, ProbesSocket
 from .schema import build
 
 
 def classifier_input() -> Any:
     """The classifier that is edited or measured."""
-    return ClassifierSocket.Input(
-        "classifier",
-        tooltip=(
-            "An image classifier; edits that it already has stay. It is not written to: what "
-            "comes out is a copy. You should see: other branches of the graph unchanged."
-        ),
-    )
+    return ClassifierSocket.Input("classifier", tooltip=EDIT["classifier"].tooltip)
 
 
 def probes_input() -> Any:
     """The pictures that everything is chosen and measured on."""
-    return ProbesSocket.Input(
-        "probes",
-        tooltip=(
-            "Pictures with a class and an attribute (the suspect feature present or not). You "
-            "should see: steadier numbers with more pictures; 200 of each group are good, 50 "
-            "are few."
-        ),
-    )
+    return ProbesSocket.Input("probes", tooltip=EDIT["probes"].tooltip)
 
 
 def degree_input(told: str) -> Any:
@@ -69,10 +57,6 @@ def split_seed_input() -> Any:
         min=0,
         max=LARGEST_SEED,
         optional=True,
-        tooltip=(
-            "Which probes choose the edit and which report on it, where they do not say so "
-            "themselves. You should see: slightly other numbers; large differences mean too "
-            "few probes."
-        ),
+        tooltip=EDIT["split_seed"].tooltip,
         advanced=True,
     )

@@ -9,6 +9,7 @@ from comfy_api.latest import io
 
 from ..detour.checks import MOST_WEIGHTS, read_degree, require_choice
 from ..detour.classifier.facts import read_class
+from ..detour.classifier_words import EDIT, EVALUATE, REMOVE
 from ..detour.judge.compare import PARTS, compared
 from ..detour.report.edit import edit_numbers, edit_picture, edit_text
 from ..detour.report.groups import draw_group_bars, group_numbers, group_text
@@ -28,13 +29,6 @@ from .edit_inputs import (
 from .schema import CATEGORY, as_json, build, numbers_output, report_outputs, shown
 
 EDIT_SIZES = (AUTO, *EDITS)
-
-
-DEGREE_TIP = (
-    "How far the edit goes: 0 = bit for bit the classifier as it came, 1 = as found, above 1 = "
-    "over-corrected, below 0 = the shortcut counts more. You should see: the marked line of the "
-    "degree chart move."
-)
 
 
 class Neutralize(io.ComfyNode):
@@ -57,16 +51,8 @@ class Neutralize(io.ComfyNode):
                 classifier_input(),
                 probes_input(),
                 *_choice_inputs(),
-                io.String.Input(
-                    "target_class",
-                    default="",
-                    tooltip=(
-                        "The class that takes the shortcut, by label or number; empty = all "
-                        "are tried. 'evidence' and 'paired' need it with more than two classes. "
-                        "You should see: the report name this class."
-                    ),
-                ),
-                degree_input(DEGREE_TIP),
+                io.String.Input("target_class", default="", tooltip=EDIT["target_class"].tooltip),
+                degree_input(EDIT["degree"].tooltip),
                 *_fine_inputs(),
             ],
             outputs=[
@@ -128,25 +114,10 @@ class Neutralize(io.ComfyNode):
 def _choice_inputs() -> list:
     return [
         io.Combo.Input(
-            "method",
-            options=list(METHODS),
-            default="worst_group",
-            tooltip=(
-                "worst_group = exact search for the best worst group, needs classes and both "
-                "attributes. evidence = straight from group means, no search. paired = the same "
-                "pictures without and with the feature, needs no classes. You should see: the "
-                "worst group rise; with 'paired', what the feature adds shrink to 0."
-            ),
+            "method", options=list(METHODS), default="worst_group", tooltip=EDIT["method"].tooltip
         ),
         io.Combo.Input(
-            "edit",
-            options=list(EDIT_SIZES),
-            default=AUTO,
-            tooltip=(
-                "How many numbers may change. auto = the smallest edit that is not clearly "
-                "worse than the best. k_weights_bias works with worst_group only. You should "
-                "see: all sizes side by side in the chart, this one marked."
-            ),
+            "edit", options=list(EDIT_SIZES), default=AUTO, tooltip=EDIT["edit"].tooltip
         ),
     ]
 
@@ -160,10 +131,7 @@ def _fine_inputs() -> list:
             min=1,
             max=MOST_WEIGHTS,
             optional=True,
-            tooltip=(
-                "The most weights that k_weights_bias may edit; it stops earlier where more do "
-                "not help. You should see: the last row of the ladder grow, or not."
-            ),
+            tooltip=EDIT["max_weights"].tooltip,
             advanced=True,
         ),
         build(
@@ -171,11 +139,7 @@ def _fine_inputs() -> list:
             "attribute",
             default="",
             optional=True,
-            tooltip=(
-                "For 'evidence' and 'paired': which attribute of the probes is the suspect "
-                "feature, by name or number; empty = the one with number 1. You should see: its "
-                "name in the chart of 'paired'."
-            ),
+            tooltip=EDIT["attribute"].tooltip,
             advanced=True,
         ),
         split_seed_input(),
@@ -184,11 +148,7 @@ def _fine_inputs() -> list:
             "auto_degree",
             default=True,
             optional=True,
-            tooltip=(
-                "For 'evidence': degree 1 stands for the degree that is best on the validation "
-                "part of the probes, for its formula otherwise. You should see: which degree "
-                "that was, in the notes."
-            ),
+            tooltip=EDIT["auto_degree"].tooltip,
             advanced=True,
         ),
     ]
@@ -241,28 +201,10 @@ def _remove_inputs() -> list:
     return [
         classifier_input(),
         probes_input(),
-        io.String.Input(
-            "class_name",
-            default="0",
-            tooltip=(
-                "The class to remove, by label or number. You should see: it falls to "
-                "0 % on the probes to choose on, or how many remain."
-            ),
-        ),
-        degree_input(
-            "How far the edit goes: 0 = bit for bit the classifier as it came, 1 = "
-            "removed, between = predicted less often. You should see: fewer pictures "
-            "predicted as the class as this goes up to 1."
-        ),
+        io.String.Input("class_name", default="0", tooltip=REMOVE["class_name"].tooltip),
+        degree_input(REMOVE["degree"].tooltip),
         io.Combo.Input(
-            "edit",
-            options=list(SIZES),
-            default="one_weight",
-            tooltip=(
-                "one_weight = a single weight; one_weight_bias = the bias too, if one "
-                "weight is not enough; bias_only = the rival, always enough on the "
-                "probes. You should see: how the bias shift alone does, in the chart."
-            ),
+            "edit", options=list(SIZES), default="one_weight", tooltip=REMOVE["edit"].tooltip
         ),
         split_seed_input(),
     ]
@@ -323,34 +265,16 @@ def _evaluate_inputs() -> list:
         classifier_input(),
         probes_input(),
         io.Combo.Input(
-            "part",
-            options=list(PARTS),
-            default="all",
-            tooltip=(
-                "all = every probe. report = only the quarter that did not choose the "
-                "edit: use it after Neutralize Shortcut, with its split_seed. You "
-                "should see: honest, usually lower numbers with 'report'."
-            ),
+            "part", options=list(PARTS), default="all", tooltip=EVALUATE["part"].tooltip
         ),
-        ClassifierSocket.Input(
-            "before",
-            optional=True,
-            tooltip=(
-                "Another classifier with the same labels, to compare with. You should "
-                "see: its accuracy as the grey bar of each group."
-            ),
-        ),
+        ClassifierSocket.Input("before", optional=True, tooltip=EVALUATE["before"].tooltip),
         split_seed_input(),
         build(
             io.String.Input,
             "target_class",
             default="",
             optional=True,
-            tooltip=(
-                "Of a tagger, the tag that is measured: pictures of the class with its name have "
-                "it, all others not. Empty = the class that is a tag. Others need none. You should "
-                "see: groups called by this tag and 'no' this tag."
-            ),
+            tooltip=EVALUATE["target_class"].tooltip,
             advanced=True,
         ),
     ]

@@ -6,10 +6,12 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..detour.classifier_words import PROBES
 from ..detour.files import resolve_inside
 from ..detour.probes.folder import read_folder
 from ..detour.probes.probe_set import ProbeSet, batch_probes
 from ..detour.report.probes import describe_probes, preview
+from ..detour.words import Words
 from .classifier_host import (
     ClassifierSocket,
     HostedClassifier,
@@ -42,14 +44,7 @@ class ProbeFolder(io.ComfyNode):
                 "are needed."
             ),
             inputs=[
-                io.String.Input(
-                    "folder",
-                    default="probes",
-                    tooltip=(
-                        "A folder below ComfyUI's input or output folder. You should see: how "
-                        "many pictures each group has."
-                    ),
-                ),
+                io.String.Input("folder", default="probes", tooltip=PROBES["folder"].tooltip),
             ],
             outputs=_outputs(),
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -117,75 +112,29 @@ def chosen_backbone(classifier, clip_vision) -> HostedClassifier | None:
     return classifier if clip_vision is None else unfitted_clip(clip_vision)
 
 
-def backbone_inputs(why: str) -> list:
-    """The two optional inputs of which one may be a backbone."""
+def backbone_inputs(words: dict[str, Words]) -> list:
+    """The two optional inputs of which one may be a backbone; `words` has both."""
     return [
-        ClassifierSocket.Input(
-            "classifier", optional=True, tooltip=f"A classifier {why} Connect this or clip_vision."
-        ),
-        io.ClipVision.Input(
-            "clip_vision",
-            optional=True,
-            tooltip=f"A CLIP vision model (as for IP-Adapter) {why} Connect this or classifier.",
-        ),
+        ClassifierSocket.Input("classifier", optional=True, tooltip=words["classifier"].tooltip),
+        io.ClipVision.Input("clip_vision", optional=True, tooltip=words["clip_vision"].tooltip),
     ]
 
 
 def _image_inputs() -> list:
     return [
-        io.Image.Input(
-            "images",
-            tooltip=(
-                "Pictures of one group, for example from a sampler. You should see: their "
-                "number in the report, and the first ones in the preview."
-            ),
-        ),
-        io.String.Input(
-            "class_name",
-            default="",
-            tooltip=(
-                "What they show, by the classifier's label (or a word of yours, if the "
-                "classifier is fitted on these). Empty = not known; only the method 'paired' "
-                "works then. You should see: a group of this name in the report."
-            ),
-        ),
-        io.String.Input(
-            "attribute",
-            default="with",
-            tooltip=(
-                "Whether the suspect feature is there: two words such as 'with' and 'without', "
-                "'hat' and 'no hat'. You should see: in the report which of them counts as the "
-                "feature."
-            ),
-        ),
+        io.Image.Input("images", tooltip=PROBES["images"].tooltip),
+        io.String.Input("class_name", default="", tooltip=PROBES["class_name"].tooltip),
+        io.String.Input("attribute", default="with", tooltip=PROBES["attribute"].tooltip),
         io.Int.Input(
-            "unit_start",
-            default=0,
-            min=-1,
-            max=HIGHEST_SEED,
-            tooltip=(
-                "The seed or number of the first picture; the others count up. Pictures of one "
-                "number, in any group, stay on one side of every split, and 'paired' compares "
-                "them. -1 = all different. You should see: the number of units in the report."
-            ),
+            "unit_start", default=0, min=-1, max=HIGHEST_SEED, tooltip=PROBES["unit_start"].tooltip
         ),
     ]
 
 
 def _chain_inputs() -> list:
     return [
-        ProbesSocket.Input(
-            "probes",
-            optional=True,
-            tooltip=(
-                "Probes of other groups, to chain. You should see: all groups together in the "
-                "report."
-            ),
-        ),
-        *backbone_inputs(
-            "whose features are kept in place of the pictures. You should see: the same "
-            "results, and less memory in use."
-        ),
+        ProbesSocket.Input("probes", optional=True, tooltip=PROBES["probes"].tooltip),
+        *backbone_inputs(PROBES),
     ]
 
 

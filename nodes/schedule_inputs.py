@@ -7,6 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..detour.schedule import APPLY_TO, SCHEDULE_BY, SHAPES, Points, Schedule, parse_points
+from ..detour.words import DIAL
 from .schema import build
 
 CURVE_SAMPLES = 101
@@ -24,12 +25,7 @@ def strength_input() -> Any:
         min=-1.0,
         max=1.0,
         step=0.01,
-        tooltip=(
-            "How much of the mid-block is bypassed. 0 = exactly the unpatched model, 1 = the "
-            "mid-block is skipped, below 0 = it counts more (less variety). You should see: "
-            "more of what the model rarely draws as this goes up, and rougher pictures when "
-            "the window is long."
-        ),
+        tooltip=DIAL["strength"].tooltip,
     )
 
 
@@ -37,14 +33,7 @@ def window_inputs() -> list[Any]:
     """Shape and window, which every schedule has."""
     return [
         io.Combo.Input(
-            "shape",
-            options=list(SHAPES),
-            default="constant",
-            tooltip=(
-                "How the bypass runs through its window: constant, rising, falling, a bump, "
-                "a soft fall (cosine), or your own curve from 'points'. You should see: "
-                "falling shapes keep more detail than constant at the same strength."
-            ),
+            "shape", options=list(SHAPES), default="constant", tooltip=DIAL["shape"].tooltip
         ),
         io.Float.Input(
             "start_percent",
@@ -52,11 +41,7 @@ def window_inputs() -> list[Any]:
             min=0.0,
             max=1.0,
             step=0.01,
-            tooltip=(
-                "Where the bypass begins: 0 = pure noise, 1 = finished picture. A share of the "
-                "noise schedule, not of the steps. You should see: a later start changes "
-                "details instead of what is drawn."
-            ),
+            tooltip=DIAL["start_percent"].tooltip,
         ),
         io.Float.Input(
             "end_percent",
@@ -64,10 +49,7 @@ def window_inputs() -> list[Any]:
             min=0.0,
             max=1.0,
             step=0.01,
-            tooltip=(
-                "Where the bypass ends; from here on the whole model cleans up. You should "
-                "see: more variety and more broken pictures as this goes up."
-            ),
+            tooltip=DIAL["end_percent"].tooltip,
         ),
     ]
 
@@ -75,14 +57,7 @@ def window_inputs() -> list[Any]:
 def apply_to_input() -> Any:
     """Which half of classifier-free guidance is bypassed."""
     return io.Combo.Input(
-        "apply_to",
-        options=list(APPLY_TO),
-        default="both",
-        tooltip=(
-            "both = prompt and negative prompt alike; cond = only the prompt's half; uncond = "
-            "only the negative prompt's half, which works like extra guidance. You should "
-            "see: no difference between them at CFG 1 for 'both' and 'cond'."
-        ),
+        "apply_to", options=list(APPLY_TO), default="both", tooltip=DIAL["apply_to"].tooltip
     )
 
 
@@ -92,12 +67,7 @@ def schedule_by_input() -> Any:
         "schedule_by",
         options=list(SCHEDULE_BY),
         default="sigma",
-        tooltip=(
-            "sigma = the window lies in the model's noise schedule and means the same in every "
-            "run. step = the window lies over the steps of this run; take it for "
-            "image-to-image and hires passes, which begin late. You should see: with sigma and "
-            "a low denoise nothing changes, and a notice says so."
-        ),
+        tooltip=DIAL["schedule_by"].tooltip,
     )
 
 
@@ -108,11 +78,7 @@ def points_input() -> Any:
         "points",
         default="0:1, 0.5:0.6, 1:0",
         optional=True,
-        tooltip=(
-            "Only for the shape 'curve': place:height pairs inside the window, for example "
-            "'0:1, 0.5:0.6, 1:0'. You should see: the bypass follow straight lines between "
-            "these points."
-        ),
+        tooltip=DIAL["points"].tooltip,
         advanced=True,
     )
 
@@ -124,11 +90,7 @@ def skip_compute_input() -> Any:
         "skip_compute",
         default=True,
         optional=True,
-        tooltip=(
-            "At strength 1 do not compute the mid-block at all, which saves its time. Switch "
-            "it off if another extension reads the mid-block's inside. You should see: the same "
-            "picture either way."
-        ),
+        tooltip=DIAL["skip_compute"].tooltip,
         advanced=True,
     )
 
@@ -143,10 +105,7 @@ def curve_input() -> Any:
     return CurveSocket.Input(
         "curve",
         optional=True,
-        tooltip=(
-            "A curve from the Curve Editor of newer ComfyUI versions, used in place of 'shape' "
-            "and 'points'. You should see: the bypass follow the drawn curve across its window."
-        ),
+        tooltip=DIAL["curve"].tooltip,
         extra_dict={"forceInput": True},
     )
 
