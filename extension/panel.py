@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 from modules.ui_components import InputAccordion
 
-from ..detour.progress import SigmaTable, stable_diffusion_sigmas
+from ..detour.progress import SigmaTable
 from ..detour.report.schedule import draw_schedule
 from ..detour.ways.presets import Preset, parse_presets
 from ..detour.words import DIAL, DIAL_INTRO
@@ -159,8 +159,7 @@ def _keep_picture_fresh(controls: dict[str, Any], plot: Any, message: Any) -> No
 
 def draw_settings(settings: Settings) -> Any:
     """The schedule of the first pass as a PIL picture, on Stable Diffusion's sigmas."""
-    table = SigmaTable(stable_diffusion_sigmas())
-    return draw_schedule(settings.schedule(is_hires=False), table)
+    return draw_schedule(settings.schedule(is_hires=False), SigmaTable.of_stable_diffusion())
 
 
 def show_settings(*values: Any) -> tuple[Any, str]:

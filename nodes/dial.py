@@ -7,13 +7,14 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..detour.progress import SigmaTable, stable_diffusion_sigmas
+from ..detour.progress import SigmaTable
 from ..detour.report.canvas import to_images
 from ..detour.report.schedule import draw_schedule
 from ..detour.schedule import (
     APPLY_TO,
     SCHEDULE_BY,
     SHAPES,
+    Dial,
     Points,
     Schedule,
     parse_points,
@@ -21,7 +22,6 @@ from ..detour.schedule import (
 )
 from ..detour.words import DIAL, DIAL_INTRO, PLOT
 from .model_host import patch_model
-from .run import model_table
 from .schema import CATEGORY, build
 
 ALIASES = ["variety", "diversity", "same face", "bias", "fairness", "mid-block", "bypass"]
@@ -67,9 +67,8 @@ class MidBlockBypass(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, apply_to, skip_compute=True, **schedule) -> io.NodeOutput:
-        node_id = cls.hidden.unique_id
-        patched = patch_model(model, read_schedule(**schedule), apply_to, skip_compute, node_id)
-        return io.NodeOutput(patched)
+        dial = Dial(read_schedule(**schedule), apply_to, skip_compute)
+        return io.NodeOutput(patch_model(model, dial, cls.hidden.unique_id))
 
 
 class BypassSweep(io.ComfyNode):
@@ -117,9 +116,9 @@ class BypassSweep(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, strengths, apply_to, skip_compute=True, **schedule) -> io.NodeOutput:
-        found, node_id = parse_strengths(strengths), cls.hidden.unique_id
-        schedules = [read_schedule(strength, **schedule) for strength in found]
-        models = [patch_model(model, one, apply_to, skip_compute, node_id) for one in schedules]
+        found = parse_strengths(strengths)
+        dials = [Dial(read_schedule(one, **schedule), apply_to, skip_compute) for one in found]
+        models = [patch_model(model, dial, cls.hidden.unique_id) for dial in dials]
         return io.NodeOutput(models, [f"strength {strength:g}" for strength in found])
 
 
@@ -158,9 +157,9 @@ class PlotSchedule(io.ComfyNode):
     @classmethod
     def execute(cls, model=None, sigmas=None, **schedule) -> io.NodeOutput:
         if model is None:
-            table = SigmaTable(stable_diffusion_sigmas())
+            table = SigmaTable.of_stable_diffusion()
         else:
-            table = model_table(model.get_model_object("model_sampling"))
+            table = SigmaTable.of(model.get_model_object("model_sampling").sigmas)
         of_run = [] if sigmas is None else sigmas.tolist()
         return io.NodeOutput(to_images(draw_schedule(read_schedule(**schedule), table, of_run)))
 
