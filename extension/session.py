@@ -40,15 +40,19 @@ class UNetCalls:
         self.under_way = ExitStack()
 
     def set(self, unet: nn.Module, progress: float, rows: host.Rows | None = None) -> None:
-        """From now on bypass calls of `unet` as the dial says for `progress`.
+        """From now on bypass calls of `unet` as the dial says for `progress`; where that is not at
+        all, take everything out.
 
         rows: whose rows the coming calls will have, unless all are bypassed alike.
         Raises ValueError if the U-Net has no mid-block.
         """
         self.progress, self.rows = progress, rows
-        if unet is self.unet:
+        acts = self.dial.schedule.lam(progress) != 0.0
+        if acts and unet is self.unet:
             return
         self.detach()
+        if not acts:
+            return
         find_mid_block(unet)
         self.unet = unet
         self.hooks = [
@@ -111,10 +115,10 @@ class Session:
             if unet is None:
                 raise ValueError(REFUSAL)
             rows = None if self.dial.apply_to == "both" else host.rows_of(self.p, params)
-            if lam == 0.0:
-                self.calls.detach()
-            else:
+            if wanted:
                 self.calls.set(unet, progress, rows)
+            else:
+                self.calls.detach()
             followed = True
         except ValueError as error:  # the host would only print it and go on
             host.tell(self.p, str(error))

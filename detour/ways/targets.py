@@ -20,8 +20,8 @@ def find_mid_block(unet: Any) -> tuple[nn.Module, str]:
     Raises ValueError that names the model's class if it has none.
     """
     whole = uncompiled(unet)
-    pair = getattr(whole, "mid_block", None)
-    holder = pair if hasattr(pair, "base_midblock") else whole
+    pair: Any = getattr(whole, "mid_block", None)
+    holder: Any = pair if hasattr(pair, "base_midblock") else whole
     for name in ("middle_block", "mid_block", "base_midblock"):
         if isinstance(getattr(holder, name, None), nn.Module):
             return holder, name
