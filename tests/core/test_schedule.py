@@ -22,6 +22,22 @@ def test_every_shape_and_window_follows_the_golden_table(golden):
             assert schedule.lam(place) == pytest.approx(expected, abs=1e-12), (case, place)
 
 
+@pytest.mark.parametrize(
+    ("shape", "quarter", "third", "half"),
+    [
+        ("constant", 1.0, 1.0, 1.0),
+        ("ramp_up", 1 / 4, 1 / 3, 1 / 2),
+        ("ramp_down", 3 / 4, 2 / 3, 1 / 2),
+        ("bump", math.sqrt(1 / 2), math.sqrt(3 / 4), 1.0),
+        ("cosine", 1 / 2 + math.sqrt(1 / 8), 3 / 4, 1 / 2),
+    ],
+)
+def test_every_shape_has_the_heights_that_one_knows_by_heart(shape, quarter, third, half):
+    schedule = Schedule(-0.5, shape, 0.2, 0.8)
+    for u, height in ((1 / 4, quarter), (1 / 3, third), (1 / 2, half)):
+        assert schedule.lam(0.2 + 0.6 * u) == pytest.approx(-0.5 * height)
+
+
 def test_the_window_is_half_open():
     schedule = Schedule(0.7, "constant", 0.2, 0.6)
     assert schedule.lam(math.nextafter(0.2, 0)) == 0.0
