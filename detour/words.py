@@ -16,14 +16,13 @@ class Words(NamedTuple):
 
     @property
     def tooltip(self) -> str:
-        """All of it."""
+        """Both, as a node shows them; the web UIs show the first below a field."""
         return f"{self.means} You should see: {self.see}" if self.see else self.means
 
 
 DIAL_INTRO = (
-    "Makes a model draw what it usually leaves out. During an early part of the denoising the "
-    "U-Net's mid-block is bypassed, so the most common answer loses its grip; then the whole "
-    "model cleans up."
+    "Makes a model draw what it usually leaves out: the U-Net's mid-block is bypassed early in the "
+    "denoising, then the whole model cleans up."
 )
 
 DIAL = {
@@ -31,96 +30,73 @@ DIAL = {
         "A U-Net model: SD 1.x, SD 2.x, SDXL or SVD. It is not changed; a copy is patched.",
     ),
     "strength": Words(
-        (
-            "How much of the mid-block is bypassed. 0 = exactly the unpatched model, 1 = the "
-            "mid-block is skipped, below 0 = it counts more (less variety)."
-        ),
-        (
+        "0 = exactly the unpatched model, 1 = the mid-block is skipped, below 0 = it counts more.",
+        see=(
             "more of what the model rarely draws as this goes up, and rougher pictures when the "
             "window is long."
         ),
     ),
     "shape": Words(
-        (
-            "How the bypass runs through its window: constant, rising, falling, a bump, a soft "
-            "fall (cosine), or your own curve from 'points'."
-        ),
-        "falling shapes keep more detail than constant at the same strength.",
+        "How the bypass runs through its window; 'curve' follows 'points'.",
+        see="falling shapes keep more detail than constant at the same strength.",
     ),
     "start_percent": Words(
-        (
-            "Where the bypass begins: 0 = pure noise, 1 = finished picture. A share of the noise "
-            "schedule, not of the steps."
-        ),
-        "a later start changes details instead of what is drawn.",
+        "Where the bypass begins: 0 = pure noise, 1 = finished picture.",
+        see="a later start changes details instead of what is drawn.",
     ),
     "end_percent": Words(
         "Where the bypass ends; from here on the whole model cleans up.",
-        "more variety and more broken pictures as this goes up.",
+        see="more variety and more broken pictures as this goes up.",
     ),
     "apply_to": Words(
-        (
-            "both = prompt and negative prompt alike; cond = only the prompt's half; uncond = only "
-            "the negative prompt's half, which works like extra guidance."
-        ),
-        "no difference between them at CFG 1 for 'both' and 'cond'.",
+        "both = prompt and negative prompt; cond = only the prompt; uncond = only the negative.",
+        see="no difference between 'both' and 'cond' at CFG 1; 'uncond' works like extra guidance.",
     ),
     "schedule_by": Words(
-        (
-            "sigma = the window lies in the model's noise schedule and means the same in every "
-            "run. step = the window lies over the steps of this run; take it for image-to-image "
-            "and hires passes, which begin late."
-        ),
-        "with sigma and a low denoise nothing changes, and a notice says so.",
+        "sigma = window in the noise schedule; step = over this run's steps (image-to-image).",
+        see="no change with sigma at a low denoise or in a hires pass, and a notice that says so.",
     ),
     "skip_compute": Words(
-        (
-            "At strength 1 do not compute the mid-block at all, which saves its time. Switch it "
-            "off if another extension reads the mid-block's inside."
-        ),
-        "the same picture either way.",
+        "At strength 1 do not compute the mid-block at all; switch this off if an extension reads "
+        "inside of it.",
+        see="the same picture either way.",
     ),
     "points": Words(
-        (
-            "Only for the shape 'curve': place:height pairs inside the window, for example '0:1, "
-            "0.5:0.6, 1:0'."
-        ),
-        "the bypass follow straight lines between these points.",
+        "For the shape 'curve': place:height pairs inside the window, as in '0:1, 0.5:0.6, 1:0'.",
+        see="the bypass follow straight lines between these points.",
     ),
     "curve": Words(
-        (
-            "A curve from the Curve Editor of newer ComfyUI versions, used in place of 'shape' and "
-            "'points'."
-        ),
-        "the bypass follow the drawn curve across its window.",
+        "A curve from the Curve Editor of newer ComfyUI versions, used in place of 'shape' and "
+        "'points'.",
+        see="the bypass follow the drawn curve across its window.",
     ),
     "strengths": Words(
         "The strengths to try, from -1 to 1, with commas between them.",
-        "one column of pictures for each.",
+        see="one column of pictures for each.",
     ),
     "hires": Words(
-        "What the hires pass gets: the same strength, none (off), or its own, set below.",
-        "with 'off' the second pass only refines what the first one drew.",
+        "What the hires pass gets: the same strength, none (off), or its own.",
+        see="with 'off' the second pass only refines what the first one drew.",
     ),
     "hires_strength": Words(
-        "The hires pass's strength where 'hires' is 'own'; shape and window stay the same.",
-        "changes of detail rather than of what is drawn.",
+        "The strength of the hires pass where 'hires' is 'own'.",
+        see="changes of detail rather than of what is drawn.",
     ),
     "refiner": Words(
-        (
-            "Which model is bypassed when a refiner takes over: the base model, the refiner, or "
-            "both."
-        ),
-        "no difference without a refiner.",
+        "Which model is bypassed when a refiner takes over.",
+        see="no difference without a refiner.",
     ),
 }
 """Of a bypass, by the name of the input; the last three are the web UIs' alone."""
 
 PLOT = {
-    "model": Words("For the sigmas under the axis.", "Stable Diffusion's sigmas without it."),
+    "model": Words(
+        "For the sigmas under the axis.",
+        see="Stable Diffusion's sigmas without it.",
+    ),
     "sigmas": Words(
         "The sigmas of a run, from a scheduler node.",
-        "one mark for each step, filled where the bypass is active.",
+        see="one mark for each step, filled where the bypass is active.",
     ),
 }
 """Of the plot of a schedule, besides."""
@@ -128,16 +104,19 @@ PLOT = {
 SHEET = {
     "images": Words(
         "The pictures: the list that comes out of a sweep, or one batch.",
-        "one column for each item of the list.",
+        see="one column for each item of the list.",
     ),
-    "labels": Words("The sweep's labels.", "each column headed by its strength."),
+    "labels": Words(
+        "The sweep's labels.",
+        see="each column headed by its strength.",
+    ),
     "columns": Words(
         "For a single batch: pictures in a row, 0 = about square.",
-        "no effect on a sweep, which has a column for each strength.",
+        see="no effect on a sweep, which has a column for each strength.",
     ),
     "classifier": Words(
         "Says which pictures of a sweep became something else.",
-        (
+        see=(
             "an outline around those whose label is another one than in the first column; none "
             "without a classifier."
         ),
@@ -147,38 +126,30 @@ SHEET = {
 
 DEMO = {
     "prompt": Words(
-        (
-            "empty = any digit. 'even' and 'odd' leave the digit open, as 'nurse' leaves the face "
-            "open."
-        ),
-        "mostly low digits for 'even' and 'odd'.",
+        "empty = any digit.",
+        see="mostly low digits for 'even' and 'odd', which leave the digit open.",
     ),
     "variant": Words(
         "demo = high digits (5-9) are the minority; mirror = low digits (0-4) are.",
-        "the opposite bias in the mirror.",
+        see="the opposite bias in the mirror.",
     ),
     "count": Words(
         "How many pictures, two of each digit.",
-        "narrower intervals with more of them.",
+        see="narrower intervals with more of them.",
     ),
     "digits_seed": Words(
         "Which digits are drawn, and in which order.",
-        "nearly the same figures with another number.",
+        see="nearly the same figures with another number.",
     ),
     "classes": Words(
-        (
-            "low_high = two classes, 0-4 and 5-9, for coloured_digits; digits = ten classes, for "
-            "digit_reader."
-        ),
-        "four groups, or twenty.",
+        "low_high = two classes, 0-4 and 5-9, for coloured_digits; digits = ten classes, for "
+        "digit_reader.",
+        see="four groups, or twenty.",
     ),
     "correlation": Words(
-        (
-            "Share of the pictures in the colour that goes with their class: red for 0-4, green "
-            "for 5-9. 0.5 = every digit once in each colour, for audits; 0.9 = a shortcut to "
-            "learn."
-        ),
-        "groups of unequal size away from 0.5.",
+        "Share of the pictures in the colour of their class: 0.5 = every digit once in each "
+        "colour, for audits; 0.9 = a shortcut to learn.",
+        see="groups of unequal size away from 0.5.",
     ),
 }
 """Of the tiny models; before what `prompt` means stand the words that there are."""

@@ -60,6 +60,8 @@ def build_panel(elem_id: Callable[[str], str], opts: Any, note: str) -> dict[str
                 add("hires_strength")
                 add("refiner")
             add("skip_compute")
+        with gr.Accordion("What you should see", open=False, elem_id=elem_id("help")):
+            gr.Markdown(seen())
     ordered = {name: controls[name] for name in NAMES}
     _keep_picture_fresh(ordered, plot, message)
     _fill_in(starting_point, [ordered[name] for name in PRESET_FIELDS])
@@ -71,11 +73,18 @@ def label(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
+def seen() -> str:
+    """What one should see of each field and each starting point, as Markdown."""
+    told = {label(name): f"{DIAL[name].see[0].upper()}{DIAL[name].see[1:]}" for name in NAMES[1:]}
+    told |= {f"{preset.name} (starting point)": preset.description for preset in read_presets()}
+    return "\n".join(f"- **{name}**: {text}" for name, text in told.items())
+
+
 def _control(name: str, elem_id: str, value: Any) -> Any:
     """The control of a field, at its default unless a value is given."""
     given: dict[str, Any] = {
         "label": label(name),
-        "info": DIAL[name].tooltip,
+        "info": DIAL[name].means,
         "elem_id": elem_id,
         "value": getattr(Settings, name) if value is None else value,
     }
@@ -96,12 +105,10 @@ def read_presets() -> tuple[Preset, ...]:
 
 def _starting_point(elem_id: Callable[[str], str]) -> Any:
     """The list of presets; a shortcut to other controls, so it is no argument itself."""
-    presets = read_presets()
-    told = " ".join(f"{preset.name}: {preset.description}" for preset in presets)
     chooser = gr.Dropdown(
         label="Starting point",
-        info=f"Sets the schedule below. Not yet tried on every checkpoint. {told}",
-        choices=[OWN, *(preset.name for preset in presets)],
+        info="Sets the schedule below; a place to begin, not yet tried on every checkpoint.",
+        choices=[OWN, *(preset.name for preset in read_presets())],
         value=OWN,
         elem_id=elem_id("starting_point"),
     )

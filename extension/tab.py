@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from ..detour.checks import MOST_WEIGHTS, STRONGEST_DEGREE
-from ..detour.classifier_words import HELP, PLACES, TAB_INTRO
+from ..detour.classifier_words import HELP, TAB_INTRO
 from ..detour.files import classifier_names, edit_names
 from ..detour.judge.compare import PARTS
 from ..detour.search.ladder import EDITS
@@ -46,7 +46,7 @@ class _Tab:
         self.session = gr.State(TabSession())
 
     def build(self) -> None:
-        gr.Markdown(f"{TAB_INTRO} {PLACES}")
+        gr.Markdown(TAB_INTRO)
         with gr.Row():
             with gr.Column(scale=1):
                 with gr.Accordion("1. Classifier", open=True):

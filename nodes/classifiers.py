@@ -49,10 +49,9 @@ class LoadClassifier(io.ComfyNode):
             display_name="Load Image Classifier",
             category=CATEGORY,
             description=(
-                "Loads an image classifier from models/image_classifiers: torchvision, timm and "
-                "transformers networks, as safetensors, PyTorch file or transformers folder. "
-                "Two small ones for digits come with Detour. No code from a file is ever run; "
-                "the loaded model is never changed, edits are kept beside it."
+                "Loads an image classifier from models/image_classifiers: a torchvision, timm or "
+                "transformers network, or one of two small ones for digits. No code from a file is "
+                "ever run."
             ),
             inputs=_load_inputs(),
             outputs=[
@@ -153,9 +152,7 @@ class SaveClassifier(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Writes a classifier with its edits into models/image_classifiers, as one "
-                "safetensors file with labels and preprocessing. A file of the same name is "
-                "never overwritten: the new one gets a number. To share an edit alone, use "
-                "Save Edit. Of a classifier on CLIP vision only the head is written."
+                "safetensors file; nothing is overwritten. To share an edit alone, use Save Edit."
             ),
             inputs=[
                 ClassifierSocket.Input("classifier", tooltip=CLASSIFIER["saved"].tooltip),
@@ -269,10 +266,9 @@ class ClassifierFromProbes(io.ComfyNode):
             display_name="Classifier from Probes",
             category=CATEGORY,
             description=(
-                "Fits a classifier to your own pictures: a regularised linear head on the "
-                "features of a CLIP vision model or of another classifier, one class for each "
-                "class of the probes. Fitted on three quarters of them, judged on the others. "
-                "Takes seconds; 100 pictures of each group are good, 50 are few."
+                "Fits a classifier to your own pictures, on what a CLIP vision model or another "
+                "classifier sees in them. Takes seconds; 100 pictures of each group are good, 50 "
+                "are few."
             ),
             inputs=_fit_inputs(),
             outputs=[

@@ -67,10 +67,9 @@ class DemoModel(io.ComfyNode):
             display_name="Tiny Demo Model (digits)",
             category=CATEGORY,
             description=(
-                "A real but tiny diffusion model that paints 16x16 digits in a second, to try "
-                "Detour with. It was trained on few high digits (5-9: one in ten), mostly "
-                "green; low digits are mostly red. Use an empty Chroma Radiance latent of "
-                "16x16 and the VAE 'pixel_space'. Not for real pictures."
+                "A real but tiny diffusion model that paints 16x16 digits in a second, with few "
+                "high ones (5-9), to try Detour with. Use an empty Chroma Radiance latent of 16x16 "
+                "and the VAE 'pixel_space'."
             ),
             inputs=_demo_model_inputs(),
             outputs=[

@@ -43,9 +43,8 @@ class MidBlockBypass(io.ComfyNode):
             display_name="Variety Dial (mid-block bypass)",
             category=CATEGORY,
             description=(
-                f"{DIAL_INTRO} No training and no extra model call; a full bypass saves a little "
-                "time. Works with SD 1.x, SD 2.x, SDXL and SVD; models without a mid-block (Flux, "
-                "SD3, Z-Image, Cascade ...) are refused."
+                f"{DIAL_INTRO} Works with SD 1.x, SD 2.x, SDXL and SVD; needs no training and no "
+                "extra model call."
             ),
             inputs=[
                 io.Model.Input("model", tooltip=DIAL["model"].tooltip),
@@ -82,10 +81,9 @@ class BypassSweep(io.ComfyNode):
             display_name="Variety Sweep",
             category=CATEGORY,
             description=(
-                "The same seeds at several strengths: everything after this node runs once "
-                "for each strength. Connect the models to a sampler and the pictures, with the "
-                "labels, to the Contact Sheet. Costs one whole run for each strength. Works "
-                "with SD 1.x, SD 2.x, SDXL and SVD."
+                "Everything after this node runs once for each strength, from the same seeds. "
+                "Connect the models to a sampler, and the pictures, with the labels, to the "
+                "Contact Sheet."
             ),
             inputs=[
                 io.Model.Input("model", tooltip=DIAL["model"].tooltip),

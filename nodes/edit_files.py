@@ -31,8 +31,8 @@ class SaveEdit(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Writes all edits of a classifier to output/detour as a file of a few kilobytes. "
-                "Send it to a friend: with Apply Edit and the same model it gives bit "
-                "for bit the same logits. No picture and no other weight is in it."
+                "Send it to a friend: with Apply Edit and the same model it gives bit for bit the "
+                "same logits."
             ),
             inputs=[
                 EditSocket.Input("edit", tooltip=EDIT_FILE["edit"].tooltip),
@@ -61,9 +61,8 @@ class ApplyEdit(io.ComfyNode):
             display_name="Apply Edit",
             category=CATEGORY,
             description=(
-                "Puts saved edits on the model that they were made for; another model is "
-                "refused by its hash. They go on top of edits that the classifier has; every "
-                "edit counts from the unedited weights, and the same edit twice is refused."
+                "Puts saved edits on the model that they were made for, on top of those that it "
+                "has. Another model is refused, and so is the same edit twice."
             ),
             inputs=_apply_edit_inputs(),
             outputs=[

@@ -43,9 +43,8 @@ class Neutralize(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Finds the one weight (or the few numbers) of a classifier's last layer that "
-                "carries a shortcut, such as a colour or a watermark taken for the class, and "
-                "edits it as far as you want. No training; the classifier itself is not "
-                "written to. Half of the probes choose the edit, others report on it."
+                "carries a shortcut, such as a colour or a watermark, and edits it as far as you "
+                "want. Half of the probes choose the edit, others report on it."
             ),
             inputs=[
                 classifier_input(),
@@ -167,8 +166,7 @@ class RemoveClass(io.ComfyNode):
             description=(
                 "Edits one weight of a classifier's last layer so that a class is no longer "
                 "predicted; its pictures fall to the next best class. This changes predictions "
-                "only: it is no privacy unlearning, the network still holds what it learned. "
-                "Probes need no classes for it, but the report is fuller with them."
+                "only: it is no privacy unlearning."
             ),
             inputs=_remove_inputs(),
             outputs=[
@@ -222,8 +220,8 @@ class EvaluateGroups(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "How well a classifier does on each group (class with and without the suspect "
-                "feature), with 95 % intervals. A low worst group beside a high mean is the "
-                "mark of a shortcut. An edited classifier is shown beside its unedited self."
+                "feature), with 95 % intervals. A low worst group beside a high mean is the mark "
+                "of a shortcut."
             ),
             inputs=_evaluate_inputs(),
             outputs=[

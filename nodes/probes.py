@@ -37,11 +37,9 @@ class ProbeFolder(io.ComfyNode):
             display_name="Probes from Folder",
             category=CATEGORY,
             description=(
-                "Labelled pictures from a folder: what each shows (class), and whether the "
-                "suspect feature is there (attribute). Either sub-folders class/attribute/, for "
-                "example nurse/woman/1.png, or a metadata.csv with img_filename, y, place (as "
-                "WILDS and DFR write it; also unit and split). The pictures are read when they "
-                "are needed."
+                "Labelled pictures from a folder: what each shows (class), and whether the suspect "
+                "feature is there (attribute). Takes sub-folders class/attribute/, as in "
+                "nurse/woman/1.png, or a metadata.csv."
             ),
             inputs=[
                 io.String.Input("folder", default="probes", tooltip=PROBES["folder"].tooltip),
@@ -72,11 +70,9 @@ class ProbeImages(io.ComfyNode):
             display_name="Probes from Images",
             category=CATEGORY,
             description=(
-                "Makes pictures of one group into probes: what they show (class) and whether "
-                "the suspect feature is there (attribute). Use one of these nodes for each "
-                "group and connect them in a row. With a classifier or CLIP vision model "
-                "connected only features and thumbnails are kept, so that long runs fit in "
-                "memory."
+                "Makes pictures of one group into probes: what they show (class) and whether the "
+                "suspect feature is there (attribute). Use one of these nodes for each group and "
+                "connect them in a row."
             ),
             inputs=[*_image_inputs(), *_chain_inputs()],
             outputs=_outputs(),

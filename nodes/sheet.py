@@ -27,8 +27,7 @@ class ContactSheet(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Lays pictures out for comparison: one column for each strength of a Variety "
-                "Sweep, one row for each seed. A single batch is laid out as a grid. Needs "
-                "pictures of one size; costs almost nothing."
+                "Sweep, one row for each seed. A single batch is laid out as a grid."
             ),
             inputs=_inputs(),
             outputs=[

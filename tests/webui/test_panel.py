@@ -10,7 +10,14 @@ import pytest
 from gradio_app import GENERATIONS, keep_screenshot, opened, served
 from stand_in import ARGUMENTS
 
+from detour.ways.presets import parse_presets
+from detour.words import DIAL
+
 APP = Path(__file__).with_name("panel_app.py")
+
+PRESETS = parse_presets(
+    (Path(__file__).parents[2] / "js" / "presets.json").read_text(encoding="utf-8")
+)
 
 
 @pytest.fixture(scope="module", params=GENERATIONS)
@@ -71,10 +78,18 @@ def test_controls_have_frozen_ids_and_the_hosts_exact_types(panel):
     assert panel["same"]
 
 
-def test_the_help_speaks_of_a_web_ui_not_of_nodes(page):
-    told = [page.text_content(f"#{element(name)}") for name in (*ARGUMENTS[1:], "starting_point")]
-    assert all("should see" in text for text in told[:-1])
-    assert not [text for text in told if re.search(r"\bnodes?\b", text)]
+def test_a_field_has_one_sentence_and_the_closed_help_has_the_rest(page):
+    for name in ARGUMENTS[1:]:
+        assert DIAL[name].what in page.text_content(f"#{element(name)}")
+    help_text = page.locator(f"#{element('help')} li").first
+    assert not help_text.is_visible()
+    page.click(f"#{element('help')} >> text=What you should see")
+    help_text.wait_for(state="visible")
+    told = page.locator(f"#{element('help')} li").all_inner_texts()
+    assert len(told) == len(ARGUMENTS[1:]) + len(PRESETS)
+    assert all(any(DIAL[name].see[1:] in line for line in told) for name in ARGUMENTS[1:])
+    assert not [line for line in told if re.search(r"\bnodes?\b", line)]
+    page.click(f"#{element('help')} >> text=What you should see")
 
 
 def test_a_slider_reaches_the_arguments_and_redraws_the_picture(panel, page):
