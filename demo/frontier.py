@@ -11,11 +11,12 @@ from typing import Any
 
 from PIL import Image
 
+from detour.judge.groups import wilson
 from detour.schedule import Schedule
 from tools.server import ComfyServer
 
 from .digits import MINORITY, SIZE
-from .stats import Reading, mcnemar, moved, wilson
+from .stats import Reading, mcnemar, moved
 
 BATCH = 125
 
@@ -266,7 +267,7 @@ def measure_row(lab: Laboratory, case: Case, placebo: Case | None, count: int) -
     reading = lab.read(case, REPORT_SEED, count)
     plain = lab.read(case.plain, REPORT_SEED, count)
     hits, seen = reading.share(minority)
-    low, high = wilson(hits, seen)
+    low, high = wilson(hits, seen) if seen else (0.0, 1.0)
     to_minority, to_majority = moved(plain, reading, minority)
     beyond = None
     if placebo is not None:

@@ -1,4 +1,4 @@
-"""The statistics of the demo's table: intervals and paired tests, exact and small."""
+"""What the demo's reader saw, and the exact test of pairs."""
 
 from __future__ import annotations
 
@@ -42,14 +42,3 @@ def mcnemar(one: int, other: int) -> float:
     pairs = one + other
     tail = sum(math.comb(pairs, k) for k in range(min(one, other) + 1)) / 2**pairs
     return min(1.0, 2 * tail)
-
-
-def wilson(hits: int, total: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927); 0 to 1 when nothing was counted."""
-    if total == 0:
-        return 0.0, 1.0
-    z = 1.959964
-    share, spread = hits / total, z * z / total
-    middle = share + spread / 2
-    reach = z * math.sqrt(share * (1 - share) / total + spread / (4 * total))
-    return max(0.0, (middle - reach) / (1 + spread)), min(1.0, (middle + reach) / (1 + spread))

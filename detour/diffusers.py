@@ -10,7 +10,7 @@ diffusers itself is not imported here: pipelines, U-Nets and schedulers are used
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,12 +18,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from .checks import require_choice
 from .diffusers_clock import Clock
 from .diffusers_rows import conditioned, require_known_rows
-from .schedule import APPLY_TO, Coverage, Schedule, rows_for, uniform
+from .schedule import Coverage, Dial, Schedule
 from .ways.bypass import bypassed
-from .ways.targets import find_mid_block
+from .ways.targets import find_mid_block, uncompiled
 
 log = logging.getLogger(__name__)
 
@@ -48,25 +47,51 @@ def mid_block_bypass(
 
     Raises ValueError for a model without a mid-block and for what cannot be told of a U-Net.
     """
-    require_choice("apply_to", apply_to, APPLY_TO)
-    pipe = pipe_or_unet if hasattr(pipe_or_unet, "unet") else None
-    unet = pipe_or_unet if pipe is None else pipe.unet
-    _require_mid_block(unet)
-    if apply_to != "both":
-        require_known_rows(pipe_or_unet)
-    clock = Clock(schedule, scheduler if pipe is None else pipe.scheduler, pipe)
-    calls = _Calls(unet, pipe, clock, apply_to, skip_compute, Coverage(schedule))
+    dial = Dial(schedule, apply_to, skip_compute)
+    if hasattr(pipe_or_unet, "unet"):
+        run = pipeline_bypass(lambda: pipe_or_unet, lambda: dial)
+    else:
+        _require_unet(pipe_or_unet)
+        if apply_to != "both":
+            require_known_rows(pipe_or_unet)
+        clock = Clock(schedule.schedule_by, lambda: scheduler)
+        run = _followed(_Calls(pipe_or_unet, clock, lambda: dial))
+    with run as coverage:
+        try:
+            yield coverage
+        finally:
+            notice = coverage.missed()
+            if notice:
+                log.warning(notice)
+
+
+@contextmanager
+def pipeline_bypass(
+    find_pipe: Callable[[], Any], find_dial: Callable[[], Dial]
+) -> Iterator[Coverage]:
+    """As `mid_block_bypass`, for hosts that put another pipeline, another scheduler or another
+    schedule in place during a run: both are asked for at each call. The U-Net, `apply_to` and
+    `schedule_by` are those of the beginning.
+    """
+    pipe, dial = find_pipe(), find_dial()
+    find_mid_block(pipe.unet)
+    if dial.apply_to != "both":
+        require_known_rows(pipe)
+    clock = Clock(dial.schedule.schedule_by, lambda: find_pipe().scheduler, find_pipe)
+    with _followed(_Calls(pipe.unet, clock, find_dial)) as coverage:
+        yield coverage
+
+
+@contextmanager
+def _followed(calls: _Calls) -> Iterator[Coverage]:
     with calls.open:
-        before = unet.register_forward_pre_hook(calls.enter, with_kwargs=True)
-        after = unet.register_forward_hook(calls.leave, always_call=True)
+        before = calls.unet.register_forward_pre_hook(calls.enter, with_kwargs=True)
+        after = calls.unet.register_forward_hook(calls.leave, always_call=True)
         try:
             yield calls.coverage
         finally:
             before.remove()
             after.remove()
-            notice = calls.coverage.missed(apply_to)
-            if notice:
-                log.warning(notice)
 
 
 @dataclass
@@ -74,43 +99,41 @@ class _Calls:
     """The U-Net's calls of one `with`; `open` holds the bypass of the one under way."""
 
     unet: Any
-    pipe: Any
     clock: Clock
-    apply_to: str
-    skip_compute: bool
-    coverage: Coverage
+    find_dial: Callable[[], Dial]
+    coverage: Coverage = field(init=False)
     open: ExitStack = field(default_factory=ExitStack)
+
+    def __post_init__(self) -> None:
+        self.coverage = Coverage(self.find_dial())
 
     def enter(self, _unet: nn.Module, args: tuple, kwargs: dict) -> None:
         """Before a call: bypass it as far as its progress says."""
         self.open.close()  # torch tells no hook of a call that Ctrl-C ended
         sample, timestep = _first_two(args, kwargs)
-        progress = self.clock.progress(timestep, sample.shape[0])
-        wanted = lams = [self.clock.schedule.lam(place) for place in progress]
-        if self.apply_to != "both":
-            lams = rows_for(wanted, conditioned(self.pipe, len(wanted)), self.apply_to)
-        self.coverage.record(progress, lams, other_half=any(wanted) and not any(lams))
-        frames = _frames(self.unet, sample)
-        lam = uniform([lam for lam in lams for _ in range(frames)])
-        holder = _holder(self.unet)
-        skip = self.skip_compute and lam == 1.0 and not _is_read(holder)
-        self.open.enter_context(bypassed(holder, lam, skip_compute=skip, device=sample.device))
+        dial, rows = self.find_dial(), sample.shape[0]
+        halves = dial.apply_to != "both"
+        is_cond = conditioned(self.clock.find_pipe(), rows) if halves else ()
+        call = dial.call(self.clock.progress(timestep, rows), is_cond)
+        self.coverage.record(call)
+        self.open.enter_context(
+            bypassed(
+                self.unet,
+                call,
+                is_read=call.lam() == 1.0 and _is_read(self.unet),
+                each=_frames(self.unet, sample),
+                device=sample.device,
+            )
+        )
 
     def leave(self, _unet: nn.Module, _args: tuple, _output: Any) -> None:
         """After a call, also one that failed."""
         self.open.close()
 
 
-def _holder(unet: Any) -> Any:
-    """The module that the mid-block is an attribute of: behind `torch.compile` the U-Net, and of
-    ControlNet-XS the pair of mid-blocks, whose own residual is added behind the base model's."""
-    whole = getattr(unet, "_orig_mod", unet)
-    pair = getattr(whole, "mid_block", None)
-    return pair if hasattr(pair, "base_midblock") else whole
-
-
-def _require_mid_block(model: Any) -> None:
-    """Raise ValueError if there is none; of a pipeline's parts that have one tell the names."""
+def _require_unet(model: Any) -> None:
+    """Raise ValueError if there is no mid-block; of a pipeline's parts that have one tell the
+    names."""
     parts = getattr(model, "components", {})
     names = [name for name, part in parts.items() if _is_unet(part)]
     if names:
@@ -118,18 +141,19 @@ def _require_mid_block(model: Any) -> None:
             f"{model.__class__.__name__} has no part named unet; pass one of its U-Nets "
             f"({', '.join(names)}) with that one's scheduler."
         )
-    find_mid_block(_holder(model))
+    find_mid_block(model)
 
 
 def _is_unet(part: Any) -> bool:
     return isinstance(part, nn.Module) and isinstance(getattr(part, "mid_block", None), nn.Module)
 
 
-def _is_read(holder: nn.Module) -> bool:
+def _is_read(unet: nn.Module) -> bool:
     """Whether something may record inside the mid-block, so that it has to run: an attention
     processor other than diffusers' models bring (SAG, Attend-and-Excite, LEDITS++, your own)."""
-    mid = getattr(holder, find_mid_block(holder))
-    processors = [getattr(module, "processor", None) for module in mid.modules()]
+    holder, name = find_mid_block(unet)
+    modules = getattr(holder, name).modules()
+    processors = [getattr(module, "processor", None) for module in modules]
     kinds = {type(processor) for processor in processors if processor is not None}
     return any(not kind.__module__.startswith("diffusers.models.") for kind in kinds)
 
@@ -138,7 +162,7 @@ def _frames(unet: Any, sample: torch.Tensor) -> int:
     """How many rows of the mid-block one row of a video's batch is (its frames in a row)."""
     if sample.ndim < 5:
         return 1
-    by_frame = "SpatioTemporal" in getattr(unet, "_orig_mod", unet).__class__.__name__
+    by_frame = "SpatioTemporal" in uncompiled(unet).__class__.__name__
     return sample.shape[1 if by_frame else 2]
 
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from .progress import SigmaTable, StepTable, stable_diffusion_sigmas
-from .schedule import Schedule
+from .progress import SigmaTable, StepTable, continuous_sigma
 
 NEAR = 5e-4
 """Half precision rounds timesteps by less than this share."""
@@ -57,19 +56,20 @@ class Run:
 class Clock:
     """Reads the progress from timesteps. State of one `with`: the run that is under way.
 
-    scheduler: of the loop, None for Stable Diffusion's 0..999; pipe: the pipeline, if any.
+    find_scheduler: of the loop, None for Stable Diffusion's 0..999; find_pipe: the pipeline, if
+        there is one. Asked for at each call, since hosts put others in place.
     """
 
-    schedule: Schedule
-    scheduler: Any
-    pipe: Any = None
+    schedule_by: str
+    find_scheduler: Callable[[], Any]
+    find_pipe: Callable[[], Any] = lambda: None
     table: SigmaTable | None = None
     seen: tuple = ()
     run: Run | None = None
     listed: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        if self.schedule.schedule_by == "step":
+        if self.schedule_by == "step":
             self._require_steps()
         else:
             self._table()
@@ -77,18 +77,19 @@ class Clock:
     def progress(self, timestep: Any, rows: int) -> list[float]:
         """The progress 0..1 for each row; timestep: a number, or a tensor with one or `rows`."""
         times = timestep.flatten().tolist() if torch.is_tensor(timestep) else [float(timestep)]
-        read = self._by_step if self.schedule.schedule_by == "step" else self._by_sigma
+        read = self._by_step if self.schedule_by == "step" else self._by_sigma
         found = [read(float(time)) for time in times]
         return found * rows if len(found) == 1 else found
 
     def _require_steps(self) -> None:
-        if self.scheduler is None:
+        if self.find_scheduler() is None:
             raise ValueError(
                 "schedule_by = step needs the steps of the run: pass scheduler=..., or use "
                 "schedule_by = sigma."
             )
-        kind = self.pipe.__class__
-        takes = inspect.signature(kind.__call__).parameters if self.pipe is not None else {}
+        pipe = self.find_pipe()
+        kind = pipe.__class__
+        takes = inspect.signature(kind.__call__).parameters if pipe is not None else {}
         if "denoising_end" in takes and not hasattr(kind, "denoising_end"):
             raise ValueError(
                 f"{kind.__name__} does not tell where its run ends (denoising_end), so "
@@ -97,18 +98,20 @@ class Clock:
 
     def _table(self) -> SigmaTable:
         """The model's sigmas, read anew when another scheduler was put in place."""
-        seen = (self.scheduler.__class__, getattr(self.scheduler, "alphas_cumprod", None))
+        scheduler = self.find_scheduler()
+        seen = (scheduler.__class__, getattr(scheduler, "alphas_cumprod", None))
         known = self.seen and seen[0] is self.seen[0] and seen[1] is self.seen[1]
         if self.table is None or not known:
-            self.table, self.seen = SigmaTable(tuple(_training_sigmas(self.scheduler))), seen
+            self.table, self.seen = _training_table(scheduler), seen
         return self.table
 
     def _by_sigma(self, timestep: float) -> float:
         """A scheduler may round its timesteps, so its own sigma of the current step is taken
         if it belongs to this timestep."""
         table, by_table = self._table(), self._table_sigma(timestep)
-        sigmas = getattr(self.scheduler, "sigmas", None)
-        index = _current_index(self.scheduler) or 0
+        scheduler = self.find_scheduler()
+        sigmas = getattr(scheduler, "sigmas", None)
+        index = _current_index(scheduler) or 0
         if sigmas is None or not index < len(sigmas):
             return table.progress(by_table)
         own = table.progress(float(sigmas[index]))
@@ -116,10 +119,9 @@ class Clock:
         return own if apart <= 1.0 else table.progress(by_table)
 
     def _table_sigma(self, timestep: float) -> float:
-        if _is_continuous(self.scheduler):
-            return math.exp(4 * timestep)
-        table = self._table()
-        return table.sigma(1.0 - timestep / (len(table.sigmas) - 1))
+        if _is_continuous(self.find_scheduler()):
+            return continuous_sigma(timestep)
+        return self._table().at_timestep(timestep)
 
     def _by_step(self, timestep: float) -> float:
         run, position = self._follow(timestep)
@@ -137,44 +139,47 @@ class Clock:
         before the run; in a list made anew with the same values (Panorama copies it for each
         view) if the place goes back.
         """
-        listed, run = self.scheduler.timesteps, self.run
-        told = [getattr(self.pipe, name, None) for name in ("_num_timesteps", "_denoising_end")]
-        asked = (getattr(self.scheduler, "begin_index", None), *told)
+        scheduler, pipe, run = self.find_scheduler(), self.find_pipe(), self.run
+        listed = scheduler.timesteps
+        told = [getattr(pipe, name, None) for name in ("_num_timesteps", "_denoising_end")]
+        asked = (getattr(scheduler, "begin_index", None), *told)
         anew = listed is not self.listed
         if run is None or anew:
             times = [float(time) for time in listed]
         else:
             times = run.times
-        position = _position(self.scheduler, times, timestep)
+        position = _position(scheduler, times, timestep)
         if run is not None and (times != run.times or asked != run.asked):
             run = None
         if run is not None and position is not None:
             went_back = position < run.begin or (anew and position < run.last)
             run = None if went_back else run
-        run = run or self._begin(times, position or 0, asked)
+        run = run or _begin(scheduler, times, position or 0, asked)
         run.last = run.last if position is None else position
         self.run, self.listed = run, listed
         return run, position
 
-    def _begin(self, times: list[float], begin: int, asked: tuple) -> Run:
-        count, order = asked[1] or len(times), getattr(self.scheduler, "order", 1)
-        ending = asked[2]
-        if not hasattr(self.scheduler, "step_index"):
-            order = 0  # of equal entries the run begins at the last from which it fits the list
-            equal = [at for at, time in enumerate(times) if time == times[begin]]
-            begin = max((at for at in equal if at + count <= len(times)), default=begin)
-        entries = times[begin : begin + count]
-        if isinstance(ending, float) and 0.0 < ending < 1.0:  # some count before they cut
-            cut = round((1.0 - ending) * self.scheduler.config["num_train_timesteps"])
-            entries = [time for time in entries if time >= cut]
-        if order == 0:
-            own = getattr(self.scheduler, "_timesteps", entries)  # PNDM's, no Runge-Kutta stages
-            steps = [time for time in dict.fromkeys(entries) if time in own]
-        else:
-            steps = entries[::order]
-        after = begin + max(len(entries), len(steps) * order)
-        closing = times[after] if after < len(times) else None
-        return Run(times, begin, steps, closing, order, asked, begin)
+
+def _begin(scheduler: Any, times: list[float], begin: int, asked: tuple) -> Run:
+    """The run that begins at an entry of the scheduler's list; asked: see `Run`."""
+    count, order = asked[1] or len(times), getattr(scheduler, "order", 1)
+    ending = asked[2]
+    if not hasattr(scheduler, "step_index"):
+        order = 0  # of equal entries the run begins at the last from which it fits the list
+        equal = [at for at, time in enumerate(times) if time == times[begin]]
+        begin = max((at for at in equal if at + count <= len(times)), default=begin)
+    entries = times[begin : begin + count]
+    if isinstance(ending, float) and 0.0 < ending < 1.0:  # some count before they cut
+        cut = round((1.0 - ending) * scheduler.config["num_train_timesteps"])
+        entries = [time for time in entries if time >= cut]
+    if order == 0:
+        own = getattr(scheduler, "_timesteps", entries)  # PNDM's, no Runge-Kutta stages
+        steps = [time for time in dict.fromkeys(entries) if time in own]
+    else:
+        steps = entries[::order]
+    after = begin + max(len(entries), len(steps) * order)
+    closing = times[after] if after < len(times) else None
+    return Run(times, begin, steps, closing, order, asked, begin)
 
 
 def _current_index(scheduler: Any) -> int | None:
@@ -206,18 +211,16 @@ def _is_continuous(scheduler: Any) -> bool:
     return by_v and config.get("timestep_type") == "continuous"
 
 
-def _training_sigmas(scheduler: Any) -> Sequence[float]:
-    """The sigma table that a scheduler's model was trained with, rising."""
+def _training_table(scheduler: Any) -> SigmaTable:
+    """The sigmas that a scheduler's model was trained with."""
     if scheduler is None:
-        return stable_diffusion_sigmas()
+        return SigmaTable.of_stable_diffusion()
     if _is_continuous(scheduler):
-        low, high = scheduler.config["sigma_min"], scheduler.config["sigma_max"]
-        return [low * (high / low) ** (index / 999) for index in range(1000)]
+        return SigmaTable.between(scheduler.config["sigma_min"], scheduler.config["sigma_max"])
     kept = getattr(scheduler, "alphas_cumprod", None)
     if kept is None:
         raise ValueError(
             f"{scheduler.__class__.__name__} has no alphas_cumprod, so the progress cannot be "
             "told; use a scheduler such as DDIM, Euler, DPM++ or UniPC."
         )
-    alphas = kept.double().clamp(1e-12, 1 - 1e-12)
-    return ((1 - alphas) / alphas).sqrt().tolist()
+    return SigmaTable.of_alphas(kept)

@@ -1,4 +1,5 @@
-"""Where in the denoising a model call is: from its sigma, in the schedule or in this run.
+"""Where in the denoising a model call is: from its sigma, in the schedule or in this run. Every
+conversion of a host's alphas, sigmas and timesteps is here.
 
 Both tables are built once per run from plain numbers, so that a model call costs one
 binary search. Rules are ours; `percent` means the share of the training schedule, as the
@@ -12,6 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 ROUNDING = 1e-5
 """Samplers compute some sigmas of a run anew; nearer than this share to a step is that step."""
@@ -37,6 +39,27 @@ class SigmaTable:
             )
         object.__setattr__(self, "_logs", tuple(math.log(sigma) for sigma in self.sigmas))
 
+    @classmethod
+    def of(cls, sigmas: Any) -> SigmaTable:
+        """Of a model's own table, a tensor."""
+        return cls(tuple(sigmas.flatten().tolist()))
+
+    @classmethod
+    def of_alphas(cls, alphas_cumprod: Any) -> SigmaTable:
+        """Of what training kept of a picture at each timestep, a tensor."""
+        kept = [min(max(alpha, 1e-12), 1 - 1e-12) for alpha in alphas_cumprod.flatten().tolist()]
+        return cls(tuple(math.sqrt((1 - alpha) / alpha) for alpha in kept))
+
+    @classmethod
+    def between(cls, low: float, high: float) -> SigmaTable:
+        """Of a model with continuous sigmas: evenly in log sigma, as many as others have."""
+        return cls(tuple(low * (high / low) ** (index / 999) for index in range(1000)))
+
+    @classmethod
+    def of_stable_diffusion(cls) -> SigmaTable:
+        """Of Stable Diffusion 1.x, 2.x and SDXL, for models that have no table."""
+        return cls(stable_diffusion_sigmas())
+
     def progress(self, sigma: float) -> float:
         """The progress 0..1 at a sigma; a sigma of 0 is 1."""
         if sigma <= self.sigmas[0]:
@@ -55,6 +78,10 @@ class SigmaTable:
         below = min(int(index), len(self._logs) - 2)
         part = index - below
         return math.exp(self._logs[below] * (1 - part) + self._logs[below + 1] * part)
+
+    def at_timestep(self, timestep: float) -> float:
+        """The sigma of a timestep, 0 to the table's last index, also between two of them."""
+        return self.sigma(1.0 - timestep / (len(self.sigmas) - 1))
 
 
 @dataclass(frozen=True)
@@ -82,6 +109,11 @@ class StepTable:
             return (steps - _fractional_index(self.sigmas[::-1], sigma)) / steps
         return _fractional_index(self.sigmas, sigma) / steps
 
+    @classmethod
+    def of(cls, sigmas: Any) -> StepTable:
+        """Of a sampler's own list, a tensor."""
+        return cls(tuple(sigmas.flatten().tolist()))
+
 
 def _fractional_index(falling: Sequence[float], sigma: float) -> float:
     """The place of `sigma` in falling sigmas: 0 at or above the first, n - 1 at the last."""
@@ -103,3 +135,8 @@ def stable_diffusion_sigmas() -> tuple[float, ...]:
         product *= 1.0 - (low + (high - low) * index / 999) ** 2
         sigmas.append(math.sqrt((1.0 - product) / product))
     return tuple(sigmas)
+
+
+def continuous_sigma(timestep: float) -> float:
+    """The sigma of a timestep that is log(sigma) / 4, as SVD and EDM have them."""
+    return math.exp(4 * timestep)

@@ -1,4 +1,4 @@
-"""When and how strongly the mid-block is bypassed: pure functions of the denoising progress.
+"""When, how strongly and for whom the mid-block is bypassed, and what was bypassed in a run.
 
 `lam = strength * shape(u)` inside a half-open window of the progress, 0 outside of it, with
 `u` the place inside the window. The formulas are ours, made from the abstract of
@@ -15,14 +15,8 @@ from dataclasses import dataclass
 from .checks import quoted, require_between, require_choice
 
 SHAPES = ("constant", "ramp_up", "ramp_down", "bump", "cosine", "curve")
-
-
 SCHEDULE_BY = ("sigma", "step")
-
-
 APPLY_TO = ("both", "cond", "uncond")
-
-
 Points = tuple[tuple[float, float], ...]
 
 
@@ -109,9 +103,7 @@ def parse_points(text: str) -> Points:
     Raises ValueError that names the part which cannot be read.
     """
     points = []
-    for part in text.replace(";", ",").replace("\n", ",").split(","):
-        if not part.strip():
-            continue
+    for part in _parts(text):
         u, colon, v = part.partition(":")
         try:
             if not colon:
@@ -119,7 +111,7 @@ def parse_points(text: str) -> Points:
             points.append((float(u), float(v)))
         except ValueError:
             raise ValueError(
-                f"Cannot read the point {quoted(part.strip())}: write points as u:v pairs, for "
+                f"Cannot read the point {quoted(part)}: write points as u:v pairs, for "
                 "example '0:1, 0.5:0.6, 1:0'."
             ) from None
     _check_points(tuple(points))
@@ -132,14 +124,12 @@ def parse_strengths(text: str) -> tuple[float, ...]:
     Raises ValueError that names the part which cannot be read.
     """
     strengths = []
-    for part in text.replace(";", ",").replace("\n", ",").split(","):
-        if not part.strip():
-            continue
+    for part in _parts(text):
         try:
             strength = float(part)
         except ValueError:
             raise ValueError(
-                f"Cannot read the strength {quoted(part.strip())}: write numbers from -1 to 1 with "
+                f"Cannot read the strength {quoted(part)}: write numbers from -1 to 1 with "
                 "commas between them, for example '0, 0.25, 0.5, 1'."
             ) from None
         require_between("strength", strength, -1.0, 1.0)
@@ -147,6 +137,11 @@ def parse_strengths(text: str) -> tuple[float, ...]:
     if not strengths:
         raise ValueError("strengths is empty: write at least one number, for example '0, 0.5, 1'.")
     return tuple(strengths)
+
+
+def _parts(text: str) -> list[str]:
+    parts = text.replace(";", ",").replace("\n", ",").split(",")
+    return [part.strip() for part in parts if part.strip()]
 
 
 def _check_points(points: Points) -> None:
@@ -172,6 +167,66 @@ def _interpolate(points: Points, u: float) -> float:
     return v0 + (v1 - v0) * (u - u0) / (u1 - u0)
 
 
+Lam = float | tuple[float, ...]
+"""The bypass of a call: one number, or one for each row of its batch."""
+
+
+@dataclass(frozen=True)
+class Dial:
+    """All settings of a bypass: what nodes, panel, API and scripts hand on, whole.
+
+    apply_to: one of `APPLY_TO`: both halves of guidance, or the rows of the prompt (`cond`) or
+        of the negative prompt (`uncond`) alone.
+    skip_compute: at lam 1 do not run the mid-block; False runs it and drops the result, for
+        patches that record something inside of it.
+
+    Raises ValueError with one sentence for a value that cannot be used.
+    """
+
+    schedule: Schedule = Schedule()
+    apply_to: str = "both"
+    skip_compute: bool = True
+
+    def __post_init__(self) -> None:
+        require_choice("apply_to", self.apply_to, APPLY_TO)
+
+    def call(self, progress: Sequence[float], is_cond: Sequence[bool | None] = ()) -> Call:
+        """The bypass of a model call whose rows are at these places of the denoising.
+
+        is_cond: for each row whether it is the prompt's or the negative prompt's; None is
+            neither. Not needed where `apply_to` is `both`.
+        """
+        wanted = [self.schedule.lam(place) for place in progress]
+        lams = wanted
+        if self.apply_to != "both":
+            half = self.apply_to == "cond"
+            rows = zip(wanted, is_cond, strict=True)
+            lams = [lam if cond is half else 0.0 for lam, cond in rows]
+        return Call(self, tuple(progress), tuple(lams), any(wanted) and not any(lams))
+
+
+@dataclass(frozen=True)
+class Call:
+    """One model call: the progress and the bypass of each of its rows.
+
+    other_half: whether it would be bypassed if `apply_to` had not left its rows out.
+    """
+
+    dial: Dial
+    progress: tuple[float, ...]
+    lams: tuple[float, ...]
+    other_half: bool = False
+
+    def lam(self, each: int = 1) -> Lam:
+        """One number if all rows have the same bypass, else one for each.
+
+        each: rows of the mid-block for each row of the call (a video's frames).
+        """
+        if len(set(self.lams)) == 1:
+            return self.lams[0]
+        return tuple(lam for lam in self.lams for _ in range(each))
+
+
 @dataclass
 class Coverage:
     """Counts the model calls of one run. It belongs to that run and is thrown away after it.
@@ -181,7 +236,7 @@ class Coverage:
     from_cache: calls that something else answered, so that the U-Net did not run.
     """
 
-    schedule: Schedule
+    dial: Dial
     calls: int = 0
     reached: int = 0
     bypassed: int = 0
@@ -190,75 +245,38 @@ class Coverage:
     other_half: int = 0
     from_cache: int = 0
 
-    def record(
-        self,
-        progress: Sequence[float],
-        lams: Sequence[float],
-        *,
-        ran: bool = True,
-        other_half: bool = False,
-    ) -> None:
-        """Count one model call with the progress and the bypass of each of its rows.
-
-        ran: whether the U-Net ran in it. other_half: whether it would have been bypassed if
-            `apply_to` had not left its rows out.
-        """
+    def record(self, call: Call, *, ran: bool = True) -> None:
+        """Count one model call; ran: whether the U-Net ran in it."""
         self.calls += ran
         self.from_cache += not ran
-        self.reached += any(self.schedule.contains(place) for place in progress)
-        self.bypassed += ran and any(lam != 0.0 for lam in lams)
-        self.other_half += other_half
-        self.lowest = min(self.lowest, *progress)
-        self.highest = max(self.highest, *progress)
+        self.reached += any(call.dial.schedule.contains(place) for place in call.progress)
+        self.bypassed += ran and any(call.lams)
+        self.other_half += call.other_half
+        self.lowest = min(self.lowest, *call.progress)
+        self.highest = max(self.highest, *call.progress)
 
-    def missed_window(self) -> str | None:
-        """The notice for a run of which no call fell into the window; None if one did."""
-        if self.calls == 0 or self.reached > 0:
-            return None
-        by_step = self.schedule.schedule_by == "step"
-        remedy = "widen the window" if by_step else "use schedule_by = step"
-        return (
-            f"This run covered progress {self.lowest:.2g} to {self.highest:.2g}, the window "
-            f"{self.schedule.start_percent:g} to {self.schedule.end_percent:g} was never "
-            f"reached; {remedy}."
-        )
-
-    def missed(self, apply_to: str = "both") -> str | None:
+    def missed(self) -> str | None:
         """The notice for a run in which nothing could be bypassed: the window or the half of
         guidance was never there; None if there was something."""
+        apply_to = self.dial.apply_to
         if self.other_half and not self.bypassed:
             half = "the prompt" if apply_to == "cond" else "the negative prompt"
             return (
                 f"Nothing was bypassed: apply_to is {apply_to}, and no call of this model had "
                 f"rows of {half} (guidance is off, or another model has them); use apply_to = both."
             )
-        return self.missed_window()
+        if self.calls == 0 or self.reached > 0:
+            return None
+        schedule = self.dial.schedule
+        remedy = "widen the window" if schedule.schedule_by == "step" else "use schedule_by = step"
+        return (
+            f"This run covered progress {self.lowest:.2g} to {self.highest:.2g}, the window "
+            f"{schedule.start_percent:g} to {schedule.end_percent:g} was never reached; {remedy}."
+        )
 
-    def summary(self, apply_to: str = "both") -> str:
+    def summary(self) -> str:
         """One line for the user: the notice of a run that missed, or what was bypassed."""
         done = f"bypassed {self.bypassed} of {self.calls} model calls"
         if self.from_cache:
             done += f"; {self.from_cache} more came from a cache, without the U-Net"
-        return self.missed(apply_to) or f"strength {self.schedule.strength:g}: {done}"
-
-
-Lam = float | tuple[float, ...]
-"""The bypass of a call: one number, or one for each row of its batch."""
-
-
-def uniform(lams: Sequence[float]) -> Lam:
-    """One number if all rows have the same bypass, else a tuple with one for each row."""
-    return lams[0] if len(set(lams)) == 1 else tuple(lams)
-
-
-def rows_for(lams: Sequence[float], is_cond: Sequence[bool | None], apply_to: str) -> list[float]:
-    """The rows' bypass limited to `cond` or `uncond` rows; `both` leaves all as they are.
-
-    is_cond: for each row whether it is the prompt's or the negative prompt's; None is neither.
-    """
-    if apply_to == "both":
-        return list(lams)
-    return [
-        lam if cond is (apply_to == "cond") else 0.0
-        for lam, cond in zip(lams, is_cond, strict=True)
-    ]
+        return self.missed() or f"strength {self.dial.schedule.strength:g}: {done}"

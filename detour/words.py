@@ -1,204 +1,155 @@
-"""What people read at a field: one sentence on what it means, and what they should see.
+"""What each field of the dial means: once for the ComfyUI nodes and the web UIs' panel.
 
-ComfyUI's nodes show both as a tooltip; panel and tab of the web UIs show the first below the
-field. What they share is here, so that it is said once.
+`classifier_words.py` has those of the classifiers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Help:
-    """A field in words. what: one sentence. see: how the sentence "You should see:" goes on."""
+class Words(NamedTuple):
+    """What a field means, and what one should see when it is used."""
 
-    what: str
-    see: str
+    means: str
+    see: str = ""
 
     @property
     def tooltip(self) -> str:
-        """Both, as a node shows them."""
-        return f"{self.what} You should see: {self.see}"
+        """Both, as a node shows them; the web UIs show the first below a field."""
+        return f"{self.means} You should see: {self.see}" if self.see else self.means
 
 
-DIAL = {
-    "strength": Help(
-        "0 = exactly the unpatched model, 1 = the mid-block is skipped, below 0 = it counts more.",
-        "more of what the model rarely draws as this goes up, and rougher pictures when the window "
-        "is long.",
-    ),
-    "shape": Help(
-        "How the bypass runs through its window; 'curve' follows 'points'.",
-        "falling shapes keep more detail than constant at the same strength.",
-    ),
-    "start_percent": Help(
-        "Where the bypass begins: 0 = pure noise, 1 = finished picture.",
-        "a later start changes details instead of what is drawn.",
-    ),
-    "end_percent": Help(
-        "Where the bypass ends; from here on the whole model cleans up.",
-        "more variety and more broken pictures as this goes up.",
-    ),
-    "apply_to": Help(
-        "both = prompt and negative prompt; cond = only the prompt; uncond = only the negative.",
-        "no difference between 'both' and 'cond' at CFG 1; 'uncond' works like extra guidance.",
-    ),
-    "schedule_by": Help(
-        "sigma = window in the noise schedule; step = over this run's steps (image-to-image).",
-        "no change with sigma at a low denoise or in a hires pass, and a notice that says so.",
-    ),
-    "skip_compute": Help(
-        "At strength 1 do not compute the mid-block at all; switch this off if an extension reads "
-        "inside of it.",
-        "the same picture either way.",
-    ),
-    "points": Help(
-        "For the shape 'curve': place:height pairs inside the window, as in '0:1, 0.5:0.6, 1:0'.",
-        "the bypass follow straight lines between these points.",
-    ),
-    "hires": Help(
-        "What the hires pass gets: the same strength, none (off), or its own.",
-        "with 'off' the second pass only refines what the first one drew.",
-    ),
-    "hires_strength": Help(
-        "The strength of the hires pass where 'hires' is 'own'.",
-        "changes of detail rather than of what is drawn.",
-    ),
-    "refiner": Help(
-        "Which model is bypassed when a refiner takes over.",
-        "no difference without a refiner.",
-    ),
-}
-"""The fields of the bypass, by the names of the node's inputs and the panel's arguments."""
-
-
-CLASSIFIER = {
-    "file": Help(
-        "A file or a transformers folder in models/image_classifiers.",
-        "the number of classes and the first labels in the report.",
-    ),
-    "architecture": Help(
-        "auto = as the file or its weights say; else a name, such as resnet50 or "
-        "timm:convnext_small.",
-        "the architecture in the report.",
-    ),
-    "labels": Help(
-        "The classes in their order, one a line or with commas; empty = as the file says, else "
-        "numbers.",
-        "these names in all results.",
-    ),
-    "activation": Help(
-        "softmax = one class for each picture; sigmoid = each class by itself, for taggers and "
-        "NSFW filters; auto = as the file says, else softmax.",
-        "scores that add up to 1 with softmax only.",
-    ),
-    "label_threshold": Help(
-        "For sigmoid: the score from which a tag counts; 0 = as the file says, else 0.5.",
-        "fewer tags as this goes up.",
-    ),
-    "top_k": Help(
-        "How many of the highest scores are listed for each picture.",
-        "that many names behind each label.",
-    ),
-    "threshold": Help(
-        "The least score of a picture that is kept; for taggers also of a tag (0 = the "
-        "classifier's own).",
-        "fewer kept pictures as this goes up.",
-    ),
-}
-"""Loading a classifier, and asking it about pictures."""
-
-
-EDIT = {
-    "method": Help(
-        "worst_group = search for the best worst group; evidence = from the groups' means; paired "
-        "= from the same pictures without and with the feature.",
-        "the worst group rise; with 'paired', what the feature adds shrink to 0.",
-    ),
-    "edit": Help(
-        "How many numbers may change; auto = the smallest edit that is not clearly worse than the "
-        "best.",
-        "all sizes side by side in the chart, this one marked.",
-    ),
-    "target_class": Help(
-        "The class that takes the shortcut, by label or number; empty = all are tried.",
-        "the report name this class.",
-    ),
-    "degree": Help(
-        "0 = bit for bit the classifier as it came, 1 = as found, above 1 = over-corrected, below "
-        "0 = the shortcut counts more.",
-        "the marked line of the degree chart move.",
-    ),
-    "max_weights": Help(
-        "The most weights that k_weights_bias may edit; it stops earlier where more do not help.",
-        "the last row of the ladder grow, or not.",
-    ),
-    "attribute": Help(
-        "For 'evidence' and 'paired': which attribute of the probes is the suspect feature; empty "
-        "= the one with number 1.",
-        "its name in the chart of 'paired'.",
-    ),
-    "auto_degree": Help(
-        "For 'evidence': degree 1 stands for the degree that is best on the validation part; off = "
-        "for its formula.",
-        "which degree that was, in the notes.",
-    ),
-    "split_seed": Help(
-        "Which probes choose the edit and which report on it, where they do not say so themselves.",
-        "slightly other numbers; large differences mean too few probes.",
-    ),
-    "class_name": Help(
-        "The class to remove, by label or number.",
-        "it falls to 0 % on the probes to choose on, or how many remain.",
-    ),
-    "size": Help(
-        "one_weight = a single weight; one_weight_bias = the bias too, if that is not enough; "
-        "bias_only = the rival, always enough on the probes.",
-        "how the bias shift alone does, in the chart.",
-    ),
-    "part": Help(
-        "all = every probe; report = only the quarter that did not choose the edit, with its split "
-        "seed.",
-        "honest, usually lower numbers with 'report'.",
-    ),
-    "file_degree": Help(
-        "Multiplies the degree of every edit in the file: 0 = the classifier as it came, 1 = "
-        "exactly as saved.",
-        "the effect fade as this goes to 0.",
-    ),
-}
-"""Finding an edit, judging it, and applying a saved one."""
-
-
-PANEL_INTRO = (
+DIAL_INTRO = (
     "Makes a model draw what it usually leaves out: the U-Net's mid-block is bypassed early in the "
     "denoising, then the whole model cleans up."
 )
 
-
-TAB_INTRO = (
-    "Finds what a classifier takes for a class though it is not (a colour, a watermark, a pose), "
-    "and edits a few numbers of its last layer until it no longer does. The file itself is not "
-    "written to."
-)
-
-
-TAB_WORDS = {
-    **{name: told.what for name, told in CLASSIFIER.items()},
-    **{name: told.what for name, told in EDIT.items()},
-    "target": EDIT["target_class"].what,
-    "remove": f"{EDIT['class_name'].what} This changes predictions: it is no privacy unlearning.",
-    "remove_edit": EDIT["size"].what,
-    "apply_degree": EDIT["file_degree"].what,
-    "folder": "A folder of pictures, used if none are dropped.",
-    "probes": (
-        "Sub-folders class/attribute/, as in nurse/woman/1.png, or a metadata.csv. The folder lies "
-        "in detour/probes of the web UI's data folder, or in an output folder."
+DIAL = {
+    "model": Words(
+        "A U-Net model: SD 1.x, SD 2.x, SDXL or SVD. It is not changed; a copy is patched.",
     ),
-    "degree": f"{EDIT['degree'].what} Moving it sets the last edit's degree.",
-    "edit_name": "Saved in detour/edits; nothing is overwritten.",
-    "edit_file": "From detour/edits or models/image_classifiers; for the model it was made for.",
-    "classifier_name": "Saved with its edits in models/image_classifiers; nothing is overwritten.",
+    "strength": Words(
+        "0 = exactly the unpatched model, 1 = the mid-block is skipped, below 0 = it counts more.",
+        see=(
+            "more of what the model rarely draws as this goes up, and rougher pictures when the "
+            "window is long."
+        ),
+    ),
+    "shape": Words(
+        "How the bypass runs through its window; 'curve' follows 'points'.",
+        see="falling shapes keep more detail than constant at the same strength.",
+    ),
+    "start_percent": Words(
+        "Where the bypass begins: 0 = pure noise, 1 = finished picture.",
+        see="a later start changes details instead of what is drawn.",
+    ),
+    "end_percent": Words(
+        "Where the bypass ends; from here on the whole model cleans up.",
+        see="more variety and more broken pictures as this goes up.",
+    ),
+    "apply_to": Words(
+        "both = prompt and negative prompt; cond = only the prompt; uncond = only the negative.",
+        see="no difference between 'both' and 'cond' at CFG 1; 'uncond' works like extra guidance.",
+    ),
+    "schedule_by": Words(
+        "sigma = window in the noise schedule; step = over this run's steps (image-to-image).",
+        see="no change with sigma at a low denoise or in a hires pass, and a notice that says so.",
+    ),
+    "skip_compute": Words(
+        "At strength 1 do not compute the mid-block at all; switch this off if an extension reads "
+        "inside of it.",
+        see="the same picture either way.",
+    ),
+    "points": Words(
+        "For the shape 'curve': place:height pairs inside the window, as in '0:1, 0.5:0.6, 1:0'.",
+        see="the bypass follow straight lines between these points.",
+    ),
+    "curve": Words(
+        "A curve from the Curve Editor of newer ComfyUI versions, used in place of 'shape' and "
+        "'points'.",
+        see="the bypass follow the drawn curve across its window.",
+    ),
+    "strengths": Words(
+        "The strengths to try, from -1 to 1, with commas between them.",
+        see="one column of pictures for each.",
+    ),
+    "hires": Words(
+        "What the hires pass gets: the same strength, none (off), or its own.",
+        see="with 'off' the second pass only refines what the first one drew.",
+    ),
+    "hires_strength": Words(
+        "The strength of the hires pass where 'hires' is 'own'.",
+        see="changes of detail rather than of what is drawn.",
+    ),
+    "refiner": Words(
+        "Which model is bypassed when a refiner takes over.",
+        see="no difference without a refiner.",
+    ),
 }
-"""What the tab shows below each control."""
+"""Of a bypass, by the name of the input; the last three are the web UIs' alone."""
+
+PLOT = {
+    "model": Words(
+        "For the sigmas under the axis.",
+        see="Stable Diffusion's sigmas without it.",
+    ),
+    "sigmas": Words(
+        "The sigmas of a run, from a scheduler node.",
+        see="one mark for each step, filled where the bypass is active.",
+    ),
+}
+"""Of the plot of a schedule, besides."""
+
+SHEET = {
+    "images": Words(
+        "The pictures: the list that comes out of a sweep, or one batch.",
+        see="one column for each item of the list.",
+    ),
+    "labels": Words(
+        "The sweep's labels.",
+        see="each column headed by its strength.",
+    ),
+    "columns": Words(
+        "For a single batch: pictures in a row, 0 = about square.",
+        see="no effect on a sweep, which has a column for each strength.",
+    ),
+    "classifier": Words(
+        "Says which pictures of a sweep became something else.",
+        see=(
+            "an outline around those whose label is another one than in the first column; none "
+            "without a classifier."
+        ),
+    ),
+}
+"""Of the contact sheet."""
+
+DEMO = {
+    "prompt": Words(
+        "empty = any digit.",
+        see="mostly low digits for 'even' and 'odd', which leave the digit open.",
+    ),
+    "variant": Words(
+        "demo = high digits (5-9) are the minority; mirror = low digits (0-4) are.",
+        see="the opposite bias in the mirror.",
+    ),
+    "count": Words(
+        "How many pictures, two of each digit.",
+        see="narrower intervals with more of them.",
+    ),
+    "digits_seed": Words(
+        "Which digits are drawn, and in which order.",
+        see="nearly the same figures with another number.",
+    ),
+    "classes": Words(
+        "low_high = two classes, 0-4 and 5-9, for coloured_digits; digits = ten classes, for "
+        "digit_reader.",
+        see="four groups, or twenty.",
+    ),
+    "correlation": Words(
+        "Share of the pictures in the colour of their class: 0.5 = every digit once in each "
+        "colour, for audits; 0.9 = a shortcut to learn.",
+        see="groups of unequal size away from 0.5.",
+    ),
+}
+"""Of the tiny models; before what `prompt` means stand the words that there are."""

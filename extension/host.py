@@ -9,13 +9,11 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-import torch
 from torch import nn
 
-from ..detour.progress import SigmaTable, stable_diffusion_sigmas
+from ..detour.progress import SigmaTable, StepTable
 
 TOO_OLD = "Detour needs AUTOMATIC1111's web UI 1.10 or newer; in this one it does nothing."
 
@@ -81,11 +79,6 @@ def is_replaced(sd_unet: Any) -> bool:
     return getattr(sd_unet, "current_unet", None) is not None
 
 
-def uncompiled(unet: Any) -> Any:
-    """The module itself where torch.compile has wrapped it."""
-    return getattr(unet, "_orig_mod", unet)
-
-
 def samples_with_refiner(p: Any) -> bool:
     """True after the switch to the refiner's checkpoint."""
     refiner = getattr(p, "refiner_checkpoint_info", None)
@@ -99,12 +92,9 @@ def sigma_table(p: Any) -> SigmaTable:
     inner = getattr(patcher, "model", None)
     clock = getattr(inner, "predictor", None) or getattr(inner, "model_sampling", None)
     if getattr(clock, "sigmas", None) is not None:
-        return SigmaTable(tuple(clock.sigmas.flatten().tolist()))
+        return SigmaTable.of(clock.sigmas)
     kept = getattr(model, "alphas_cumprod", None)
-    if kept is None:
-        return SigmaTable(stable_diffusion_sigmas())
-    alphas = kept.double().clamp(1e-12, 1 - 1e-12)
-    return SigmaTable(tuple(((1 - alphas) / alphas).sqrt().tolist()))
+    return SigmaTable.of_stable_diffusion() if kept is None else SigmaTable.of_alphas(kept)
 
 
 def speaks_timesteps(denoiser: Any) -> bool:
@@ -113,28 +103,22 @@ def speaks_timesteps(denoiser: Any) -> bool:
     return hasattr(denoiser, "alphas") and not hasattr(denoiser, "classic_ddim_eps_estimation")
 
 
-def timestep_sigma(table: SigmaTable, timestep: float) -> float:
-    """The sigma of a timestep, 0 to the table's last index, also between two of them."""
-    return table.sigma(1.0 - timestep / (len(table.sigmas) - 1))
-
-
 def sigma_of(params: Any, table: SigmaTable) -> float:
     """The sigma of a denoiser call. All its rows have the same; this waits for the device."""
     value = float(params.sigma.flatten()[0])
-    return timestep_sigma(table, value) if speaks_timesteps(params.denoiser) else value
+    return table.at_timestep(value) if speaks_timesteps(params.denoiser) else value
 
 
-def run_sigmas(arguments: dict[str, Any], table: SigmaTable, function: Any) -> tuple[float, ...]:
-    """The falling sigmas of a run, the closing one included, from its sampler's function and
-    the arguments that it got.
+def run_table(arguments: dict[str, Any], table: SigmaTable, function: Any) -> StepTable:
+    """The steps of a run, from its sampler's function and the arguments that it got.
 
     Raises ValueError if the sampler makes its steps up as it goes.
     """
     if arguments.get("sigmas") is not None:
-        return tuple(arguments["sigmas"].flatten().tolist())
+        return StepTable.of(arguments["sigmas"])
     if arguments.get("timesteps") is not None:
         times = _visited(arguments, function, len(table.sigmas) - 1)
-        return tuple(timestep_sigma(table, time) for time in times)
+        return StepTable(tuple(table.at_timestep(time) for time in times))
     raise ValueError(
         "schedule_by = step needs the sampler's list of sigmas, and this sampler does not give "
         "it; use schedule_by = sigma."
@@ -220,31 +204,6 @@ def _is_tiled(model: Any, denoiser: Any) -> bool:
     forward = getattr(getattr(denoiser, "inner_model", None), "forward", None)
     owner = getattr(forward, "__self__", None)
     return hasattr(model, "apply_model_original_md") or hasattr(owner, "batched_bboxes")
-
-
-def mid_attention_is_read(options: dict[str, Any]) -> bool:
-    """True if a patch such as SAG replaces attention in the mid-block: then it has to run."""
-    replaced = options.get("patches_replace", {}).get("attn1", {})
-    return any(place[0] == "middle" for place in replaced)
-
-
-def keeps_index(layer: nn.Module) -> nn.Module | None:
-    """For a skipped transformer a module that the looping hosts count like it (GLIGEN reads
-    the count); None for other layers."""
-    kinds = [kind for kind in type(layer).__mro__ if kind.__name__ == "SpatialTransformer"]
-    return _stand_in(kinds[0])() if kinds else None
-
-
-@cache
-def _stand_in(kind: type[nn.Module]) -> type[nn.Module]:
-    class KeepsIndex(kind):
-        def __init__(self) -> None:
-            nn.Module.__init__(self)
-
-        def forward(self, x: torch.Tensor, *_args: Any, **_kwargs: Any) -> torch.Tensor:
-            return x
-
-    return KeepsIndex
 
 
 def _find_log() -> logging.Logger:

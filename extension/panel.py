@@ -12,10 +12,10 @@ from typing import Any
 import gradio as gr
 from modules.ui_components import InputAccordion
 
-from ..detour.progress import SigmaTable, stable_diffusion_sigmas
+from ..detour.progress import SigmaTable
 from ..detour.report.schedule import draw_schedule
 from ..detour.ways.presets import Preset, parse_presets
-from ..detour.words import DIAL, PANEL_INTRO
+from ..detour.words import DIAL, DIAL_INTRO
 from .options import start_values
 from .settings import CHOICES, NAMES, RANGES, Settings, read_arguments
 
@@ -42,7 +42,7 @@ def build_panel(elem_id: Callable[[str], str], opts: Any, note: str) -> dict[str
 
     accordion = InputAccordion(enabled, label="Detour", elem_id=elem_id("enabled"))
     with accordion as controls["enabled"]:
-        gr.Markdown(f"{note}\n\n{PANEL_INTRO}".strip())
+        gr.Markdown(f"{note}\n\n{DIAL_INTRO}".strip())
         starting_point = _starting_point(elem_id)
         add("strength", strength)
         with gr.Row():
@@ -84,7 +84,7 @@ def _control(name: str, elem_id: str, value: Any) -> Any:
     """The control of a field, at its default unless a value is given."""
     given: dict[str, Any] = {
         "label": label(name),
-        "info": DIAL[name].what,
+        "info": DIAL[name].means,
         "elem_id": elem_id,
         "value": getattr(Settings, name) if value is None else value,
     }
@@ -166,8 +166,7 @@ def _keep_picture_fresh(controls: dict[str, Any], plot: Any, message: Any) -> No
 
 def draw_settings(settings: Settings) -> Any:
     """The schedule of the first pass as a PIL picture, on Stable Diffusion's sigmas."""
-    table = SigmaTable(stable_diffusion_sigmas())
-    return draw_schedule(settings.schedule(is_hires=False), table)
+    return draw_schedule(settings.schedule(is_hires=False), SigmaTable.of_stable_diffusion())
 
 
 def show_settings(*values: Any) -> tuple[Any, str]:

@@ -10,34 +10,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
-from ..detour.diffusers import mid_block_bypass
-from ..detour.schedule import Schedule
+from ..detour.diffusers import pipeline_bypass
 from ..detour.ways.targets import REFUSAL
 from . import host
 from .host import log
 from .settings import Settings
-
-
-class _Current:
-    """Stands for an object that the host may replace: asks for it at each access."""
-
-    def __init__(self, find: Any) -> None:
-        self.__dict__["find"] = find
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["find"](), name)
-
-    @property
-    def __class__(self) -> Any:
-        return self.__dict__["find"]().__class__
-
-
-class _Pipe(_Current):
-    """A pipeline as it is now, with the scheduler that it has then."""
-
-    def __init__(self, find: Any) -> None:
-        super().__init__(find)
-        self.__dict__["scheduler"] = _Current(lambda: find().scheduler)
 
 
 class PipelineSession:
@@ -47,13 +24,12 @@ class PipelineSession:
         self.shared = shared
         self.opened = ExitStack()
         self.runs: list[Any] = []
-        self.apply_to = "both"
         self.p: Any = None
 
     def open(self, p: Any, settings: Settings) -> None:
         """Bypass the base model, the refiner or both until `close`."""
         self.close()
-        self.p, self.apply_to = p, settings.apply_to
+        self.p = p
         base = ["sd_model"] if settings.refiner in ("base", "both") else []
         # The refiner is asked for only where the host is about to use it: asking loads it.
         refiner = ["sd_refiner"] if settings.refiner != "base" and _uses_refiner(p) else []
@@ -68,14 +44,9 @@ class PipelineSession:
             host.tell(p, str(error))
 
     def _bypass(self, name: str, p: Any, settings: Settings) -> Any:
-        def schedule() -> Schedule:
-            return settings.schedule(_is_hires(p))
-
-        return mid_block_bypass(
-            _Pipe(lambda: getattr(self.shared, name)),
-            _Current(schedule),  # the hires pass is in the same batch
-            apply_to=settings.apply_to,
-            skip_compute=settings.skip_compute,
+        return pipeline_bypass(
+            lambda: getattr(self.shared, name),
+            lambda: settings.dial(_is_hires(p)),  # the hires pass is in the same batch
         )
 
     def close(self, *_: Any) -> None:
@@ -84,11 +55,11 @@ class PipelineSession:
         state = getattr(self.shared, "state", None)
         cut_short = any(getattr(state, name, False) for name in ("interrupted", "skipped"))
         runs = [coverage for coverage in self.runs if coverage.calls]
-        notices = [coverage.missed(self.apply_to) for coverage in runs]
+        notices = [coverage.missed() for coverage in runs]
         if runs and all(notices) and not cut_short:  # a refiner has but a part of the window
             host.tell(self.p, notices[0])
         for coverage in runs:
-            log.info("Detour: %s", coverage.summary(self.apply_to))
+            log.info("Detour: %s", coverage.summary())
         self.runs, self.p = [], None
 
 

@@ -22,17 +22,15 @@ from .settings import NAMES, Settings, read_arguments
 
 TITLE = "Detour"
 """Frozen: ids, the API's key and saved defaults are made from it."""
-
-
 KEPT = "detour_settings"
 """Where the settings of a generation are kept, on the host's own object for it."""
 
 
 SESSIONS = Sessions()
-
-
 PIPELINES = PipelineSession(shared)
-"""The two hold what is under way in this process; callbacks have no other way to find it."""
+# The host forces these two to be the module's: it makes a script object for each tab and new ones
+# at each "Reload UI", calls its callbacks without any of them, and takes a callback back only by
+# the very function that was added. What is under way in this process outlives them all.
 
 
 class DetourScript(scripts.Script):
@@ -95,9 +93,6 @@ class DetourScript(scripts.Script):
 
 def _can_sample() -> bool:
     return host.has_sampling_hook(scripts.Script) or host.runs_pipelines(script_callbacks)
-
-
-__all__ = ["DetourScript", "register"]
 
 
 def register() -> None:

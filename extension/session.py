@@ -16,9 +16,9 @@ from typing import Any
 from torch import nn
 
 from ..detour.progress import SigmaTable, StepTable
-from ..detour.schedule import Coverage, rows_for, uniform
+from ..detour.schedule import Call, Coverage, Dial
 from ..detour.ways.bypass import bypassed
-from ..detour.ways.targets import REFUSAL, find_mid_block
+from ..detour.ways.targets import REFUSAL, find_mid_block, mid_attention_is_read
 from . import host
 from .host import log
 from .settings import Settings
@@ -30,28 +30,30 @@ class UNetCalls:
     acted: whether any row was bypassed yet.
     """
 
-    def __init__(self, apply_to: str, skip_compute: bool) -> None:
-        self.apply_to = apply_to
-        self.skip_compute = skip_compute
-        self.lam = 0.0
+    def __init__(self, dial: Dial) -> None:
+        self.dial = dial
+        self.progress = 0.0
         self.acted = False
         self.rows: host.Rows | None = None
         self.unet: nn.Module | None = None
         self.hooks: list[Any] = []
         self.under_way = ExitStack()
 
-    def set(self, unet: nn.Module, lam: float, rows: host.Rows | None = None) -> None:
-        """From now on bypass calls of `unet` by `lam`; 0 takes everything out.
+    def set(self, unet: nn.Module, progress: float, rows: host.Rows | None = None) -> None:
+        """From now on bypass calls of `unet` as the dial says for `progress`; where that is not at
+        all, take everything out.
 
         rows: whose rows the coming calls will have, unless all are bypassed alike.
         Raises ValueError if the U-Net has no mid-block.
         """
-        if lam == 0.0 or unet is not self.unet:
-            self.detach()
-        self.lam, self.rows = lam, rows
-        if lam == 0.0 or self.unet is not None:
+        self.progress, self.rows = progress, rows
+        acts = self.dial.schedule.lam(progress) != 0.0
+        if acts and unet is self.unet:
             return
-        find_mid_block(host.uncompiled(unet))
+        self.detach()
+        if not acts:
+            return
+        find_mid_block(unet)
         self.unet = unet
         self.hooks = [
             unet.register_forward_pre_hook(self._enter, with_kwargs=True),
@@ -69,28 +71,17 @@ class UNetCalls:
         self.under_way.close()  # torch tells no hook of a call that an interrupt ended
         options = kwargs.get("transformer_options") or {}
         x = args[0] if args else kwargs["x"]
-        lams = [self.lam] * x.shape[0]
-        if self.rows is not None:
-            lams = rows_for(lams, self.rows.conditioned(options, len(lams)), self.apply_to)
-        self.acted = self.acted or any(lams)
-        skip = self.skip_compute and not host.mid_attention_is_read(options)
-        self.under_way.enter_context(
-            bypassed(
-                host.uncompiled(unet),
-                uniform(lams),
-                skip_compute=skip,
-                placeholder=host.keeps_index,
-                device=x.device,
-            )
-        )
+        is_cond = () if self.rows is None else self.rows.conditioned(options, x.shape[0])
+        call = self.dial.call([self.progress] * x.shape[0], is_cond)
+        self.acted = self.acted or any(call.lams)
+        is_read = mid_attention_is_read(options)
+        self.under_way.enter_context(bypassed(unet, call, is_read=is_read, device=x.device))
 
     def _leave(self, _unet: nn.Module, _args: tuple, _output: Any) -> None:
         self.under_way.close()
 
 
 ARMED = "_detour_armed"
-
-
 LEFT_OUT = "_detour_left_out"
 
 
@@ -100,9 +91,9 @@ class Session:
     def __init__(self, p: Any, settings: Settings) -> None:
         self.p = p
         self.refiner = settings.refiner
-        self.schedule = settings.schedule(bool(getattr(p, "is_hr_pass", False)))
-        self.coverage = Coverage(self.schedule)
-        self.calls = UNetCalls(settings.apply_to, settings.skip_compute)
+        self.dial = settings.dial(bool(getattr(p, "is_hr_pass", False)))
+        self.coverage = Coverage(self.dial)
+        self.calls = UNetCalls(self.dial)
         self.sampler_arguments: dict[str, Any] = {}
         self.table: tuple[object, SigmaTable] | None = None
         self.steps: StepTable | None = None
@@ -118,13 +109,16 @@ class Session:
             progress = self._progress(params)
             wanted = self._wants_this_model()
             self.left_out += not wanted
-            lam = self.schedule.lam(progress) if wanted else 0.0
-            self.coverage.record([progress], [lam])
+            lam = self.dial.schedule.lam(progress) if wanted else 0.0
+            self.coverage.record(Call(self.dial, (progress,), (lam,)))
             unet = host.find_unet(self.p)
             if unet is None:
                 raise ValueError(REFUSAL)
-            needs_rows = self.calls.apply_to != "both"
-            self.calls.set(unet, lam, host.rows_of(self.p, params) if needs_rows else None)
+            rows = None if self.dial.apply_to == "both" else host.rows_of(self.p, params)
+            if wanted:
+                self.calls.set(unet, progress, rows)
+            else:
+                self.calls.detach()
             followed = True
         except ValueError as error:  # the host would only print it and go on
             host.tell(self.p, str(error))
@@ -146,13 +140,13 @@ class Session:
         if notice:
             host.tell(self.p, notice)
         else:
-            log.info("Detour: %s", self.coverage.summary(self.calls.apply_to))
+            log.info("Detour: %s", self.coverage.summary())
 
     def _missed(self) -> str | None:
         """The notice where nothing could be bypassed: the window or the half was never there."""
-        if self.calls.apply_to != "both" and not self.calls.acted:
+        if self.dial.apply_to != "both" and not self.calls.acted:
             self.coverage.other_half, self.coverage.bypassed = self.coverage.bypassed, 0
-        return self.coverage.missed(self.calls.apply_to)
+        return self.coverage.missed()
 
     def _no_such_model(self) -> str | None:
         """The notice where no pass of a generation has the model that the setting names: the
@@ -174,11 +168,11 @@ class Session:
             self.table = (model, host.sigma_table(self.p))
         table = self.table[1]
         sigma = host.sigma_of(params, table)
-        if self.schedule.schedule_by == "sigma":
+        if self.dial.schedule.schedule_by == "sigma":
             return table.progress(sigma)
         if self.steps is None:
             function = getattr(self.p.sampler, "func", None)
-            self.steps = StepTable(host.run_sigmas(self.sampler_arguments, table, function))
+            self.steps = host.run_table(self.sampler_arguments, table, function)
         return self.steps.progress(sigma)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..detour.checks import quoted, read_number, require_choice
-from ..detour.schedule import APPLY_TO, SCHEDULE_BY, SHAPES, Schedule, parse_points
+from ..detour.schedule import APPLY_TO, SCHEDULE_BY, SHAPES, Dial, Schedule, parse_points
 
 HIRES = ("same", "off", "own")
 REFINER = ("base", "refiner", "both")
@@ -64,6 +64,10 @@ class Settings:
             self.schedule_by,
             parse_points(self.points) if self.shape == "curve" else (),
         )
+
+    def dial(self, is_hires: bool) -> Dial:
+        """The whole bypass of the first or of the hires pass."""
+        return Dial(self.schedule(is_hires), self.apply_to, self.skip_compute)
 
     @property
     def is_on(self) -> bool:

@@ -12,12 +12,12 @@ from typing import Any
 import gradio as gr
 
 from ..detour.checks import MOST_WEIGHTS, STRONGEST_DEGREE
+from ..detour.classifier_words import HELP, TAB_INTRO
 from ..detour.files import classifier_names, edit_names
 from ..detour.judge.compare import PARTS
 from ..detour.search.ladder import EDITS
 from ..detour.search.neutralize import METHODS
 from ..detour.search.remove_class import SIZES
-from ..detour.words import TAB_INTRO, TAB_WORDS
 from .folders import edit_roots, model_roots
 from .work import Action, Shown, TabSession
 
@@ -108,10 +108,10 @@ class _Tab:
             self.max_weights = _slider("max_weights", "Most weights", 3, 1, MOST_WEIGHTS, 1)
             self.attribute = _choice("attribute", "Suspect feature", ("",), "", typed=True)
             self.auto_degree = gr.Checkbox(
-                True, label="Best degree", info=TAB_WORDS["auto_degree"], elem_id=_id("auto_degree")
+                True, label="Best degree", info=HELP["auto_degree"], elem_id=_id("auto_degree")
             )
             self.seed = gr.Number(
-                0, label="Split seed", info=TAB_WORDS["split_seed"], elem_id=_id("split_seed")
+                0, label="Split seed", info=HELP["split_seed"], elem_id=_id("split_seed")
             )
 
     def remove_part(self) -> None:
@@ -253,13 +253,11 @@ def _button(name: str, label: str, variant: str = "secondary") -> Any:
 
 
 def _text(name: str, label: str, value: str, lines: int = 1) -> Any:
-    return gr.Textbox(value, label=label, info=TAB_WORDS[name], lines=lines, elem_id=_id(name))
+    return gr.Textbox(value, label=label, info=HELP[name], lines=lines, elem_id=_id(name))
 
 
 def _slider(name: str, label: str, value: float, low: float, high: float, step: float) -> Any:
-    return gr.Slider(
-        low, high, value, step=step, label=label, info=TAB_WORDS[name], elem_id=_id(name)
-    )
+    return gr.Slider(low, high, value, step=step, label=label, info=HELP[name], elem_id=_id(name))
 
 
 def _choice(name: str, label: str, choices: Any, value: Any, typed: bool = False) -> Any:
@@ -267,7 +265,7 @@ def _choice(name: str, label: str, choices: Any, value: Any, typed: bool = False
         list(choices),
         value=value,
         label=label,
-        info=TAB_WORDS[name],
+        info=HELP[name],
         allow_custom_value=typed,
         elem_id=_id(name),
     )

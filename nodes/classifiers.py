@@ -12,11 +12,11 @@ from ..detour.classifier.facts import parse_labels
 from ..detour.classifier.load import load_classifier
 from ..detour.classifier.model import predict
 from ..detour.classifier.save import save_new_classifier
+from ..detour.classifier_words import CLASSIFIER, CLASSIFY, FIT
 from ..detour.files import resolve_inside
 from ..detour.report.classifier import describe_classifier, describe_predictions
 from ..detour.report.probes import describe_head
 from ..detour.search.linear_head import fit_linear_head, unfitted
-from ..detour.words import CLASSIFIER
 from .classifier_host import (
     ClassifierSocket,
     ProbesSocket,
@@ -50,8 +50,8 @@ class LoadClassifier(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Loads an image classifier from models/image_classifiers: a torchvision, timm or "
-                "transformers network, or one of two small ones for digits. No code from a file "
-                "is ever run."
+                "transformers network, or one of two small ones for digits. No code from a file is "
+                "ever run."
             ),
             inputs=_load_inputs(),
             outputs=[
@@ -108,31 +108,14 @@ def _load_inputs() -> list:
     names = model_names()
     default = OWN_DEFAULT if OWN_DEFAULT in names else (names or [""])[0]
     return [
-        io.Combo.Input(
-            "file",
-            options=names,
-            default=default,
-            tooltip=CLASSIFIER["file"].tooltip,
-        ),
+        io.Combo.Input("file", options=names, default=default, tooltip=CLASSIFIER["file"].tooltip),
         io.String.Input(
-            "architecture",
-            default=AS_THE_FILE_SAYS,
-            tooltip=CLASSIFIER["architecture"].tooltip,
+            "architecture", default=AS_THE_FILE_SAYS, tooltip=CLASSIFIER["architecture"].tooltip
         ),
-        io.String.Input(
-            "labels",
-            default="",
-            multiline=True,
-            tooltip=CLASSIFIER["labels"].tooltip,
-        ),
+        io.String.Input("labels", default="", multiline=True, tooltip=CLASSIFIER["labels"].tooltip),
         *_meaning_inputs(),
         io.ClipVision.Input(
-            "clip_vision",
-            optional=True,
-            tooltip=(
-                "Only for a classifier that was fitted on a CLIP vision model: that model. You "
-                "should see: a message when it is another one."
-            ),
+            "clip_vision", optional=True, tooltip=CLASSIFIER["clip_vision"].tooltip
         ),
     ]
 
@@ -152,7 +135,7 @@ def _meaning_inputs() -> list:
             min=0.0,
             max=0.999,
             step=0.001,
-            tooltip=CLASSIFIER["label_threshold"].tooltip,
+            tooltip=CLASSIFIER["threshold"].tooltip,
         ),
     ]
 
@@ -169,21 +152,12 @@ class SaveClassifier(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Writes a classifier with its edits into models/image_classifiers, as one "
-                "safetensors file; nothing is overwritten. To share an edit alone, use Save "
-                "Edit."
+                "safetensors file; nothing is overwritten. To share an edit alone, use Save Edit."
             ),
             inputs=[
-                ClassifierSocket.Input(
-                    "classifier",
-                    tooltip="The classifier to save. You should see: its name in the report.",
-                ),
+                ClassifierSocket.Input("classifier", tooltip=CLASSIFIER["saved"].tooltip),
                 io.String.Input(
-                    "filename",
-                    default="my_classifier",
-                    tooltip=(
-                        "The name of the file, with sub-folders if you like. You should see: "
-                        "it in Load Image Classifier after a refresh."
-                    ),
+                    "filename", default="my_classifier", tooltip=CLASSIFIER["filename"].tooltip
                 ),
             ],
             outputs=[
@@ -266,37 +240,18 @@ class Classify(io.ComfyNode):
 
 def _classify_inputs() -> list:
     return [
-        ClassifierSocket.Input(
-            "classifier",
-            tooltip="The classifier to ask. You should see: its labels in the report.",
-        ),
-        io.Image.Input(
-            "images",
-            tooltip="Pictures to ask about. You should see: one line for each in the report.",
-        ),
-        io.Int.Input(
-            "top_k",
-            default=3,
-            min=1,
-            max=100,
-            tooltip=CLASSIFIER["top_k"].tooltip,
-        ),
+        ClassifierSocket.Input("classifier", tooltip=CLASSIFY["classifier"].tooltip),
+        io.Image.Input("images", tooltip=CLASSIFY["images"].tooltip),
+        io.Int.Input("top_k", default=3, min=1, max=100, tooltip=CLASSIFY["top_k"].tooltip),
         io.Float.Input(
             "threshold",
             default=0.0,
             min=0.0,
             max=1.0,
             step=0.01,
-            tooltip=CLASSIFIER["threshold"].tooltip,
+            tooltip=CLASSIFY["threshold"].tooltip,
         ),
-        io.String.Input(
-            "keep_label",
-            default="",
-            tooltip=(
-                "Keep only pictures of this class, by label or number; empty = of any. You "
-                "should see: only these pictures in 'kept images'."
-            ),
-        ),
+        io.String.Input("keep_label", default="", tooltip=CLASSIFY["keep_label"].tooltip),
     ]
 
 
@@ -352,15 +307,6 @@ class ClassifierFromProbes(io.ComfyNode):
 
 def _fit_inputs() -> list:
     return [
-        ProbesSocket.Input(
-            "probes",
-            tooltip=(
-                "Pictures of at least two classes. You should see: the accuracy on "
-                "pictures that it was not fitted on, for each group."
-            ),
-        ),
-        *backbone_inputs(
-            "whose features the head is fitted on. You should see: better accuracy with "
-            "a backbone that knows such pictures."
-        ),
+        ProbesSocket.Input("probes", tooltip=FIT["probes"].tooltip),
+        *backbone_inputs(FIT),
     ]

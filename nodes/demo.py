@@ -16,6 +16,7 @@ from ..demo.words import VOCABULARY, word_index
 from ..detour.checks import require_choice
 from ..detour.probes.probe_set import ProbeSet
 from ..detour.report.probes import describe_probes, preview
+from ..detour.words import DEMO
 from .classifier_host import ProbesSocket
 from .schema import CATEGORY, build, report_outputs, shown
 
@@ -67,8 +68,8 @@ class DemoModel(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "A real but tiny diffusion model that paints 16x16 digits in a second, with few "
-                "high ones (5-9), to try Detour with. Use an empty Chroma Radiance latent of "
-                "16x16 and the VAE 'pixel_space'."
+                "high ones (5-9), to try Detour with. Use an empty Chroma Radiance latent of 16x16 "
+                "and the VAE 'pixel_space'."
             ),
             inputs=_demo_model_inputs(),
             outputs=[
@@ -97,19 +98,10 @@ def _demo_model_inputs() -> list:
         io.String.Input(
             "prompt",
             default="",
-            tooltip=(
-                f"One word of: {', '.join(VOCABULARY[1:])}; empty = any digit. You "
-                "should see: mostly low digits for 'even' and 'odd', which leave the digit open."
-            ),
+            tooltip=f"One word of: {', '.join(VOCABULARY[1:])}; {DEMO['prompt'].tooltip}",
         ),
         io.Combo.Input(
-            "variant",
-            options=list(VARIANTS),
-            default="demo",
-            tooltip=(
-                "demo = high digits (5-9) are the minority; mirror = low digits (0-4) "
-                "are. You should see: the opposite bias in the mirror."
-            ),
+            "variant", options=list(VARIANTS), default="demo", tooltip=DEMO["variant"].tooltip
         ),
     ]
 
@@ -161,15 +153,7 @@ class DemoDigits(io.ComfyNode):
 def _demo_digits_inputs() -> list:
     return [
         io.Int.Input(
-            "count",
-            default=1500,
-            min=2,
-            max=MOST_DIGITS,
-            step=2,
-            tooltip=(
-                "How many pictures, two of each digit. You should see: narrower "
-                "intervals with more of them."
-            ),
+            "count", default=1500, min=2, max=MOST_DIGITS, step=2, tooltip=DEMO["count"].tooltip
         ),
         io.Int.Input(
             # Not "seed": the editor would change it after each run.
@@ -177,19 +161,10 @@ def _demo_digits_inputs() -> list:
             default=0,
             min=0,
             max=2**31 - 1,
-            tooltip=(
-                "Which digits are drawn, and in which order. You should see: nearly "
-                "the same figures with another number."
-            ),
+            tooltip=DEMO["digits_seed"].tooltip,
         ),
         io.Combo.Input(
-            "classes",
-            options=list(CLASSES),
-            default="low_high",
-            tooltip=(
-                "low_high = two classes, 0-4 and 5-9, for coloured_digits; digits = ten "
-                "classes, for digit_reader. You should see: four groups, or twenty."
-            ),
+            "classes", options=list(CLASSES), default="low_high", tooltip=DEMO["classes"].tooltip
         ),
         io.Float.Input(
             "correlation",
@@ -197,10 +172,6 @@ def _demo_digits_inputs() -> list:
             min=0.0,
             max=1.0,
             step=0.05,
-            tooltip=(
-                "Share of the pictures in the colour of their class: 0.5 = every digit once in "
-                "each colour, for audits; 0.9 = a shortcut to learn. You should see: groups of "
-                "unequal size away from 0.5."
-            ),
+            tooltip=DEMO["correlation"].tooltip,
         ),
     ]

@@ -3,30 +3,33 @@ draws a schedule before anything is sampled."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 
-from ..detour.progress import SigmaTable, stable_diffusion_sigmas
+from ..detour.progress import SigmaTable
 from ..detour.report.canvas import to_images
 from ..detour.report.schedule import draw_schedule
-from ..detour.schedule import parse_strengths
-from .model_host import patch_model
-from .run import model_table
-from .schedule_inputs import (
-    apply_to_input,
-    curve_input,
-    points_input,
-    read_schedule,
-    schedule_by_input,
-    skip_compute_input,
-    strength_input,
-    window_inputs,
+from ..detour.schedule import (
+    APPLY_TO,
+    SCHEDULE_BY,
+    SHAPES,
+    Dial,
+    Points,
+    Schedule,
+    parse_points,
+    parse_strengths,
 )
+from ..detour.words import DIAL, DIAL_INTRO, PLOT
+from .model_host import patch_model
 from .schema import CATEGORY, build
 
 ALIASES = ["variety", "diversity", "same face", "bias", "fairness", "mid-block", "bypass"]
-
-
-MODEL_TIP = "A U-Net model: SD 1.x, SD 2.x, SDXL or SVD. It is not changed; a copy is patched."
+CURVE_SAMPLES = 101
+"""Places at which a connected CURVE is read; between them it is taken as straight."""
+UNTOUCHED_EDITOR = [[0.0, 0.0], [1.0, 1.0]]
+"""What the host's editor sends as long as nobody has drawn in it."""
+CurveSocket = io.Custom("CURVE")
 
 
 class MidBlockBypass(io.ComfyNode):
@@ -40,19 +43,13 @@ class MidBlockBypass(io.ComfyNode):
             display_name="Variety Dial (mid-block bypass)",
             category=CATEGORY,
             description=(
-                "Makes a model draw what it usually leaves out: the U-Net's mid-block is "
-                "bypassed early in the denoising, then the whole model cleans up. Works with SD "
-                "1.x, SD 2.x, SDXL and SVD; needs no training and no extra model call."
+                f"{DIAL_INTRO} Works with SD 1.x, SD 2.x, SDXL and SVD; needs no training and no "
+                "extra model call."
             ),
             inputs=[
-                io.Model.Input("model", tooltip=MODEL_TIP),
-                strength_input(),
-                *window_inputs(),
-                apply_to_input(),
-                schedule_by_input(),
-                skip_compute_input(),
-                points_input(),
-                curve_input(),
+                io.Model.Input("model", tooltip=DIAL["model"].tooltip),
+                _share("strength", Schedule.strength, -1.0),
+                *_dial_inputs(),
             ],
             outputs=[
                 io.Model.Output(
@@ -68,24 +65,9 @@ class MidBlockBypass(io.ComfyNode):
         )
 
     @classmethod
-    def execute(
-        cls,
-        model,
-        strength,
-        shape,
-        start_percent,
-        end_percent,
-        apply_to,
-        schedule_by,
-        skip_compute=True,
-        points="",
-        curve=None,
-    ) -> io.NodeOutput:
-        schedule = read_schedule(
-            strength, shape, start_percent, end_percent, schedule_by, points, curve
-        )
-        node_id = cls.hidden.unique_id
-        return io.NodeOutput(patch_model(model, schedule, apply_to, skip_compute, node_id))
+    def execute(cls, model, apply_to, skip_compute=True, **schedule) -> io.NodeOutput:
+        dial = Dial(read_schedule(**schedule), apply_to, skip_compute)
+        return io.NodeOutput(patch_model(model, dial, cls.hidden.unique_id))
 
 
 class BypassSweep(io.ComfyNode):
@@ -103,7 +85,13 @@ class BypassSweep(io.ComfyNode):
                 "Connect the models to a sampler, and the pictures, with the labels, to the "
                 "Contact Sheet."
             ),
-            inputs=_bypass_sweep_inputs(),
+            inputs=[
+                io.Model.Input("model", tooltip=DIAL["model"].tooltip),
+                io.String.Input(
+                    "strengths", default="0, 0.25, 0.5, 1", tooltip=DIAL["strengths"].tooltip
+                ),
+                *_dial_inputs(),
+            ],
             outputs=[
                 io.Model.Output(
                     "models",
@@ -125,48 +113,11 @@ class BypassSweep(io.ComfyNode):
         )
 
     @classmethod
-    def execute(
-        cls,
-        model,
-        strengths,
-        shape,
-        start_percent,
-        end_percent,
-        apply_to,
-        schedule_by,
-        skip_compute=True,
-        points="",
-        curve=None,
-    ) -> io.NodeOutput:
-        models, labels = [], []
-        for strength in parse_strengths(strengths):
-            schedule = read_schedule(
-                strength, shape, start_percent, end_percent, schedule_by, points, curve
-            )
-            node_id = cls.hidden.unique_id
-            models.append(patch_model(model, schedule, apply_to, skip_compute, node_id))
-            labels.append(f"strength {strength:g}")
-        return io.NodeOutput(models, labels)
-
-
-def _bypass_sweep_inputs() -> list:
-    return [
-        io.Model.Input("model", tooltip=MODEL_TIP),
-        io.String.Input(
-            "strengths",
-            default="0, 0.25, 0.5, 1",
-            tooltip=(
-                "The strengths to try, from -1 to 1, with commas between them. You "
-                "should see: one column of pictures for each."
-            ),
-        ),
-        *window_inputs(),
-        apply_to_input(),
-        schedule_by_input(),
-        skip_compute_input(),
-        points_input(),
-        curve_input(),
-    ]
+    def execute(cls, model, strengths, apply_to, skip_compute=True, **schedule) -> io.NodeOutput:
+        found = parse_strengths(strengths)
+        dials = [Dial(read_schedule(one, **schedule), apply_to, skip_compute) for one in found]
+        models = [patch_model(model, dial, cls.hidden.unique_id) for dial in dials]
+        return io.NodeOutput(models, [f"strength {strength:g}" for strength in found])
 
 
 class PlotSchedule(io.ComfyNode):
@@ -184,7 +135,15 @@ class PlotSchedule(io.ComfyNode):
                 "sampling anything. Connect SIGMAS to see which steps of a run are bypassed, "
                 "and a MODEL for its own noise schedule (Stable Diffusion's otherwise)."
             ),
-            inputs=_inputs(),
+            inputs=[
+                _share("strength", Schedule.strength, -1.0),
+                *_window_inputs(),
+                _choice("schedule_by", SCHEDULE_BY),
+                _points_input(),
+                io.Model.Input("model", optional=True, tooltip=PLOT["model"].tooltip),
+                io.Sigmas.Input("sigmas", optional=True, tooltip=PLOT["sigmas"].tooltip),
+                _curve_input(),
+            ],
             outputs=[
                 io.Image.Output(
                     "plot", display_name="plot", tooltip="The curve as a picture of 960x480."
@@ -194,50 +153,111 @@ class PlotSchedule(io.ComfyNode):
         )
 
     @classmethod
-    def execute(
-        cls,
-        strength,
-        shape,
-        start_percent,
-        end_percent,
-        schedule_by,
-        points="",
-        model=None,
-        sigmas=None,
-        curve=None,
-    ) -> io.NodeOutput:
-        schedule = read_schedule(
-            strength, shape, start_percent, end_percent, schedule_by, points, curve
-        )
+    def execute(cls, model=None, sigmas=None, **schedule) -> io.NodeOutput:
         if model is None:
-            table = SigmaTable(stable_diffusion_sigmas())
+            table = SigmaTable.of_stable_diffusion()
         else:
-            table = model_table(model.get_model_object("model_sampling"))
+            table = SigmaTable.of(model.get_model_object("model_sampling").sigmas)
         of_run = [] if sigmas is None else sigmas.tolist()
-        return io.NodeOutput(to_images(draw_schedule(schedule, table, of_run)))
+        return io.NodeOutput(to_images(draw_schedule(read_schedule(**schedule), table, of_run)))
 
 
-def _inputs() -> list:
+def _dial_inputs() -> list[Any]:
+    """What the dial and the sweep have besides the strength."""
     return [
-        strength_input(),
-        *window_inputs(),
-        schedule_by_input(),
-        points_input(),
-        io.Model.Input(
-            "model",
+        *_window_inputs(),
+        _choice("apply_to", APPLY_TO),
+        _choice("schedule_by", SCHEDULE_BY),
+        build(
+            io.Boolean.Input,
+            "skip_compute",
+            default=True,
             optional=True,
-            tooltip=(
-                "For the sigmas under the axis. You should see: Stable Diffusion's "
-                "sigmas without it."
-            ),
+            tooltip=DIAL["skip_compute"].tooltip,
+            advanced=True,
         ),
-        io.Sigmas.Input(
-            "sigmas",
-            optional=True,
-            tooltip=(
-                "The sigmas of a run, from a scheduler node. You should see: one mark "
-                "for each step, filled where the bypass is active."
-            ),
-        ),
-        curve_input(),
+        _points_input(),
+        _curve_input(),
     ]
+
+
+def _window_inputs() -> list[Any]:
+    """Shape and window, which every schedule has."""
+    return [
+        _choice("shape", SHAPES),
+        _share("start_percent", Schedule.start_percent),
+        _share("end_percent", Schedule.end_percent),
+    ]
+
+
+def _share(name: str, default: float, least: float = 0.0) -> Any:
+    return io.Float.Input(
+        name, default=default, min=least, max=1.0, step=0.01, tooltip=DIAL[name].tooltip
+    )
+
+
+def _choice(name: str, options: tuple[str, ...]) -> Any:
+    return io.Combo.Input(
+        name, options=list(options), default=options[0], tooltip=DIAL[name].tooltip
+    )
+
+
+def _points_input() -> Any:
+    """The curve as text."""
+    return build(
+        io.String.Input,
+        "points",
+        default="0:1, 0.5:0.6, 1:0",
+        optional=True,
+        tooltip=DIAL["points"].tooltip,
+        advanced=True,
+    )
+
+
+def _curve_input() -> Any:
+    """The optional CURVE socket, last of all inputs.
+
+    Never the editor that newer hosts draw inside a node for this type: it would always send its
+    ramp. Hosts that do not know the type have the socket too, so that a workflow of one host
+    finds the same inputs on any other.
+    """
+    return CurveSocket.Input(
+        "curve", optional=True, tooltip=DIAL["curve"].tooltip, extra_dict={"forceInput": True}
+    )
+
+
+def read_schedule(
+    strength: float,
+    shape: str,
+    start_percent: float,
+    end_percent: float,
+    schedule_by: str,
+    points: str = "",
+    curve: Any = None,
+) -> Schedule:
+    """The schedule that the widgets describe; ValueError with one sentence if they cannot."""
+    read = read_curve(curve)
+    if read is not None:
+        shape = "curve"
+    else:
+        read = parse_points(points) if shape == "curve" else ()
+    return Schedule(strength, shape, start_percent, end_percent, schedule_by, read)
+
+
+def read_curve(curve: Any) -> Points | None:
+    """The points of what comes through the CURVE socket; None if no curve was drawn.
+
+    A prompt that was saved while the socket was an editor holds the editor's points; nobody
+    drew its first ones. Raises ValueError for anything that is no curve.
+    """
+    sent = curve.get("points") if isinstance(curve, dict) else curve
+    if curve is None or (isinstance(sent, list) and sent == UNTOUCHED_EDITOR):
+        return None
+    if not callable(getattr(curve, "interp", None)):
+        raise ValueError(
+            f"curve is a {type(curve).__name__}, which is no curve: connect a Curve Editor to it, "
+            "or leave it empty, choose the shape 'curve' and write the same into 'points'."
+        )
+    places = [index / (CURVE_SAMPLES - 1) for index in range(CURVE_SAMPLES)]
+    # Rounded, since a smooth curve along 1 comes out a hair above it.
+    return tuple((u, round(float(curve.interp(u)), 9)) for u in places)

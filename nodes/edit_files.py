@@ -7,11 +7,11 @@ from pathlib import Path
 from comfy_api.latest import io
 
 from ..detour.checks import read_degree
+from ..detour.classifier_words import EDIT_FILE
 from ..detour.edit.apply import combined
 from ..detour.edit.file import named_edits, save_new_edits
 from ..detour.edit.record import EditStack
 from ..detour.files import edit_names
-from ..detour.words import EDIT
 from .classifier_host import ClassifierSocket, EditSocket, file_state, model_roots, output_folder
 from .edit_inputs import classifier_input, degree_input
 from .schema import CATEGORY, build
@@ -31,25 +31,12 @@ class SaveEdit(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Writes all edits of a classifier to output/detour as a file of a few kilobytes. "
-                "Send it to a friend: with Apply Edit and the same model it gives bit for bit "
-                "the same logits."
+                "Send it to a friend: with Apply Edit and the same model it gives bit for bit the "
+                "same logits."
             ),
             inputs=[
-                EditSocket.Input(
-                    "edit",
-                    tooltip=(
-                        "The EDIT of Neutralize Shortcut or Remove Class. You should see: the "
-                        "edits before it in the file too."
-                    ),
-                ),
-                io.String.Input(
-                    "filename",
-                    default="edit",
-                    tooltip=(
-                        "A name below output/detour, where 'a/b' makes a folder; a number is "
-                        "added. You should see: edit_00001.edit.json."
-                    ),
-                ),
+                EditSocket.Input("edit", tooltip=EDIT_FILE["edit"].tooltip),
+                io.String.Input("filename", default="edit", tooltip=EDIT_FILE["filename"].tooltip),
             ],
             outputs=[io.String.Output("path", display_name="path", tooltip="Where the file is.")],
             is_output_node=True,
@@ -116,20 +103,10 @@ def _apply_edit_inputs() -> list:
             "file",
             options=[NO_FILE, *edit_names(edit_roots())],
             default=NO_FILE,
-            tooltip=(
-                "An edit file from output/detour or models/image_classifiers. You "
-                "should see: files saved just now after a refresh of the page (R)."
-            ),
+            tooltip=EDIT_FILE["file"].tooltip,
         ),
-        degree_input(EDIT["file_degree"].tooltip),
-        EditSocket.Input(
-            "edit",
-            optional=True,
-            tooltip=(
-                "An edit straight from another node, in place of the file. You should "
-                "see: 'file' has no effect while this is connected."
-            ),
-        ),
+        degree_input(EDIT_FILE["degree"].tooltip),
+        EditSocket.Input("edit", optional=True, tooltip=EDIT_FILE["in_place"].tooltip),
     ]
 
 

@@ -7,32 +7,19 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..detour.checks import LARGEST_SEED, STRONGEST_DEGREE
-from ..detour.words import EDIT
+from ..detour.classifier_words import EDIT
 from .classifier_host import ClassifierSocket, EditSocket, ProbesSocket
 from .schema import build
 
 
 def classifier_input() -> Any:
     """The classifier that is edited or measured."""
-    return ClassifierSocket.Input(
-        "classifier",
-        tooltip=(
-            "An image classifier, with its edits; what comes out is a copy. You should see: "
-            "other branches of the graph unchanged."
-        ),
-    )
+    return ClassifierSocket.Input("classifier", tooltip=EDIT["classifier"].tooltip)
 
 
 def probes_input() -> Any:
     """The pictures that everything is chosen and measured on."""
-    return ProbesSocket.Input(
-        "probes",
-        tooltip=(
-            "Pictures with a class and an attribute (the suspect feature present or not). You "
-            "should see: steadier numbers with more pictures; 200 of each group are good, 50 "
-            "are few."
-        ),
-    )
+    return ProbesSocket.Input("probes", tooltip=EDIT["probes"].tooltip)
 
 
 def degree_input(told: str) -> Any:

@@ -9,6 +9,7 @@ from comfy_api.latest import io
 
 from ..detour.checks import MOST_WEIGHTS, read_degree, require_choice
 from ..detour.classifier.facts import read_class
+from ..detour.classifier_words import EDIT, EVALUATE, REMOVE
 from ..detour.judge.compare import PARTS, compared
 from ..detour.report.edit import edit_numbers, edit_picture, edit_text
 from ..detour.report.groups import draw_group_bars, group_numbers, group_text
@@ -17,7 +18,6 @@ from ..detour.search.fitting import AUTO
 from ..detour.search.ladder import EDITS
 from ..detour.search.neutralize import METHODS, EditSearch
 from ..detour.search.remove_class import SIZES, removed
-from ..detour.words import EDIT
 from .classifier_host import ClassifierSocket, show_progress
 from .edit_inputs import (
     classifier_input,
@@ -50,11 +50,7 @@ class Neutralize(io.ComfyNode):
                 classifier_input(),
                 probes_input(),
                 *_choice_inputs(),
-                io.String.Input(
-                    "target_class",
-                    default="",
-                    tooltip=EDIT["target_class"].tooltip,
-                ),
+                io.String.Input("target_class", default="", tooltip=EDIT["target_class"].tooltip),
                 degree_input(EDIT["degree"].tooltip),
                 *_fine_inputs(),
             ],
@@ -117,16 +113,10 @@ class Neutralize(io.ComfyNode):
 def _choice_inputs() -> list:
     return [
         io.Combo.Input(
-            "method",
-            options=list(METHODS),
-            default="worst_group",
-            tooltip=EDIT["method"].tooltip,
+            "method", options=list(METHODS), default="worst_group", tooltip=EDIT["method"].tooltip
         ),
         io.Combo.Input(
-            "edit",
-            options=list(EDIT_SIZES),
-            default=AUTO,
-            tooltip=EDIT["edit"].tooltip,
+            "edit", options=list(EDIT_SIZES), default=AUTO, tooltip=EDIT["edit"].tooltip
         ),
     ]
 
@@ -209,21 +199,10 @@ def _remove_inputs() -> list:
     return [
         classifier_input(),
         probes_input(),
-        io.String.Input(
-            "class_name",
-            default="0",
-            tooltip=EDIT["class_name"].tooltip,
-        ),
-        degree_input(
-            "How far the edit goes: 0 = bit for bit the classifier as it came, 1 = "
-            "removed, between = predicted less often. You should see: fewer pictures "
-            "predicted as the class as this goes up to 1."
-        ),
+        io.String.Input("class_name", default="0", tooltip=REMOVE["class_name"].tooltip),
+        degree_input(REMOVE["degree"].tooltip),
         io.Combo.Input(
-            "edit",
-            options=list(SIZES),
-            default="one_weight",
-            tooltip=EDIT["size"].tooltip,
+            "edit", options=list(SIZES), default="one_weight", tooltip=REMOVE["edit"].tooltip
         ),
         split_seed_input(),
     ]
@@ -284,29 +263,16 @@ def _evaluate_inputs() -> list:
         classifier_input(),
         probes_input(),
         io.Combo.Input(
-            "part",
-            options=list(PARTS),
-            default="all",
-            tooltip=EDIT["part"].tooltip,
+            "part", options=list(PARTS), default="all", tooltip=EVALUATE["part"].tooltip
         ),
-        ClassifierSocket.Input(
-            "before",
-            optional=True,
-            tooltip=(
-                "Another classifier with the same labels, to compare with. You should "
-                "see: its accuracy as the grey bar of each group."
-            ),
-        ),
+        ClassifierSocket.Input("before", optional=True, tooltip=EVALUATE["before"].tooltip),
         split_seed_input(),
         build(
             io.String.Input,
             "target_class",
             default="",
             optional=True,
-            tooltip=(
-                "For a tagger: the tag that is measured; empty = the class that is a tag. You "
-                "should see: groups called by this tag and 'no' this tag."
-            ),
+            tooltip=EVALUATE["target_class"].tooltip,
             advanced=True,
         ),
     ]

@@ -18,12 +18,10 @@ from typing import Any
 import torch
 from comfy.ldm.modules.attention import SpatialTransformer
 from comfy.patcher_extension import CallbacksMP, WrappersMP
-from torch import nn
 
-from ..detour.checks import require_choice
-from ..detour.schedule import APPLY_TO, Coverage, Schedule, rows_for, uniform
+from ..detour.schedule import Call, Coverage, Dial
 from ..detour.ways.bypass import bypassed
-from ..detour.ways.targets import find_mid_block
+from ..detour.ways.targets import find_mid_block, mid_attention_is_read
 from .run import Run, SamplerSteps, conditioned, is_second_models, keeps_rule, roles_of
 
 KEY = "detour"
@@ -84,6 +82,9 @@ def _note_that_it_runs(executor: Any, *args: Any, **kwargs: Any) -> Any:
     return executor(*args, **kwargs)
 
 
+log = logging.getLogger("detour")
+
+
 NOTICE_EVENT = "detour.notice"
 """Websocket message with the fields node, text and missed."""
 
@@ -97,9 +98,6 @@ def show_on_node(node_id: str | None, text: str, missed: bool) -> None:
         server.send_sync(NOTICE_EVENT, told, server.client_id)
 
 
-log = logging.getLogger("detour")
-
-
 ACTED = "_detour_acted"
 """Set on a model patcher whose wrappers were called in the run under way."""
 
@@ -110,22 +108,20 @@ LEFT_OUT = (
 )
 
 
-@dataclass(frozen=True)
-class Dial:
-    """The bypass of one node."""
-
-    schedule: Schedule
-    apply_to: str
-    skip_compute: bool
-    node_id: str | None
-
-
 @dataclass(frozen=True, eq=False)
 class Dials:
     """The bypasses of the nodes of a MODEL, the first one nearest to the mid-block. Immutable and
-    shared by all clones of it."""
+    shared by all clones of it.
 
-    dials: tuple[Dial, ...]
+    node_ids: for each dial the node that shows what a run did.
+    """
+
+    dials: tuple[Dial, ...] = ()
+    node_ids: tuple[str | None, ...] = ()
+
+    def and_then(self, dial: Dial, node_id: str | None) -> Dials:
+        """These, and one more behind them."""
+        return Dials((*self.dials, dial), (*self.node_ids, node_id))
 
     def wrappers(self) -> dict[str, Callable]:
         """What to register with the model patcher, by kind of wrapper."""
@@ -164,11 +160,10 @@ class Dials:
         options[KEY] = {**options.get(KEY, {}), self: run}
         setattr(guider.model_patcher, ACTED, True)
         result = executor(guider, sigmas, extra_args, steps.listening(callback), *rest, **named)
-        for dial, coverage in zip(self.dials, run.coverages, strict=True):
-            summary = coverage.summary(dial.apply_to)
-            missed = coverage.missed(dial.apply_to) is not None
+        for node_id, coverage in zip(self.node_ids, run.coverages, strict=True):
+            summary, missed = coverage.summary(), coverage.missed() is not None
             log.log(logging.WARNING if missed else logging.INFO, "Detour: %s", summary)
-            show_on_node(dial.node_id, summary, missed)
+            show_on_node(node_id, summary, missed)
         return result
 
     def watch_evaluation(
@@ -199,7 +194,7 @@ class Dials:
         return options.get(KEY, {}).get(self)
 
     def _coverages(self) -> tuple[Coverage, ...]:
-        return tuple(Coverage(dial.schedule) for dial in self.dials)
+        return tuple(Coverage(dial) for dial in self.dials)
 
     # --- one model call ----------------------------------------------------------------------
 
@@ -210,27 +205,19 @@ class Dials:
         if run.is_seconds and not self._is_on_second(run.guider):
             return executor(x, t, *args, **kwargs)
         base = executor.class_obj
-        progress, lams, other_half = self._lams(run, base.model_sampling, t, options)
+        calls = self._calls(run, base.model_sampling, t, options)
         ran: list[bool] = []
         plain, is_counted = handed_on(options, ran)
         args, kwargs = with_options(plain, args, kwargs)
-        reads = _mid_attention_is_read(options)
+        is_read = mid_attention_is_read(options)
         with ExitStack() as opened:
-            for dial, of_dial in zip(self.dials, lams, strict=True):
-                skip = dial.skip_compute and not reads
+            for call in calls:
                 opened.enter_context(
-                    bypassed(
-                        uncompiled(base.diffusion_model),
-                        uniform(of_dial),
-                        skip_compute=skip,
-                        placeholder=keeps_index,
-                        device=x.device,
-                    )
+                    bypassed(base.diffusion_model, call, is_read=is_read, device=x.device)
                 )
             result = executor(x, t, *args, **kwargs)
-        for at, coverage in enumerate(run.coverages):
-            did_run = bool(ran) or not is_counted
-            coverage.record(progress[at], lams[at], ran=did_run, other_half=other_half[at])
+        for call, coverage in zip(calls, run.coverages, strict=True):
+            coverage.record(call, ran=bool(ran) or not is_counted)
         return result
 
     def _is_on_second(self, guider: Any) -> bool:
@@ -238,11 +225,8 @@ class Dials:
         second = getattr(guider, "uncond_model_patcher", None)
         return second is not None and dials_of(second) is self
 
-    def _lams(
-        self, run: Run, model_sampling: Any, t: Any, options: dict
-    ) -> tuple[list[list[float]], list[list[float]], list[bool]]:
-        """For each dial the progress of each row, its bypass, and whether it has one that
-        `apply_to` left out. Far from all windows one row stands for all of them."""
+    def _calls(self, run: Run, model_sampling: Any, t: Any, options: dict) -> list[Call]:
+        """What each dial does in a call. Far from all windows one row stands for all of them."""
         of_run = options.get("sample_sigmas")
         clocks = [run.clock(dial.schedule, model_sampling, of_run) for dial in self.dials]
         whose: list[bool | None] = []
@@ -253,15 +237,10 @@ class Dials:
             sigmas, whose = [run.steps.next], whose[:1]
         else:
             sigmas = t.flatten().tolist()  # the one wait for the device
-        progress, lams, other_half = [], [], []
-        for dial, clock in zip(self.dials, clocks, strict=True):
-            places = [clock.progress(sigma) for sigma in sigmas]
-            wanted = [dial.schedule.lam(place) for place in places]
-            limited = rows_for(wanted, whose, dial.apply_to)
-            progress.append(places)
-            lams.append(limited)
-            other_half.append(any(wanted) and not any(limited))
-        return progress, lams, other_half
+        return [
+            dial.call([clock.progress(sigma) for sigma in sigmas], whose)
+            for dial, clock in zip(self.dials, clocks, strict=True)
+        ]
 
     def _near(self, clocks: list, span: tuple[float, float]) -> bool:
         low, high = span
@@ -283,8 +262,8 @@ class Dials:
         if failed or hasattr(patcher, ACTED) or getattr(patcher, "is_multigpu_base_clone", False):
             return
         log.warning("Detour: %s", LEFT_OUT)
-        for dial in self.dials:
-            show_on_node(dial.node_id, LEFT_OUT, missed=True)
+        for node_id in self.node_ids:
+            show_on_node(node_id, LEFT_OUT, missed=True)
 
 
 def dials_of(model: Any) -> Dials | None:
@@ -293,58 +272,23 @@ def dials_of(model: Any) -> Dials | None:
     return wrappers[-1].__self__ if wrappers else None
 
 
-def uncompiled(module: Any) -> Any:
-    """The module itself where torch.compile has wrapped it."""
-    return getattr(module, "_orig_mod", module)
-
-
-def _mid_attention_is_read(options: dict) -> bool:
-    """True if a patch such as SAG replaces attention in the mid-block: then it has to run."""
-    replaced = options.get("patches_replace", {}).get("attn1", {})
-    return any(place[0] == "middle" for place in replaced)
-
-
-class _KeepsIndex(SpatialTransformer):
-    """Stands for a skipped transformer, for which the host counts on its transformer index
-    (GLIGEN reads it)."""
-
-    def __init__(self) -> None:
-        nn.Module.__init__(self)
-
-    def forward(self, x: torch.Tensor, *_args: Any, **_kwargs: Any) -> torch.Tensor:
-        return x
-
-
-def keeps_index(layer: nn.Module) -> nn.Module | None:
-    """The placeholder that the engine asks for when it skips a layer."""
-    return _KeepsIndex() if isinstance(layer, SpatialTransformer) else None
-
-
-log = logging.getLogger("detour")
-
-
-def patch_model(
-    model: Any, schedule: Schedule, apply_to: str, skip_compute: bool, node_id: str | None
-) -> Any:
+def patch_model(model: Any, dial: Dial, node_id: str | None) -> Any:
     """A clone of a MODEL with the bypass; the given one is not touched.
 
     node_id: the node that shows the notice of a run which never reached the window.
     Raises ValueError if the model has no mid-block.
     """
-    require_choice("apply_to", apply_to, APPLY_TO)
-    unet = uncompiled(model.get_model_object("diffusion_model"))
-    middle = getattr(unet, find_mid_block(unet))
+    holder, name = find_mid_block(model.get_model_object("diffusion_model"))
+    middle = getattr(holder, name)
     patched = model.clone()
-    if schedule.is_off:
+    if dial.schedule.is_off:
         return patched
     if not any(isinstance(module, SpatialTransformer) for module in middle.modules()):
         log.warning(
             "Detour: the mid-block of this %s has no attention; expect little effect.",
             type(model.model).__name__,
         )
-    before = dials_of(model)
-    own = Dial(schedule, apply_to, skip_compute, node_id)
-    _register(patched, Dials((*(before.dials if before else ()), own)))
+    _register(patched, (dials_of(model) or Dials()).and_then(dial, node_id))
     return patched
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..detour.classifier_words import PROBES
 from ..detour.files import resolve_inside
 from ..detour.probes.folder import read_folder
 from ..detour.probes.probe_set import ProbeSet, batch_probes
 from ..detour.report.probes import describe_probes, preview
+from ..detour.words import Words
 from .classifier_host import (
     ClassifierSocket,
     HostedClassifier,
@@ -35,19 +37,12 @@ class ProbeFolder(io.ComfyNode):
             display_name="Probes from Folder",
             category=CATEGORY,
             description=(
-                "Labelled pictures from a folder: what each shows (class), and whether the "
-                "suspect feature is there (attribute). Takes sub-folders class/attribute/, as in "
+                "Labelled pictures from a folder: what each shows (class), and whether the suspect "
+                "feature is there (attribute). Takes sub-folders class/attribute/, as in "
                 "nurse/woman/1.png, or a metadata.csv."
             ),
             inputs=[
-                io.String.Input(
-                    "folder",
-                    default="probes",
-                    tooltip=(
-                        "A folder below ComfyUI's input or output folder. You should see: how "
-                        "many pictures each group has."
-                    ),
-                ),
+                io.String.Input("folder", default="probes", tooltip=PROBES["folder"].tooltip),
             ],
             outputs=_outputs(),
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -76,8 +71,8 @@ class ProbeImages(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Makes pictures of one group into probes: what they show (class) and whether the "
-                "suspect feature is there (attribute). Use one of these nodes for each group "
-                "and connect them in a row."
+                "suspect feature is there (attribute). Use one of these nodes for each group and "
+                "connect them in a row."
             ),
             inputs=[*_image_inputs(), *_chain_inputs()],
             outputs=_outputs(),
@@ -113,75 +108,29 @@ def chosen_backbone(classifier, clip_vision) -> HostedClassifier | None:
     return classifier if clip_vision is None else unfitted_clip(clip_vision)
 
 
-def backbone_inputs(why: str) -> list:
-    """The two optional inputs of which one may be a backbone."""
+def backbone_inputs(words: dict[str, Words]) -> list:
+    """The two optional inputs of which one may be a backbone; `words` has both."""
     return [
-        ClassifierSocket.Input(
-            "classifier", optional=True, tooltip=f"A classifier (or connect clip_vision), {why}"
-        ),
-        io.ClipVision.Input(
-            "clip_vision",
-            optional=True,
-            tooltip=f"A CLIP vision model as for IP-Adapter (or connect classifier), {why}",
-        ),
+        ClassifierSocket.Input("classifier", optional=True, tooltip=words["classifier"].tooltip),
+        io.ClipVision.Input("clip_vision", optional=True, tooltip=words["clip_vision"].tooltip),
     ]
 
 
 def _image_inputs() -> list:
     return [
-        io.Image.Input(
-            "images",
-            tooltip=(
-                "Pictures of one group, for example from a sampler. You should see: their "
-                "number in the report, and the first ones in the preview."
-            ),
-        ),
-        io.String.Input(
-            "class_name",
-            default="",
-            tooltip=(
-                "What they show, by the classifier's label or in a word of yours; empty = not "
-                "known, for the method 'paired'. You should see: a group of this name in the "
-                "report."
-            ),
-        ),
-        io.String.Input(
-            "attribute",
-            default="with",
-            tooltip=(
-                "Whether the suspect feature is there: two words such as 'with' and 'without', "
-                "'hat' and 'no hat'. You should see: in the report which of them counts as the "
-                "feature."
-            ),
-        ),
+        io.Image.Input("images", tooltip=PROBES["images"].tooltip),
+        io.String.Input("class_name", default="", tooltip=PROBES["class_name"].tooltip),
+        io.String.Input("attribute", default="with", tooltip=PROBES["attribute"].tooltip),
         io.Int.Input(
-            "unit_start",
-            default=0,
-            min=-1,
-            max=HIGHEST_SEED,
-            tooltip=(
-                "The seed of the first picture, the others count up; pictures of one seed stay "
-                "together, and 'paired' compares them (-1 = all different). You should see: the "
-                "number of units in the report."
-            ),
+            "unit_start", default=0, min=-1, max=HIGHEST_SEED, tooltip=PROBES["unit_start"].tooltip
         ),
     ]
 
 
 def _chain_inputs() -> list:
     return [
-        ProbesSocket.Input(
-            "probes",
-            optional=True,
-            tooltip=(
-                "Probes of other groups, to chain. You should see: all groups together in the "
-                "report."
-            ),
-        ),
-        *backbone_inputs(
-            "whose features are kept in place of the pictures. You should see: the same "
-            "results, and less memory in use."
-        ),
+        ProbesSocket.Input("probes", optional=True, tooltip=PROBES["probes"].tooltip),
+        *backbone_inputs(PROBES),
     ]
 
 

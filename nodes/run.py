@@ -187,11 +187,6 @@ def keeps_rule(sampler: Any) -> bool:
     return known and all(0.0 <= options.get(name, 1.0) <= 1.0 for name in REACH_FURTHER)
 
 
-def model_table(model_sampling: Any) -> SigmaTable:
-    """The sigma table of a model's `model_sampling`."""
-    return SigmaTable(tuple(model_sampling.sigmas.flatten().tolist()))
-
-
 @dataclass
 class Run:
     """One run; it lives in the run's transformer options and is gone with them.
@@ -214,7 +209,9 @@ class Run:
         of_run: the run's sigmas as its calls are given them, for a run that is not known.
         """
         if schedule.schedule_by == "sigma":
-            return self._table("sigma", model_sampling, lambda: model_table(model_sampling))
+            return self._table(
+                "sigma", model_sampling, lambda: SigmaTable.of(model_sampling.sigmas)
+            )
         if self.steps is not None:
             sigmas = self.steps.sigmas
             return self._table("step", sigmas, lambda: StepTable(sigmas))
@@ -223,7 +220,7 @@ class Run:
                 "schedule_by = step needs the sampler's list of sigmas, and this sampler does "
                 "not give it; use schedule_by = sigma."
             )
-        return self._table("step", of_run, lambda: StepTable(tuple(of_run.tolist())))
+        return self._table("step", of_run, lambda: StepTable.of(of_run))
 
     def span(self, timestep: Any) -> tuple[float, float] | None:
         """See `SamplerSteps.span`."""

@@ -10,6 +10,7 @@ from comfy_api.latest import io
 from ..detour.classifier.model import predict
 from ..detour.report.canvas import to_images
 from ..detour.report.sheet import arrange, changed_cells, draw_sheet
+from ..detour.words import SHEET
 from .classifier_host import ClassifierSocket, HostedClassifier
 from .schema import CATEGORY, build
 
@@ -49,39 +50,12 @@ class ContactSheet(io.ComfyNode):
 
 def _inputs() -> list:
     return [
-        io.Image.Input(
-            "images",
-            tooltip=(
-                "The pictures: the list that comes out of a sweep, or one batch. You "
-                "should see: one column for each item of the list."
-            ),
-        ),
-        io.String.Input(
-            "labels",
-            optional=True,
-            force_input=True,
-            tooltip=("The sweep's labels. You should see: each column headed by its strength."),
-        ),
+        io.Image.Input("images", tooltip=SHEET["images"].tooltip),
+        io.String.Input("labels", optional=True, force_input=True, tooltip=SHEET["labels"].tooltip),
         io.Int.Input(
-            "columns",
-            default=0,
-            min=0,
-            max=64,
-            optional=True,
-            tooltip=(
-                "For a single batch: pictures in a row, 0 = about square. You should "
-                "see: no effect on a sweep, which has a column for each strength."
-            ),
+            "columns", default=0, min=0, max=64, optional=True, tooltip=SHEET["columns"].tooltip
         ),
-        ClassifierSocket.Input(
-            "classifier",
-            optional=True,
-            tooltip=(
-                "Says which pictures of a sweep became something else. You should see: "
-                "an outline around those whose label is another one than in the first "
-                "column; none without a classifier."
-            ),
-        ),
+        ClassifierSocket.Input("classifier", optional=True, tooltip=SHEET["classifier"].tooltip),
     ]
 
 

@@ -115,10 +115,10 @@ def bypass(
 ) -> Any:
     """A MODEL with the bypass, exactly as the main node makes it; `more`: of the schedule."""
     load_pack()
-    schedule = importlib.import_module(f"{PACK}.detour.schedule").Schedule
+    settings = importlib.import_module(f"{PACK}.detour.schedule")
     host = importlib.import_module(f"{PACK}.nodes.model_host")
-    window = schedule(strength, start_percent=start, end_percent=end, **more)
-    return host.patch_model(model, window, apply_to, True, None)
+    window = settings.Schedule(strength, start_percent=start, end_percent=end, **more)
+    return host.patch_model(model, settings.Dial(window, apply_to), None)
 
 
 def host_node(file: str, name: str, **inputs: Any) -> Any:

@@ -13,44 +13,44 @@ Hosts that call the block reach `forward`; hosts that loop over its layers reach
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..schedule import Lam
-from .targets import find_mid_block
+from ..schedule import Call, Lam
+from .targets import find_mid_block, keeps_index
 
 
 @contextmanager
 def bypassed(
     unet: nn.Module,
-    lam: Lam,
+    call: Call,
     *,
-    skip_compute: bool = True,
-    placeholder: Callable[[nn.Module], nn.Module | None] | None = None,
+    is_read: bool = False,
+    each: int = 1,
     device: torch.device | None = None,
 ) -> Iterator[None]:
-    """Bypass the mid-block of `unet` by `lam` inside the `with`; whatever happens, undo it.
+    """Bypass the mid-block of `unet` for a call inside the `with`; whatever happens, undo it.
 
-    skip_compute: at lam 1 do not run the mid-block; False runs it and drops the result, for
-        patches that record something inside of it.
-    placeholder: for a layer that is skipped, a module that stands for it in a host which
-        counts the layers it visits; None where nothing need stand for it.
+    is_read: whether something records inside the mid-block, so that it runs even at lam 1.
+    each: rows of the mid-block for each row of the call (a video's frames).
     device: where the call computes, so that bypasses by row lie there before it.
     """
+    lam = call.lam(each)
     if lam == 0.0:
         yield
         return
-    name = find_mid_block(unet)
-    inner = getattr(unet, name)
-    setattr(unet, name, BypassedMidBlock(inner, lam, skip_compute, placeholder, device))
+    holder, name = find_mid_block(unet)
+    inner = getattr(holder, name)
+    skips = call.dial.skip_compute and not is_read
+    setattr(holder, name, BypassedMidBlock(inner, lam, skips, device))
     try:
         yield
     finally:
-        setattr(unet, name, inner)
+        setattr(holder, name, inner)
 
 
 class BypassedMidBlock(nn.Module):
@@ -67,7 +67,6 @@ class BypassedMidBlock(nn.Module):
         inner: nn.Module,
         lam: Lam,
         skip_compute: bool = True,
-        placeholder: Callable[[nn.Module], nn.Module | None] | None = None,
         device: torch.device | None = None,
     ) -> None:
         super().__init__()
@@ -77,19 +76,15 @@ class BypassedMidBlock(nn.Module):
         self.__dict__["lam"] = lam
         self.__dict__["weight"] = _weight(lam, device)
         self.__dict__["skips"] = lam == 1.0 and skip_compute
-        self.__dict__["layers"] = self._plan(inner, placeholder)
+        self.__dict__["layers"] = self._plan(inner)
         self.training = inner.training
 
-    def _plan(
-        self,
-        inner: nn.Module,
-        placeholder: Callable[[nn.Module], nn.Module | None] | None,
-    ) -> list[nn.Module]:
+    def _plan(self, inner: nn.Module) -> list[nn.Module]:
         # Built here and not in __iter__: that runs inside a compiled region.
         if not isinstance(inner, Iterable):
             return []
         if self.skips:
-            stand_ins = [placeholder(layer) for layer in inner] if placeholder else []
+            stand_ins = [keeps_index(layer) for layer in inner]
             return [*(layer for layer in stand_ins if layer is not None), _Copy()]
         memory: list[torch.Tensor] = []
         return [_Remember(memory), *inner, _Blend(memory, self.weight)]

@@ -94,7 +94,11 @@ def test_each_run_is_counted_afresh(lab, notices):
     [None, SimpleNamespace(), SimpleNamespace(PromptServer=SimpleNamespace(instance=None))],
     ids=["none", "empty", "not_started"],
 )
-def test_a_host_without_a_server_is_no_trouble(lab, server, monkeypatch):
-    """Scripts sample in process; then only the log speaks."""
+def test_without_a_server_only_the_log_speaks(lab, server, monkeypatch, caplog):
+    """Scripts sample in process."""
     monkeypatch.setitem(sys.modules, "server", server)
-    lab.sample(lab.bypass(lab.tiny("sd15", **lab.SMALL), unique_id="7"))
+    caplog.set_level(logging.INFO, "detour")
+    model = lab.tiny("sd15", **lab.SMALL)
+    got = lab.sample(lab.bypass(model, unique_id="7"))
+    assert not torch.equal(got, lab.sample(model))
+    assert caplog.messages[-1].startswith("Detour: strength 1: bypassed ")

@@ -118,7 +118,7 @@ def test_window_is_half_open(lab):
     model = lab.tiny("sd15", **lab.SMALL)
     sigmas = model.model.model_sampling.sigmas
     places = [len(sigmas) - 1 - round((len(sigmas) - 1) * part / 4) for part in range(5)]
-    table = lab.pack("nodes.run").model_table(model.model.model_sampling)
+    table = lab.pack("detour.progress").SigmaTable.of(model.model.model_sampling.sigmas)
     edges = [table.progress(float(sigmas[place])) for place in places]
     patched = lab.bypass(model, start_percent=edges[1], end_percent=edges[3])
     with lab.watching(patched) as watch:

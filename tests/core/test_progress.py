@@ -3,10 +3,11 @@
 import math
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detour.progress import SigmaTable, StepTable, stable_diffusion_sigmas
+from detour.progress import SigmaTable, StepTable, continuous_sigma, stable_diffusion_sigmas
 
 
 def test_progress_by_sigma_follows_the_golden_table(golden):
@@ -67,3 +68,26 @@ def test_unusable_model_tables_are_refused(sigmas):
 def test_unusable_runs_are_refused(sigmas):
     with pytest.raises(ValueError, match="schedule_by = sigma"):
         StepTable(sigmas)
+
+
+def test_the_alphas_of_training_are_a_table():
+    alphas = torch.tensor([1.0, 0.8, 0.5, 0.0])
+    small, large = 1e-6, 1e6  # a picture that is whole or gone is taken as nearly so
+    expected = (small, 0.5, 1.0, large)
+    assert SigmaTable.of_alphas(alphas).sigmas == pytest.approx(expected, rel=1e-4)
+
+
+def test_tables_of_tensors_and_of_a_range():
+    assert SigmaTable.of(torch.tensor([[0.5, 1.0, 2.0]])).sigmas == (0.5, 1.0, 2.0)
+    assert StepTable.of(torch.tensor([2.0, 1.0, 0.0])).sigmas == (2.0, 1.0, 0.0)
+    assert SigmaTable.of_stable_diffusion().sigmas == stable_diffusion_sigmas()
+    between = SigmaTable.between(0.002, 80.0).sigmas
+    assert (len(between), between[0], between[-1]) == (1000, 0.002, pytest.approx(80.0))
+    assert between[333] == pytest.approx(0.002 * 40000 ** (1 / 3))
+
+
+def test_timesteps_are_places_of_the_table():
+    table = SigmaTable((0.5, 1.0, 4.0))
+    assert [table.at_timestep(time) for time in (0, 1, 2)] == pytest.approx([0.5, 1.0, 4.0])
+    assert table.at_timestep(1.5) == pytest.approx(2.0)
+    assert continuous_sigma(math.log(9.0) / 4) == pytest.approx(9.0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detour.schedule import SHAPES, Coverage, Schedule, parse_points, parse_strengths
+from detour.schedule import SHAPES, Call, Coverage, Dial, Schedule, parse_points, parse_strengths
 
 
 def test_every_shape_and_window_follows_the_golden_table(golden):
@@ -20,6 +20,22 @@ def test_every_shape_and_window_follows_the_golden_table(golden):
         )
         for place, expected in zip(golden["places"], case["lam"], strict=True):
             assert schedule.lam(place) == pytest.approx(expected, abs=1e-12), (case, place)
+
+
+@pytest.mark.parametrize(
+    ("shape", "quarter", "third", "half"),
+    [
+        ("constant", 1.0, 1.0, 1.0),
+        ("ramp_up", 1 / 4, 1 / 3, 1 / 2),
+        ("ramp_down", 3 / 4, 2 / 3, 1 / 2),
+        ("bump", math.sqrt(1 / 2), math.sqrt(3 / 4), 1.0),
+        ("cosine", 1 / 2 + math.sqrt(1 / 8), 3 / 4, 1 / 2),
+    ],
+)
+def test_every_shape_has_the_heights_that_one_knows_by_heart(shape, quarter, third, half):
+    schedule = Schedule(-0.5, shape, 0.2, 0.8)
+    for u, height in ((1 / 4, quarter), (1 / 3, third), (1 / 2, half)):
+        assert schedule.lam(0.2 + 0.6 * u) == pytest.approx(-0.5 * height)
 
 
 def test_the_window_is_half_open():
@@ -98,54 +114,95 @@ def test_strengths_are_read_and_refused_by_name():
         parse_strengths("2")
 
 
-def test_a_run_that_misses_the_window_is_told_once_and_in_full():
-    schedule = Schedule(1.0, "constant", 0.0, 0.35)
-    coverage = Coverage(schedule)
-    for place in (0.51, 0.8, 1.0):
-        coverage.record([place, place], [schedule.lam(place)] * 2)
-    assert coverage.summary() == (
-        "This run covered progress 0.51 to 1, the window 0 to 0.35 was never reached; "
-        "use schedule_by = step."
+def test_apply_to_keeps_the_rows_of_one_half():
+    def lams(apply_to, is_cond):
+        return Dial(Schedule(0.5), apply_to).call([0.1] * 4, is_cond).lams
+
+    cond, neither = [False, False, True, True], [True, None, False, None]
+    assert lams("both", ()) == lams("both", cond) == (0.5, 0.5, 0.5, 0.5)
+    assert lams("cond", cond) == (0.0, 0.0, 0.5, 0.5)
+    assert lams("uncond", cond) == (0.5, 0.5, 0.0, 0.0)
+    assert lams("cond", neither) == (0.5, 0.0, 0.0, 0.0)
+    assert lams("uncond", neither) == (0.0, 0.0, 0.5, 0.0)
+    with pytest.raises(ValueError):
+        lams("cond", [True])
+    with pytest.raises(ValueError, match="both, cond, uncond"):
+        Dial(Schedule(), "neither")
+
+
+def test_a_call_tells_whether_the_other_half_was_meant():
+    dial = Dial(Schedule(0.5), "cond")
+    assert dial.call([0.1, 0.1], [False, None]).other_half
+    assert not dial.call([0.1, 0.1], [False, True]).other_half
+    assert not dial.call([0.9, 0.9], [False, False]).other_half
+
+
+def test_rows_that_are_all_alike_are_one_number():
+    dial = Dial(Schedule(1.0, "ramp_down", end_percent=1.0))
+    assert dial.call([0.5, 0.5]).lam() == dial.call([0.5, 0.5]).lam(each=3) == 0.5
+    assert dial.call([0.5, 0.75]).lam() == (0.5, 0.25)
+    assert dial.call([0.5, 0.75]).lam(each=2) == (0.5, 0.5, 0.25, 0.25)
+
+
+def coverage_of(dial, *places, skipped=()):
+    """Counted over calls at these places, of which a cache answered the skipped ones."""
+    coverage = Coverage(dial)
+    for place in places:
+        coverage.record(dial.call([place]), ran=place not in skipped)
+    return coverage
+
+
+@pytest.mark.parametrize(
+    ("by", "remedy"), [("sigma", "use schedule_by = step"), ("step", "widen the window")]
+)
+def test_a_run_that_misses_the_window_is_told_once_and_in_full(by, remedy):
+    dial = Dial(Schedule(1.0, end_percent=0.35, schedule_by=by))
+    assert coverage_of(dial, 0.51, 0.8, 1.0).summary() == (
+        f"This run covered progress 0.51 to 1, the window 0 to 0.35 was never reached; {remedy}."
     )
+    assert coverage_of(dial).missed() is None, "nothing ran"
 
 
 def test_a_run_that_reaches_the_window_tells_what_was_bypassed():
-    schedule = Schedule(1.0, "ramp_up", 0.0, 0.35)
-    coverage = Coverage(schedule)
-    for place in (0.0, 0.2, 0.4):
-        coverage.record([place], [schedule.lam(place)])
-    assert coverage.missed_window() is None
+    coverage = coverage_of(Dial(Schedule(1.0, "ramp_up", 0.0, 0.35)), 0.0, 0.2, 0.4)
+    assert coverage.missed() is None
     assert coverage.summary() == "strength 1: bypassed 1 of 3 model calls"
 
 
 def test_a_run_whose_only_call_in_the_window_has_no_bypass_did_reach_it():
-    schedule = Schedule(1.0, "ramp_up", 0.0, 0.35)
-    coverage = Coverage(schedule)
-    coverage.record([0.0], [schedule.lam(0.0)])
-    assert coverage.missed_window() is None
+    assert coverage_of(Dial(Schedule(1.0, "ramp_up", 0.0, 0.35)), 0.0).missed() is None
+
+
+def test_the_rows_of_a_call_are_one_call():
+    dial = Dial(Schedule(1.0, "constant", 0.0, 0.35))
+    coverage = Coverage(dial)
+    coverage.record(dial.call([0.9, 0.1, 0.2]))
+    assert (coverage.calls, coverage.reached, coverage.bypassed) == (1, 1, 1)
+    assert (coverage.lowest, coverage.highest) == (0.1, 0.9)
 
 
 def test_calls_that_a_cache_answered_are_told_apart():
-    schedule = Schedule(0.5, "constant", 0.0, 0.5)
-    coverage = Coverage(schedule)
-    for place, ran in ((0.0, True), (0.2, False), (0.4, True), (0.6, True), (0.8, False)):
-        coverage.record([place], [schedule.lam(place)], ran=ran)
+    dial = Dial(Schedule(0.5, "constant", 0.0, 0.5))
+    coverage = coverage_of(dial, 0.0, 0.2, 0.4, 0.6, 0.8, skipped=(0.2, 0.8))
     assert (coverage.calls, coverage.bypassed, coverage.from_cache) == (3, 2, 2)
     assert coverage.summary() == (
         "strength 0.5: bypassed 2 of 3 model calls; 2 more came from a cache, without the U-Net"
     )
 
 
-def test_a_run_without_rows_of_the_wanted_half_says_so():
-    coverage = Coverage(Schedule(0.5, "constant", 0.0, 0.5))
+@pytest.mark.parametrize(
+    ("apply_to", "half"), [("cond", "the prompt"), ("uncond", "the negative prompt")]
+)
+def test_a_run_without_rows_of_the_wanted_half_says_so(apply_to, half):
+    dial = Dial(Schedule(0.5, "constant", 0.0, 0.5), apply_to)
+    coverage = Coverage(dial)
     for place in (0.2, 0.6):
-        coverage.record([place], [0.0], other_half=place < 0.5)
-    assert coverage.missed_window() is None
-    assert coverage.missed("uncond") == coverage.summary("uncond")
-    assert "no call of this model had rows of the negative prompt" in coverage.summary("uncond")
-    assert "no call of this model had rows of the prompt" in coverage.summary("cond")
-    coverage.record([0.3], [0.5])
-    assert coverage.missed("uncond") is None
+        coverage.record(dial.call([place], [apply_to != "cond"]))
+    assert (coverage.reached, coverage.other_half) == (1, 1)
+    assert coverage.missed() == coverage.summary()
+    assert f"no call of this model had rows of {half} (" in coverage.summary()
+    coverage.record(Call(dial, (0.3,), (0.5,)))
+    assert coverage.missed() is None
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from math import comb
 
 import pytest
 
-from demo.stats import Reading, mcnemar, moved, wilson
+from demo.stats import Reading, mcnemar, moved
 
 
 def test_mcnemar_is_the_two_sided_binomial_test():
@@ -14,14 +14,6 @@ def test_mcnemar_is_the_two_sided_binomial_test():
     assert mcnemar(5, 5) == 1.0
     literal = 2 * sum(comb(12, k) for k in range(3)) / 2**12
     assert mcnemar(10, 2) == pytest.approx(literal)
-
-
-def test_wilson_interval_of_known_cases():
-    assert wilson(0, 0) == (0.0, 1.0)
-    low, high = wilson(10, 100)
-    assert (low, high) == pytest.approx((0.0552, 0.1744), abs=1e-4)
-    assert wilson(0, 50)[0] == pytest.approx(0.0)
-    assert wilson(50, 50)[1] == pytest.approx(1.0)
 
 
 def test_only_pictures_readable_in_both_count_as_moved():

@@ -1,32 +1,35 @@
 """Write schedule.json: the table that every implementation of the schedule is held against.
 
-The maths is written out here once more, slowly and literally, so that the file does not
-repeat a mistake of the code. Run it only when the definition itself changes.
+The maths is written out here in another form than in the code (half angles, weights of both
+neighbours, exact fractions), so that the file does not repeat a mistake of it. Run it only when the
+definition itself changes.
 """
 
 import json
 import math
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 
 def height(shape, u, points):
-    """The shape's height at u, from its definition."""
-    if shape == "constant":
-        return 1.0
-    if shape == "ramp_up":
-        return u
-    if shape == "ramp_down":
-        return 1 - u
-    if shape == "bump":
-        return math.sin(math.pi * u)
-    if shape == "cosine":
-        return (1 + math.cos(math.pi * u)) / 2
-    for (u0, v0), (u1, v1) in reversed(list(pairwise(points))):
-        if u0 <= u < u1:
-            return v0 + (v1 - v0) * (u - u0) / (u1 - u0)
-    return points[0][1] if u < points[0][0] else points[-1][1]
+    """The shape's height at u: of the straight ones by their corners, of the round ones by the
+    sine and cosine of half the angle."""
+    sine, cosine = math.sin(math.pi * u / 2), math.cos(math.pi * u / 2)
+    if shape in ("bump", "cosine"):
+        return 2 * sine * cosine if shape == "bump" else cosine * cosine
+    corners = {
+        "constant": [(0, 1), (1, 1)],
+        "ramp_up": [(0, 0), (1, 1)],
+        "ramp_down": [(0, 1), (1, 0)],
+        "curve": points,
+    }[shape]
+    passed = [corner for corner in corners if corner[0] <= u]
+    coming = [corner for corner in corners if corner[0] > u]
+    if not passed or not coming:
+        return float(passed[-1][1] if passed else coming[0][1])
+    (u0, v0), (u1, v1), at = passed[-1], coming[0], Fraction(u)
+    left, right = at - Fraction(u0), Fraction(u1) - at
+    return float((Fraction(v0) * right + Fraction(v1) * left) / (left + right))
 
 
 def lam(case, progress):

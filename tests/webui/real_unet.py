@@ -112,7 +112,8 @@ def main() -> None:
     plain = call(unet)
     sys.modules.update(make_modules("a1111"))
     run_shim(HERE.parents[1] / "scripts" / "detour.py")
-    calls = sys.modules["detour_webui.extension.session"].UNetCalls("both", True)
+    begin = sys.modules["detour_webui.extension.session"].UNetCalls
+    settings = sys.modules["detour_webui.detour.schedule"]
     block, runs, found = unet.middle_block, [], {"where": file_of(unet)}
     for module in block.modules():
         module.register_forward_hook(lambda *_: runs.append(1))
@@ -120,7 +121,8 @@ def main() -> None:
     for lam in (0.25, 0.7, -0.5, 1.0):
         for added in (None, control):
             expected = literal(unet, lam, None if added is None else added.clone())
-            calls.set(unet, lam)
+            calls = begin(settings.Dial(settings.Schedule(lam)))
+            calls.set(unet, 0.0)
             runs.clear()
             got = call(unet, None if added is None else added.clone())
             calls.detach()

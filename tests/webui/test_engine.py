@@ -7,6 +7,8 @@ import torch
 from stand_in import SHIM, modules_in_place, run_shim
 from webui_models import WORDS, diffusers_unet, ldm_unet, looping_unet
 
+from detour.schedule import Dial, Schedule
+
 MAKERS = [ldm_unet, diffusers_unet, looping_unet]
 
 
@@ -17,12 +19,19 @@ def _no_grad():
 
 
 @pytest.fixture
-def calls_class():
+def bypassing():
+    """Bypasses the calls of a U-Net in the first half of the denoising, at its beginning."""
     with modules_in_place("a1111"):
         run_shim(SHIM)
-        from detour_webui.extension.unet_calls import UNetCalls
+        from detour_webui.extension.session import UNetCalls
 
-        yield UNetCalls
+        def begin(unet, lam, skip_compute=True):
+            schedule = Schedule(lam, end_percent=0.5)
+            calls = UNetCalls(Dial(schedule, skip_compute=skip_compute))
+            calls.set(unet, 0.0)
+            return calls
+
+        yield begin
 
 
 @pytest.fixture(params=MAKERS)
@@ -70,31 +79,27 @@ def literal(unet, lam, **kwargs):
 
 
 @pytest.mark.parametrize("lam", [-1.0, 0.25, 0.7, 1.0])
-def test_a_bypassed_call_equals_the_literal_formula(calls_class, unet, lam):
+def test_a_bypassed_call_equals_the_literal_formula(bypassing, unet, lam):
     expected, plain = literal(unet, lam), call(unet)
-    calls = calls_class("both", True)
-    calls.set(unet, lam)
+    calls = bypassing(unet, lam)
     assert torch.equal(call(unet), expected)
     assert not torch.equal(expected, plain)
     calls.detach()
     assert torch.equal(call(unet), plain)
 
 
-def test_zero_leaves_nothing_on_the_hot_path(calls_class, unet):
+def test_zero_leaves_nothing_on_the_hot_path(bypassing, unet):
     plain = call(unet)
-    calls = calls_class("both", True)
-    calls.set(unet, 1.0)
-    calls.set(unet, 0.0)
+    bypassing(unet, 1.0).set(unet, 0.9)
     assert not unet._forward_pre_hooks and not unet._forward_hooks
     assert torch.equal(call(unet), plain)
 
 
-def test_one_runs_no_module_of_the_mid_block(calls_class, unet):
+def test_one_runs_no_module_of_the_mid_block(bypassing, unet):
     runs = []
     for module in getattr(unet, mid_name(unet)).modules():
         module.register_forward_hook(lambda *_: runs.append(1))
-    calls = calls_class("both", True)
-    calls.set(unet, 1.0)
+    calls = bypassing(unet, 1.0)
     call(unet)
     calls.detach()
     assert runs == []
@@ -102,21 +107,20 @@ def test_one_runs_no_module_of_the_mid_block(calls_class, unet):
     assert runs
 
 
-def test_a_looping_host_counts_the_skipped_transformer(calls_class):
+def test_a_looping_host_counts_the_skipped_transformer(bypassing):
     unet = looping_unet()
-    calls = calls_class("both", True)
     for lam in (1.0, 0.5, 0.0):
-        calls.set(unet, lam)
+        calls = bypassing(unet, lam)
         call(unet)
+        calls.detach()
     assert unet.counted == [1, 1, 1]
 
 
-def test_control_added_in_place_is_never_faded_and_does_not_reach_the_skip(calls_class):
+def test_control_added_in_place_is_never_faded_and_does_not_reach_the_skip(bypassing):
     unet = looping_unet()
-    calls = calls_class("both", True)
     for lam in (0.5, 1.0):
         expected = literal(unet, lam, control=torch.tensor(3.0))
-        calls.set(unet, lam)
+        calls = bypassing(unet, lam)
         assert torch.equal(call(unet, control=torch.tensor(3.0)), expected)
         calls.detach()
 
@@ -143,49 +147,45 @@ def controlled(unet, residual):
 
 
 @pytest.mark.parametrize("lam", [0.5, 1.0])
-def test_the_residual_of_a1111s_controlnet_is_never_faded(calls_class, lam):
+def test_the_residual_of_a1111s_controlnet_is_never_faded(bypassing, lam):
     unet = ldm_unet()
     assert torch.equal(call(controlled(unet, 0.0)), call(ldm_unet()))
     with_control = call(controlled(unet, 3.0))
     expected = literal(unet, lam)
-    calls = calls_class("both", True)
-    calls.set(unet, lam)
+    calls = bypassing(unet, lam)
     assert torch.equal(call(unet), expected)
     calls.detach()
     assert torch.equal(call(unet), with_control)
 
 
 @pytest.mark.parametrize("lam", [0.5, 1.0])
-def test_the_residual_of_diffusers_controlnet_is_never_faded(calls_class, lam):
+def test_the_residual_of_diffusers_controlnet_is_never_faded(bypassing, lam):
     unet = diffusers_unet()
     control = {
         "mid_block_additional_residual": torch.tensor(3.0),
         "down_block_additional_residuals": (torch.tensor(0.0),) * 32,
     }
     expected = literal(unet, lam, **control)
-    calls = calls_class("both", True)
-    calls.set(unet, lam)
+    bypassing(unet, lam)
     assert torch.equal(call(unet, **control), expected)
     assert not torch.equal(call(unet), expected)
 
 
 @pytest.mark.parametrize("skip", [True, False])
-def test_attention_that_a_patch_reads_is_computed(calls_class, skip):
+def test_attention_that_a_patch_reads_is_computed(bypassing, skip):
     unet, runs = looping_unet(), []
     unet.middle_block[1].register_forward_hook(lambda *_: runs.append(1))
     options = {"patches_replace": {"attn1": {("middle", 0): object()} if skip else {}}}
-    calls = calls_class("both", skip)
-    calls.set(unet, 1.0)
+    calls = bypassing(unet, 1.0, skip)
     found = call(unet, transformer_options=options)
     calls.detach()
     assert runs == [1]
     assert torch.equal(found, literal(unet, 1.0))
 
 
-def test_after_an_error_in_the_call_the_block_is_back(calls_class, unet):
+def test_after_an_error_in_the_call_the_block_is_back(bypassing, unet):
     plain, block = call(unet), getattr(unet, mid_name(unet))
-    calls = calls_class("both", True)
-    calls.set(unet, 0.5)
+    calls = bypassing(unet, 0.5)
 
     def fail(*_):
         raise RuntimeError("out of memory")
@@ -199,10 +199,9 @@ def test_after_an_error_in_the_call_the_block_is_back(calls_class, unet):
     assert torch.equal(call(unet), plain)
 
 
-def test_a_call_that_an_interrupt_ended_leaves_nothing_for_the_next(calls_class, unet):
+def test_a_call_that_an_interrupt_ended_leaves_nothing_for_the_next(bypassing, unet):
     """torch calls no hook after an error that is no Exception, as the hosts' interrupt is none."""
-    calls = calls_class("both", True)
-    calls.set(unet, 0.5)
+    calls = bypassing(unet, 0.5)
     expected = call(unet)
 
     def interrupt(*_):
@@ -217,7 +216,7 @@ def test_a_call_that_an_interrupt_ended_leaves_nothing_for_the_next(calls_class,
     assert torch.equal(getattr(again, "sample", again), getattr(expected, "sample", expected))
 
 
-def test_a_replaced_forward_of_another_extension_stays(calls_class):
+def test_a_replaced_forward_of_another_extension_stays(bypassing):
     unet = ldm_unet()
     inner, seen = unet.forward, []
 
@@ -226,21 +225,19 @@ def test_a_replaced_forward_of_another_extension_stays(calls_class):
         return inner(*args, **kwargs)
 
     unet.forward = forward
-    calls = calls_class("both", True)
-    calls.set(unet, 0.5)
+    calls = bypassing(unet, 0.5)
     found = call(unet)
     calls.detach()
     assert seen and unet.forward is forward
     assert torch.equal(found, literal(unet, 0.5))
 
 
-def test_key_names_stay_while_it_is_in(calls_class, unet):
+def test_key_names_stay_while_it_is_in(bypassing, unet):
     keys, found = list(unet.state_dict()), []
     first_conv(getattr(unet, mid_name(unet))).register_forward_hook(
         lambda *_: found.append(list(unet.state_dict()))
     )
-    calls = calls_class("both", True)
-    calls.set(unet, 0.5)
+    calls = bypassing(unet, 0.5)
     call(unet)
     calls.detach()
     assert found == [keys]

@@ -32,8 +32,8 @@ package = importlib.util.module_from_spec(
     importlib.util.spec_from_loader("detour_pack", loader=None, is_package=True))
 package.__path__ = [root]
 sys.modules["detour_pack"] = package
-from detour_pack.detour.schedule import Schedule
-from detour_pack.nodes.dials import Dial, Dials
+from detour_pack.detour.schedule import Dial, Schedule
+from detour_pack.nodes.model_host import Dials
 unet = torch.nn.Module()
 unet.middle_block = torch.nn.Sequential(torch.nn.Identity())
 base = SimpleNamespace(
@@ -43,7 +43,7 @@ class Executor:
     class_obj = base
     def __call__(self, x, t, *args, **kwargs):
         found.append(float(getattr(unet.middle_block, "lam", 0.0)))
-bypass = Dials((Dial(Schedule(**schedule), "both", True, None),))
+bypass = Dials().and_then(Dial(Schedule(**schedule)), None)
 for sigma in sigmas:
     bypass.apply(Executor(), torch.zeros(1, 4, 8, 8), torch.tensor([sigma]))
 print(json.dumps(found))
@@ -77,11 +77,12 @@ def test_in_the_order_of_a1111_and_forge(table, kind):
         model = A1111Model(ldm_unet()) if kind == "a1111" else ForgeModel(looping_unet())
         p = SimpleNamespace(sd_model=model, refiner_checkpoint_info=None)
         under_way = session(p, read([SCHEDULE]))
-        found = []
+        found, unet = [], sys.modules["detour_webui.extension.host"].find_unet(p)
+        unet.forward = lambda _: found.append(float(getattr(unet.middle_block, "lam", 0.0)))
         for sigma, _ in table:
             params = SimpleNamespace(sigma=torch.tensor([sigma, sigma]), denoiser=SimpleNamespace())
             under_way.follow(params)
-            found.append(under_way.calls.lam)
+            unet(torch.zeros(2, 4, 8, 8))
         under_way.close()
     assert_lams(found, table)
 

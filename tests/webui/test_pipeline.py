@@ -299,12 +299,12 @@ def test_what_is_told_stands_under_the_picture_once(world):
 def test_the_log_is_a_part_of_the_hosts_where_it_has_its_own(world, monkeypatch):
     import logging
 
-    from detour_webui.extension import log
+    from detour_webui.extension import host
 
-    assert log._find_log().name == "detour"
+    assert host._find_log().name == "detour"
     own = SimpleNamespace(log=logging.getLogger("sd"))
     monkeypatch.setitem(sys.modules, "modules.logger", own)
-    assert log._find_log().parent is own.log
+    assert host._find_log().parent is own.log
 
 
 def test_the_panel_says_what_is_different_here(world):

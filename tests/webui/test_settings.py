@@ -22,6 +22,7 @@ def extension():
         shim = run_shim(SHIM)
         names = ("settings", "infotext", "axes", "panel")
         loaded = {name: sys.modules[f"detour_webui.extension.{name}"] for name in names}
+        loaded["words"] = sys.modules["detour_webui.detour.words"]
         yield SimpleNamespace(made=made, shim=shim, **loaded)
 
 
@@ -36,6 +37,10 @@ def test_the_fields_are_the_nodes_inputs_with_the_nodes_defaults(extension):
     for entry in golden["DetourMidBlockBypass"]["inputs"]:
         if entry["name"] not in ("model", "curve"):
             assert getattr(extension.settings.Settings(), entry["name"]) == entry["default"]
+
+
+def test_every_field_says_what_one_should_see(extension):
+    assert all(extension.words.DIAL[name].see for name in ARGUMENTS[1:])
 
 
 def test_a_short_list_takes_defaults_and_more_arguments_than_we_know_are_ignored(extension):
