@@ -29,15 +29,9 @@ from .requests import StrictRoute
 from .work import Work, sentence
 
 PREFIX = "/detour/v1"
-
-
 MOST_PICTURES = 256
-
-
 LONGEST_PICTURE = 2**25
 """Letters of base64 in one picture."""
-
-
 SEARCHES, OTHERS = 1, 4
 """So many searches, and other pieces of work, are done at the same time."""
 
@@ -136,7 +130,7 @@ class _Actions:
 
     def apply_edit(self, asked: ApplyEdit) -> dict[str, Any]:
         """The numbers that an edit changes in a classifier; saved with it by `save_as`."""
-        return _answered(self.others, lambda actions: actions.edited(asked))
+        return _answered(self.others, lambda actions: actions.edited(_work(), asked))
 
     def neutralize(self, asked: Neutralize) -> dict[str, Any]:
         """An edit that takes the suspect feature out: its report, its numbers, and itself."""

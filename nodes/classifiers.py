@@ -18,6 +18,7 @@ from ..detour.report.probes import describe_head
 from ..detour.search.linear_head import fit_linear_head, unfitted
 from .classifier_host import (
     ClassifierSocket,
+    Managed,
     ProbesSocket,
     file_state,
     host_classifier,
@@ -87,7 +88,7 @@ class LoadClassifier(io.ComfyNode):
             backbone=None if clip_vision is None else clip_backbone(clip_vision),
         )
         if classifier.description.backbone_hash:
-            hosted = managed_classifier(classifier, clip_vision.patcher, in_parts=True)
+            hosted = managed_classifier(classifier, Managed(clip_vision.patcher, in_parts=True))
         else:
             hosted = host_classifier(classifier)
         text = describe_classifier(classifier, path.name)

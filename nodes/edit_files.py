@@ -7,7 +7,6 @@ from pathlib import Path
 from comfy_api.latest import io
 
 from ..detour.checks import read_degree
-from ..detour.edit.apply import combined
 from ..detour.edit.file import named_edits, save_new_edits
 from ..detour.edit.record import EditStack
 from ..detour.files import edit_names
@@ -104,9 +103,7 @@ class ApplyEdit(io.ComfyNode):
     def execute(cls, classifier, file, degree, edit=None) -> io.NodeOutput:
         read_degree(degree)
         found = _read(file) if edit is None else edit
-        own = classifier.unedited
-        stack = combined(classifier.stack, found, own.weight, own.bias, degree)
-        return io.NodeOutput(classifier.with_stack(stack))
+        return io.NodeOutput(classifier.with_more(found, degree))
 
 
 def _apply_edit_inputs() -> list:
