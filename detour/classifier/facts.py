@@ -16,35 +16,19 @@ from .resizing import enlarged
 from .timm_config import options_text, timm_steps
 
 METADATA_KEY = "detour"
-
-
 LARGEST_JSON = 2**24
-
-
 _MOST_DIGITS = 100
-
-
 _LABELS = ("labels", "classes", "class_names", "label_names", "categories", "id2label")
-
-
 _ARCHITECTURE = ("architecture", "arch", "model_name")
-
-
 _RENAMED = {
     "image_mean": "mean",
     "image_std": "std",
     "resize_size": "resize",
     "crop_size": "crop",
 }
-
-
 _STEPS = tuple(step.name for step in dataclasses.fields(Preprocessing))
-
-
 _OF_SIZES = ("resize_fit", "resize_longest", "resize_multiple", "crop_centring", "crop_share")
 """These say how resize and crop are meant, and go with them."""
-
-
 _LATER = {step.name: step.default for step in dataclasses.fields(Preprocessing)[FIRST_FIELDS:]}
 
 
