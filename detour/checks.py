@@ -48,6 +48,11 @@ def listed(names: Sequence[object], most: int = 8) -> str:
     return some + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+def counted(count: int, what: str) -> str:
+    """`1 edit`, `2 edits`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def is_text(text: str) -> bool:
     """Whether every program can write it: halves of letters (surrogates) are no text."""
     return not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -258,6 +258,11 @@ def _fill(draft: Path, write: Write) -> None:
         os.fsync(file.fileno())
 
 
+def name_below(path: Path, folder: Path) -> str:
+    """A file that was written below a folder, as users name it."""
+    return path.relative_to(folder.resolve()).as_posix()
+
+
 CLASSIFIER_ENDINGS = (".safetensors", ".sft", ".pt", ".pth", ".bin")
 EDIT_ENDING = ".edit.json"
 

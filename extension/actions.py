@@ -15,6 +15,7 @@ from PIL import Image
 
 from ..detour.checks import (
     LARGEST_SEED,
+    counted,
     quoted,
     read_degree,
     read_number,
@@ -27,7 +28,7 @@ from ..detour.classifier.save import save_new_classifier
 from ..detour.edit.edited import EditedClassifier
 from ..detour.edit.file import save_new_edits
 from ..detour.edit.record import EditStack
-from ..detour.files import resolve_inside
+from ..detour.files import name_below, resolve_inside
 from ..detour.images import check_image
 from ..detour.judge.compare import PARTS, Compared, CurvePoint, compared
 from ..detour.probes.features import Probes
@@ -107,8 +108,7 @@ def neutralize(
 
 
 def _count(stack: EditStack) -> str:
-    count = len(stack.edits)
-    return f"The classifier has {count} edit{'' if count == 1 else 's'} now."
+    return f"The classifier has {counted(len(stack.edits), 'edit')} now."
 
 
 def set_degree(held: Held, work: Work, degree: float) -> tuple[Held, Shown]:
@@ -208,7 +208,7 @@ def save_edit(held: Held, work: Work, name: str) -> tuple[Held, Shown]:
     if not classifier.stack.edits:
         raise ValueError(NO_EDIT)
     path = save_new_edits(classifier.stack, name or "", edit_save_folder())
-    return held, Shown(f"Saved {_below(path, edit_save_folder())} in detour/edits.")
+    return held, Shown(f"Saved {name_below(path, edit_save_folder())} in detour/edits.")
 
 
 def apply_edit(held: Held, work: Work, file: str | None, degree: float) -> tuple[Held, Shown]:
@@ -225,11 +225,9 @@ def save_classifier(held: Held, work: Work, name: str) -> tuple[Held, Shown]:
     """The classifier with its edits as one safetensors file."""
     classifier = need_classifier(held, work)
     path = save_new_classifier(classifier.edited(), name or "", model_save_folder())
-    return held, Shown(f"Saved {_below(path, model_save_folder())} in models/image_classifiers.")
-
-
-def _below(path: Any, folder: Any) -> str:
-    return path.relative_to(folder.resolve()).as_posix()
+    return held, Shown(
+        f"Saved {name_below(path, model_save_folder())} in models/image_classifiers."
+    )
 
 
 EDIT_ACTIONS: dict[str, Action] = {
@@ -305,14 +303,10 @@ def classify(
         (Image.fromarray(make_thumbnail(path).numpy()), f"{one.label} {one.score:.0%}")
         for path, one in zip(pictures[:MOST_SHOWN], found, strict=False)
     ]
-    told = f"Classified {len(found)} pictures with {_edits(classifier)}."
+    edits = counted(len(classifier.stack.edits), "edit")
+    told = f"Classified {len(found)} pictures with {edits} on the classifier."
     report = "\n".join([describe_predictions(found, MOST_LISTED), *notes])
     return held, Shown(told, report, None, tuple(shown))
-
-
-def _edits(classifier: EditedClassifier) -> str:
-    count = len(classifier.stack.edits)
-    return f"{count} edit{'' if count == 1 else 's'} on the classifier"
 
 
 def dropped(files: Sequence[Any]) -> list[Path]:

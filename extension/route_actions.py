@@ -10,7 +10,7 @@ from ..detour.classifier.save import save_new_classifier
 from ..detour.edit.apply import effective_cells
 from ..detour.edit.edited import EditedClassifier
 from ..detour.edit.file import save_new_edits, to_json
-from ..detour.files import resolve_inside
+from ..detour.files import name_below, resolve_inside
 from ..detour.probes.folder import read_folder
 from ..detour.probes.pictures import Encoded
 from ..detour.report.edit import edit_numbers, edit_text
@@ -44,7 +44,7 @@ def edited(work: Work, asked: Any) -> dict[str, Any]:
     saved = ""
     if asked.save_as:
         path = save_new_classifier(made, asked.save_as, model_save_folder())
-        saved = path.relative_to(model_save_folder().resolve()).as_posix()
+        saved = name_below(path, model_save_folder())
     return {"classifier": asked.classifier, "changed": changed, "saved_as": saved}
 
 
@@ -58,7 +58,7 @@ def neutralized(work: Work, asked: Any) -> dict[str, Any]:
     saved = ""
     if asked.save_as:
         path = save_new_edits(done.stack, asked.save_as, edit_save_folder())
-        saved = path.relative_to(edit_save_folder().resolve()).as_posix()
+        saved = name_below(path, edit_save_folder())
     return {
         "classifier": asked.classifier,
         "report": edit_text(done, search.feature(seen)),

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from comfy_api.latest import io
 from comfy_execution.graph import ExecutionBlocker
 
+from ..detour.checks import counted
 from ..detour.classifier.facts import parse_labels
 from ..detour.classifier.load import load_classifier
 from ..detour.classifier.model import predict
 from ..detour.classifier.save import save_new_classifier
-from ..detour.files import resolve_inside
+from ..detour.files import name_below, resolve_inside
 from ..detour.report.classifier import describe_classifier, describe_predictions
 from ..detour.report.probes import describe_head
 from ..detour.search.linear_head import fit_linear_head, unfitted
@@ -219,13 +219,9 @@ class SaveClassifier(io.ComfyNode):
     def execute(cls, classifier, filename) -> io.NodeOutput:
         folder = model_save_folder()
         path = save_new_classifier(classifier.edited(), filename, folder)
-        return _told(path, folder, len(classifier.stack.edits))
-
-
-def _told(path: Path, folder: Path, edits: int) -> io.NodeOutput:
-    saved = path.relative_to(folder.resolve()).as_posix()
-    what = f"with {edits} edits" if edits != 1 else "with 1 edit"
-    return io.NodeOutput(saved, ui={"detour_report": [f"Saved as {saved}, {what} applied."]})
+        saved, edits = name_below(path, folder), counted(len(classifier.stack.edits), "edit")
+        told = f"Saved as {saved}, with {edits} applied."
+        return io.NodeOutput(saved, ui={"detour_report": [told]})
 
 
 SHOWN = 100

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..detour.checks import read_degree
 from ..detour.edit.file import named_edits, save_new_edits
 from ..detour.edit.record import EditStack
-from ..detour.files import edit_names
+from ..detour.files import edit_names, name_below
 from .classifier_host import ClassifierSocket, EditSocket, file_state, model_roots, output_folder
 from .edit_inputs import classifier_input, degree_input
 from .schema import CATEGORY, build
@@ -57,7 +57,7 @@ class SaveEdit(io.ComfyNode):
     @classmethod
     def execute(cls, edit, filename) -> io.NodeOutput:
         target = save_new_edits(edit, filename, output_folder(), numbered=True)
-        told = f"Saved {target.relative_to(output_folder().resolve()).as_posix()}"
+        told = f"Saved {name_below(target, output_folder())}"
         return io.NodeOutput(str(target), ui={"detour_report": [told]})
 
 
