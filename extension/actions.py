@@ -22,7 +22,7 @@ from ..detour.checks import (
     read_whole,
     require_choice,
 )
-from ..detour.classifier.facts import parse_labels, read_class
+from ..detour.classifier.facts import read_class
 from ..detour.classifier.model import predict
 from ..detour.classifier.save import save_new_classifier
 from ..detour.edit.edited import EditedClassifier
@@ -243,9 +243,6 @@ EDIT_ACTIONS: dict[str, Action] = {
 }
 
 
-AUTO = "auto"
-
-
 MOST_SHOWN = 60
 """Pictures that are shown with their labels; the report has more."""
 
@@ -271,17 +268,10 @@ def load(
         raise ValueError("No classifier was chosen: put one into models/image_classifiers.")
     work.show(0.0, "Loading")
     limit = read_number("The threshold", threshold, 0, 0.999)
-    loaded = load_hosted(
-        work,
-        file,
-        architecture.strip(),
-        parse_labels(labels),
-        "" if activation == AUTO else activation,
-        None if limit == 0 else limit,
-    )
-    labels, report = loaded.labels, describe_classifier(loaded.unedited, file)
-    told = f"Loaded {file}: {len(labels)} classes."
-    return Held(loaded, held.probes), Shown(told, report, labels=labels[:MOST_LABELS])
+    loaded = load_hosted(work, file, architecture, labels, activation, limit)
+    names, report = loaded.labels, describe_classifier(loaded.unedited, file)
+    told = f"Loaded {file}: {len(names)} classes."
+    return Held(loaded, held.probes), Shown(told, report, labels=names[:MOST_LABELS])
 
 
 def classify(

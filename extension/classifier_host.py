@@ -14,7 +14,7 @@ import torch
 from modules import devices, shared
 from torch import nn
 
-from ..detour.classifier.load import load_classifier
+from ..detour.classifier.load import load_typed
 from ..detour.classifier.model import CHUNK, ImageClassifier, Progress
 from ..detour.edit.edited import EditedClassifier, unedited_stack
 from ..detour.edit.file import named_edits
@@ -40,22 +40,9 @@ class OnDevice:
         return self.work.counted(what)
 
 
-def load_hosted(
-    work: Work,
-    file: str,
-    architecture: str = "",
-    labels: tuple[str, ...] = (),
-    activation: str = "",
-    threshold: float | None = None,
-) -> EditedClassifier:
-    """A classifier by its name in the model folders; see `load_classifier`."""
-    made = load_classifier(
-        resolve_inside(file, model_roots(), links=True),
-        architecture=architecture,
-        labels=labels,
-        activation=activation,
-        threshold=threshold,
-    )
+def load_hosted(work: Work, file: str, *typed: Any) -> EditedClassifier:
+    """A classifier by its name in the model folders; typed: what `load_typed` takes beside it."""
+    made = load_typed(resolve_inside(file, model_roots(), links=True), *typed)
     return EditedClassifier(made, unedited_stack(made), OnDevice(work))
 
 

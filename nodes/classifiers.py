@@ -8,8 +8,7 @@ from comfy_api.latest import io
 from comfy_execution.graph import ExecutionBlocker
 
 from ..detour.checks import counted
-from ..detour.classifier.facts import parse_labels
-from ..detour.classifier.load import load_classifier
+from ..detour.classifier.load import load_typed
 from ..detour.classifier.model import predict
 from ..detour.classifier.save import save_new_classifier
 from ..detour.files import name_below, resolve_inside
@@ -79,14 +78,8 @@ class LoadClassifier(io.ComfyNode):
         clip_vision=None,
     ) -> io.NodeOutput:
         path = resolve_inside(file, model_roots(), links=True)
-        classifier = load_classifier(
-            path,
-            architecture=architecture.strip(),
-            labels=parse_labels(labels),
-            activation="" if activation == AS_THE_FILE_SAYS else activation,
-            threshold=None if threshold == 0 else threshold,
-            backbone=None if clip_vision is None else clip_backbone(clip_vision),
-        )
+        backbone = None if clip_vision is None else clip_backbone(clip_vision)
+        classifier = load_typed(path, architecture, labels, activation, threshold, backbone)
         if classifier.description.backbone_hash:
             hosted = managed_classifier(classifier, Managed(clip_vision.patcher, in_parts=True))
         else:
