@@ -8,25 +8,13 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:  # a panel shows these limits without loading what classifiers need
-    pass
-
+from typing import Any
 
 STRONGEST_DEGREE = 4.0
 """How far an edit may be driven, in both directions; 1 neutralises."""
-
-
 MOST_WEIGHTS = 16
-
-
 LARGEST_SEED = 2**31 - 1
-
-
 MOST_QUOTED = 80
-
-
 LONGEST_SENTENCE = 600
 """Letters of a value in a sentence, and of a sentence: whoever writes a megabyte knows what."""
 
@@ -49,10 +37,20 @@ def shortened(text: str, most: int = LONGEST_SENTENCE) -> str:
     return line if len(line) <= most else f"{line[: most // 2]}…{line[-(most - most // 2 - 1) :]}"
 
 
+def first_line(error: BaseException, most: int = 160) -> str:
+    """How a library's error begins; its kind where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:most]
+
+
 def listed(names: Sequence[object], most: int = 8) -> str:
     """The names, the first few of many, each shortened."""
     some = ", ".join(shortened(str(name), 40) for name in names[:most])
     return some + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def counted(count: int, what: str) -> str:
+    """`1 edit`, `2 edits`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def is_text(text: str) -> bool:

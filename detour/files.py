@@ -15,19 +15,11 @@ from typing import BinaryIO
 from .checks import is_text, quoted
 
 FORBIDDEN = '<>:"|?*'
-
-
 LONGEST = 255
 """Bytes (UTF-8) in the name of a file or folder: file systems take no more."""
-
-
 LONGEST_NAME = 4096
 """Letters in a whole name."""
-
-
 PORTS = tuple(f"{port}{sign}" for port in ("COM", "LPT") for sign in "0123456789¹²³")
-
-
 DEVICES = frozenset(("CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", *PORTS))
 """Names that mean a device on Windows, with every ending."""
 
@@ -162,12 +154,8 @@ def _check_new(typed: str, name: str) -> None:
 
 Write = Callable[[Path], None]
 """Writes everything into the file of this name, which is not there yet."""
-
-
 DRAFT = (".detour-", ".part")
 """Beginning and end of the names of our drafts."""
-
-
 ABANDONED = 3600.0
 """Seconds after which a draft that nobody wrote to belongs to a run that has ended."""
 
@@ -270,9 +258,12 @@ def _fill(draft: Path, write: Write) -> None:
         os.fsync(file.fileno())
 
 
+def name_below(path: Path, folder: Path) -> str:
+    """A file that was written below a folder, as users name it."""
+    return path.relative_to(folder.resolve()).as_posix()
+
+
 CLASSIFIER_ENDINGS = (".safetensors", ".sft", ".pt", ".pth", ".bin")
-
-
 EDIT_ENDING = ".edit.json"
 
 

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from detour.classifier.load import load_classifier
 from detour.classifier.model import ImageClassifier
-from detour.edit.edited import edited_classifier, unedited_stack
+from detour.edit.apply import apply_edits
+from detour.edit.edited import unedited_stack
 from detour.edit.record import Change, edit_of
 from tools.checks import write_json
 from tools.failure import Failure
@@ -147,7 +148,8 @@ def _try(network: Network, outcome: Outcome) -> None:
     column = int(classifier.features(picture)[0].abs().argmax())
     change = Change(CLASS, ((column, STEP),))
     edit = edit_of(change, classifier.weight, classifier.bias)
-    edited = edited_classifier(classifier, unedited_stack(classifier).push(edit))
+    stack = unedited_stack(classifier).push(edit)
+    edited = classifier.with_head(*apply_edits(stack, classifier.weight, classifier.bias))
     inside = getattr(whole, "timm_model", whole)  # transformers' wrapper around a network of timm
     head = inside.get_submodule(classifier.backbone.head_name)
     head.get_parameter("weight")[CLASS, column] = edit.cells[0].new

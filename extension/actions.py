@@ -15,18 +15,20 @@ from PIL import Image
 
 from ..detour.checks import (
     LARGEST_SEED,
+    counted,
     quoted,
     read_degree,
     read_number,
     read_whole,
     require_choice,
 )
-from ..detour.classifier.facts import parse_labels, read_class
+from ..detour.classifier.facts import read_class
 from ..detour.classifier.model import predict
 from ..detour.classifier.save import save_new_classifier
+from ..detour.edit.edited import EditedClassifier
 from ..detour.edit.file import save_new_edits
 from ..detour.edit.record import EditStack
-from ..detour.files import resolve_inside
+from ..detour.files import name_below, resolve_inside
 from ..detour.images import check_image
 from ..detour.judge.compare import PARTS, Compared, CurvePoint, compared
 from ..detour.probes.features import Probes
@@ -44,7 +46,7 @@ from ..detour.report.sentences import edit_lines
 from ..detour.search.neutralize import EditSearch
 from ..detour.search.remove_class import SIZES
 from ..detour.search.remove_class import removed as remove_from
-from .classifier_host import HostedClassifier, load_hosted
+from .classifier_host import OnDevice, load_hosted, with_file
 from .folders import edit_save_folder, model_save_folder, picture_roots
 from .work import Action, Held, Shown, Work
 
@@ -84,7 +86,7 @@ def neutralize(
     auto_degree: bool,
 ) -> tuple[Held, Shown]:
     """Find an edit that takes the suspect feature out, on top of the edits there are."""
-    classifier, probe_set = need_classifier(held), need_probes(held)
+    classifier, probe_set = need_classifier(held, work), need_probes(held)
     search = EditSearch(
         method,
         edit,
@@ -95,7 +97,7 @@ def neutralize(
         seed,
         bool(auto_degree),
     )
-    seen, done = classifier.search(search, probe_set, work)
+    seen, done = search.run(classifier, probe_set, work.shared("Searching"))
     last = LastEdit(seen, classifier.stack, done.curve, done.unit, search.split_seed)
     told = f"{edit_lines(done.stack)[0]} {_count(done.stack)}"
     if done.edit.cells and done.edit.degree == 0 != search.degree:
@@ -106,13 +108,12 @@ def neutralize(
 
 
 def _count(stack: EditStack) -> str:
-    count = len(stack.edits)
-    return f"The classifier has {count} edit{'' if count == 1 else 's'} now."
+    return f"The classifier has {counted(len(stack.edits), 'edit')} now."
 
 
 def set_degree(held: Held, work: Work, degree: float) -> tuple[Held, Shown]:
     """The last edit at another degree, measured anew; nothing is searched."""
-    classifier, wanted = need_classifier(held), read_degree(degree)
+    classifier, wanted = need_classifier(held, work), read_degree(degree)
     if not classifier.stack.edits:
         raise ValueError(NO_EDIT)
     last: LastEdit | None = held.last
@@ -153,13 +154,13 @@ def remove(
     held: Held, work: Work, class_name: str | None, degree: float, edit: str, seed: float
 ) -> tuple[Held, Shown]:
     """Edit the classifier so that it no longer predicts a class."""
-    classifier, probe_set = need_classifier(held), need_probes(held)
+    classifier, probe_set = need_classifier(held, work), need_probes(held)
     require_choice("edit", edit, SIZES)
     wanted, split = read_degree(degree), read_whole("The split seed", seed, 0, LARGEST_SEED)
     index = read_class(classifier.unedited.description, class_name)
     if index is None:
         raise ValueError("No class to remove was chosen: choose one, or write its number.")
-    seen = classifier.probes(probe_set, work, tag=class_name or "", strict=False)
+    seen = classifier.probes(probe_set, tag=class_name or "", strict=False)
     bar = work.shared("Searching")
     done = remove_from(seen, classifier.stack, index, edit, wanted, split, bar)
     last = LastEdit(seen, classifier.stack, (), 1.0, split)
@@ -172,12 +173,12 @@ def evaluate(
     held: Held, work: Work, part: str, seed: float, target: str | None = None
 ) -> tuple[Held, Shown]:
     """Accuracy of each group, beside that of the unedited classifier; of a tagger, for one tag."""
-    classifier, probe_set = need_classifier(held), need_probes(held)
+    classifier, probe_set = need_classifier(held, work), need_probes(held)
     require_choice("part", part, PARTS)
     split = read_whole("The split seed", seed, 0, LARGEST_SEED)
     read_class(classifier.unedited.description, target)
     probe_set.need_classes()
-    seen = classifier.probes(probe_set, work, tag=target or "")
+    seen = classifier.probes(probe_set, tag=target or "")
     done = compared(seen, classifier.stack, None, part, split)
     told = f"Worst-group accuracy: {done.after.worst:.1%}{done.after.of_groups}."
     return held, Shown(told, group_text(done), draw_group_bars(done.after, done.before))
@@ -185,7 +186,7 @@ def evaluate(
 
 def undo(held: Held, work: Work) -> tuple[Held, Shown]:
     """Take the last edit off: exactly what was before."""
-    classifier = need_classifier(held)
+    classifier = need_classifier(held, work)
     stack = classifier.stack.undo()
     shown = Shown(f"The last edit was taken off. {_count(stack)}", _listed(stack))
     return replace(held, classifier=classifier.with_stack(stack), last=None), shown
@@ -203,32 +204,30 @@ def _listed(stack: EditStack) -> str:
 
 def save_edit(held: Held, work: Work, name: str) -> tuple[Held, Shown]:
     """All edits as a file of a few kilobytes, for the same model."""
-    classifier = need_classifier(held)
+    classifier = need_classifier(held, work)
     if not classifier.stack.edits:
         raise ValueError(NO_EDIT)
     path = save_new_edits(classifier.stack, name or "", edit_save_folder())
-    return held, Shown(f"Saved {_below(path, edit_save_folder())} in detour/edits.")
+    return held, Shown(f"Saved {name_below(path, edit_save_folder())} in detour/edits.")
 
 
 def apply_edit(held: Held, work: Work, file: str | None, degree: float) -> tuple[Held, Shown]:
     """The edits of a file on top of those there are."""
-    classifier = need_classifier(held)
+    classifier = need_classifier(held, work)
     if not file:
         raise ValueError("No edit file was chosen: choose one, or save an edit first.")
-    edited = classifier.with_file(file, read_degree(degree))
+    edited = with_file(classifier, file, read_degree(degree))
     shown = Shown(f"Applied {file}. {_count(edited.stack)}", _listed(edited.stack))
     return replace(held, classifier=edited, last=None), shown
 
 
 def save_classifier(held: Held, work: Work, name: str) -> tuple[Held, Shown]:
     """The classifier with its edits as one safetensors file."""
-    classifier: HostedClassifier = need_classifier(held)
+    classifier = need_classifier(held, work)
     path = save_new_classifier(classifier.edited(), name or "", model_save_folder())
-    return held, Shown(f"Saved {_below(path, model_save_folder())} in models/image_classifiers.")
-
-
-def _below(path: Any, folder: Any) -> str:
-    return path.relative_to(folder.resolve()).as_posix()
+    return held, Shown(
+        f"Saved {name_below(path, model_save_folder())} in models/image_classifiers."
+    )
 
 
 EDIT_ACTIONS: dict[str, Action] = {
@@ -242,9 +241,6 @@ EDIT_ACTIONS: dict[str, Action] = {
     "apply_edit": apply_edit,
     "save_classifier": save_classifier,
 }
-
-
-AUTO = "auto"
 
 
 MOST_SHOWN = 60
@@ -272,16 +268,10 @@ def load(
         raise ValueError("No classifier was chosen: put one into models/image_classifiers.")
     work.show(0.0, "Loading")
     limit = read_number("The threshold", threshold, 0, 0.999)
-    hosted = load_hosted(
-        file,
-        architecture.strip(),
-        parse_labels(labels),
-        "" if activation == AUTO else activation,
-        None if limit == 0 else limit,
-    )
-    labels, report = hosted.unedited.labels, describe_classifier(hosted.unedited, file)
-    told = f"Loaded {file}: {len(labels)} classes."
-    return Held(hosted, held.probes), Shown(told, report, labels=labels[:MOST_LABELS])
+    loaded = load_hosted(work, file, architecture, labels, activation, limit)
+    names, report = loaded.labels, describe_classifier(loaded.unedited, file)
+    told = f"Loaded {file}: {len(names)} classes."
+    return Held(loaded, held.probes), Shown(told, report, labels=names[:MOST_LABELS])
 
 
 def classify(
@@ -293,24 +283,20 @@ def classify(
     threshold: float,
 ) -> tuple[Held, Shown]:
     """What the classifier says about dropped pictures, or about those in a folder."""
-    classifier = need_classifier(held)
+    classifier = need_classifier(held, work)
     top, limit = read_whole("top_k", top_k, 1, 100), read_number("The threshold", threshold, 0, 1)
     pictures, notes = (dropped(files), ()) if files else pictures_in(folder)
     for path in pictures:
         check_image(path)
-    found = predict(classifier.edited(), classifier.logits(pictures, work), top, limit)
+    found = predict(classifier.edited(), classifier.logits(pictures), top, limit)
     shown = [
         (Image.fromarray(make_thumbnail(path).numpy()), f"{one.label} {one.score:.0%}")
         for path, one in zip(pictures[:MOST_SHOWN], found, strict=False)
     ]
-    told = f"Classified {len(found)} pictures with {_edits(classifier)}."
+    edits = counted(len(classifier.stack.edits), "edit")
+    told = f"Classified {len(found)} pictures with {edits} on the classifier."
     report = "\n".join([describe_predictions(found, MOST_LISTED), *notes])
     return held, Shown(told, report, None, tuple(shown))
-
-
-def _edits(classifier: HostedClassifier) -> str:
-    count = len(classifier.stack.edits)
-    return f"{count} edit{'' if count == 1 else 's'} on the classifier"
 
 
 def dropped(files: Sequence[Any]) -> list[Path]:
@@ -350,11 +336,11 @@ ACTIONS: dict[str, Action] = {
 }
 
 
-def need_classifier(held: Held) -> HostedClassifier:
-    """The loaded classifier; ValueError if there is none."""
+def need_classifier(held: Held, work: Work) -> EditedClassifier:
+    """The loaded classifier, to compute as this work says; ValueError if there is none."""
     if held.classifier is None:
         raise ValueError("No classifier is loaded: choose one under 1 and press Load.")
-    return held.classifier
+    return replace(held.classifier, runtime=OnDevice(work))
 
 
 def need_probes(held: Held) -> ProbeSet:

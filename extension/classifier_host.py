@@ -1,137 +1,64 @@
-"""A loaded classifier in a web UI: its network once, its edits beside it; on which device it
-computes, when, and the room that it gets there."""
+"""How classifiers live in a web UI: on which device they compute, when, and the room that they get
+there."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from modules import devices, shared
-from torch import Tensor, nn
+from torch import nn
 
-from ..detour.classifier.load import load_classifier
-from ..detour.classifier.model import ImageClassifier
-from ..detour.edit.apply import combined
-from ..detour.edit.edited import edited_classifier, unedited_stack
+from ..detour.classifier.load import load_typed
+from ..detour.classifier.model import CHUNK, ImageClassifier, Progress
+from ..detour.edit.edited import EditedClassifier, unedited_stack
 from ..detour.edit.file import named_edits
-from ..detour.edit.record import EditStack
 from ..detour.files import resolve_inside
-from ..detour.probes.features import Probes
-from ..detour.probes.pictures import Picture, compute_features
-from ..detour.probes.probe_set import ProbeSet
-from ..detour.search.neutralize import EditSearch, Neutralized
 from .folders import edit_roots, model_roots
 from .options import DEVICE
 from .work import Work
 
-CHUNK = 32
+
+@dataclass(frozen=True)
+class OnDevice:
+    """The device that the user chose as a `Runtime`, for one piece of work in the tab."""
+
+    work: Work
+
+    def ready(self, classifier: ImageClassifier) -> AbstractContextManager[None]:
+        """The backbone is on the device; see `on_device`."""
+        room = classifier.working_bytes(CHUNK)
+        return on_device(classifier.backbone, room, self.work.check)
+
+    def counted(self, what: str, total: int) -> Progress:
+        """The tab's line of progress; raises Stopped once the user has pressed Stop."""
+        return self.work.counted(what)
 
 
-@dataclass(frozen=True, eq=False)
-class HostedClassifier:
-    """A classifier as it was loaded, and the edits on its head. Nothing here is written to.
+def load_hosted(work: Work, file: str, *typed: Any) -> EditedClassifier:
+    """A classifier by its name in the model folders; typed: what `load_typed` takes beside it."""
+    made = load_typed(resolve_inside(file, model_roots(), links=True), *typed)
+    return EditedClassifier(made, unedited_stack(made), OnDevice(work))
 
-    name: its file. stack: the edits. backbone: the hash of its network.
+
+def with_file(classifier: EditedClassifier, file: str, degree: float) -> EditedClassifier:
+    """With the edits of a file in one of the edit folders on top, times `degree`.
+
+    Raises ValueError for edits of another model, and for what is no edit file.
     """
-
-    name: str
-    unedited: ImageClassifier
-    stack: EditStack
-    backbone: str
-
-    def edited(self) -> ImageClassifier:
-        """The classifier with its edits; the same one where there are none."""
-        return edited_classifier(self.unedited, self.stack)
-
-    def with_stack(self, stack: EditStack) -> HostedClassifier:
-        """The same classifier with other edits."""
-        return replace(self, stack=stack)
-
-    def with_file(self, file: str, degree: float) -> HostedClassifier:
-        """With the edits of a file in one of the edit folders on top, times `degree`.
-
-        Raises ValueError for edits of another model, and for what is no edit file.
-        """
-        found, own = named_edits(file, edit_roots()), self.unedited
-        return self.with_stack(combined(self.stack, found, own.weight, own.bias, degree))
-
-    def logits(self, pictures: Sequence[Picture], work: Work) -> Tensor:
-        """Logits `[N, C]`, with the edits, of picture files or pictures `[H, W, 3]` in 0..1."""
-        with self._ready(work):
-            bar = work.counted("Classifying")
-            return self.edited().head(compute_features(pictures, self._features, bar))
-
-    def probes(self, probe_set: ProbeSet, work: Work, tag: str = "", strict: bool = True) -> Probes:
-        """The probes as the unedited head sees them; features are computed once.
-
-        tag: of a sigmoid classifier, the one to look at, where the classes leave it open. strict:
-        see `ProbeSet.probes`.
-        """
-        with self._ready(work):
-            return probe_set.probes(
-                self.unedited,
-                self._features,
-                backbone=self.backbone,
-                tag=tag,
-                strict=strict,
-                progress=work.counted("Looking at the probes"),
-            )
-
-    def search(
-        self, search: EditSearch, probe_set: ProbeSet, work: Work
-    ) -> tuple[Probes, Neutralized]:
-        """The probes, and the edit that is found on them, on top of the edits there are."""
-        return search.run(
-            self.unedited.description,
-            probe_set.attribute_names,
-            probe_set.class_names,
-            lambda: self.probes(probe_set, work, search.target_class),
-            self.stack,
-            work.shared("Searching"),
-        )
-
-    def _features(self, images: Tensor) -> Tensor:
-        return self.unedited.features(images.cpu(), chunk=CHUNK)
-
-    @contextmanager
-    def _ready(self, work: Work) -> Iterator[None]:
-        room = self.unedited.working_bytes(CHUNK)
-        with on_device(self.unedited.backbone, room, work.check):
-            yield
-
-
-def load_hosted(
-    file: str,
-    architecture: str = "",
-    labels: tuple[str, ...] = (),
-    activation: str = "",
-    threshold: float | None = None,
-) -> HostedClassifier:
-    """A classifier by its name in the model folders; see `load_classifier`."""
-    made = load_classifier(
-        resolve_inside(file, model_roots(), links=True),
-        architecture=architecture,
-        labels=labels,
-        activation=activation,
-        threshold=threshold,
-    )
-    return HostedClassifier(file, made, unedited_stack(made), made.backbone_hash())
+    return classifier.with_more(named_edits(file, edit_roots()), degree)
 
 
 USED_AS = ("detour", "all")
 """What `--use-cpu` may name to keep classifiers on the CPU."""
-
-
 MANAGERS = ("backend.memory_management", "ldm_patched.modules.model_management")
 """Of Forge; of reForge and Forge-classic. Looked up, never imported: other extensions have
 modules of these names too."""
-
-
 PAUSE = 0.1
 """Seconds between two looks at whether a generation has ended."""
 

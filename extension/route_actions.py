@@ -8,23 +8,23 @@ from typing import Any
 from ..detour.classifier.model import predict
 from ..detour.classifier.save import save_new_classifier
 from ..detour.edit.apply import effective_cells
+from ..detour.edit.edited import EditedClassifier
 from ..detour.edit.file import save_new_edits, to_json
-from ..detour.files import resolve_inside
+from ..detour.files import name_below, resolve_inside
 from ..detour.probes.folder import read_folder
 from ..detour.probes.pictures import Encoded
 from ..detour.report.edit import edit_numbers, edit_text
 from ..detour.search.neutralize import EditSearch
-from .classifier_host import HostedClassifier, load_hosted
+from .classifier_host import load_hosted, with_file
 from .folders import edit_save_folder, model_save_folder, picture_roots
 from .work import Work
 
 
 def classified(work: Work, asked: Any, images: list[bytes]) -> dict[str, Any]:
     """The predictions for pictures in the bytes of their files."""
-    classifier = _asked_for(asked)
+    classifier = _asked_for(work, asked, asked.degree)
     pictures = [Encoded(data, f"images[{number}]") for number, data in enumerate(images)]
-    logits = classifier.logits(pictures, work)
-    found = predict(classifier.edited(), logits, asked.top_k, asked.threshold)
+    found = predict(classifier.edited(), classifier.logits(pictures), asked.top_k, asked.threshold)
     return {
         "classifier": asked.classifier,
         "labels": list(classifier.unedited.labels),
@@ -32,9 +32,9 @@ def classified(work: Work, asked: Any, images: list[bytes]) -> dict[str, Any]:
     }
 
 
-def edited(asked: Any) -> dict[str, Any]:
+def edited(work: Work, asked: Any) -> dict[str, Any]:
     """Each number that the edit changes, and the name of the saved classifier if one is."""
-    classifier = _asked_for(asked)
+    classifier = _asked_for(work, asked, asked.degree)
     made = classifier.edited()
     own = classifier.unedited
     changed = [
@@ -44,23 +44,21 @@ def edited(asked: Any) -> dict[str, Any]:
     saved = ""
     if asked.save_as:
         path = save_new_classifier(made, asked.save_as, model_save_folder())
-        saved = path.relative_to(model_save_folder().resolve()).as_posix()
+        saved = name_below(path, model_save_folder())
     return {"classifier": asked.classifier, "changed": changed, "saved_as": saved}
 
 
 def neutralized(work: Work, asked: Any) -> dict[str, Any]:
     """An edit on top of those that the classifier has: report, numbers, all edits as a file."""
-    classifier = load_hosted(asked.classifier)
-    if asked.edit:
-        classifier = classifier.with_file(asked.edit, 1.0)
+    classifier = _asked_for(work, asked, 1.0)
     probe_set = read_folder(resolve_inside(asked.probes, picture_roots()))
     names = (field.name for field in fields(EditSearch))
     search = EditSearch(**{name: getattr(asked, name) for name in names})
-    seen, done = classifier.search(search, probe_set, work)
+    seen, done = search.run(classifier, probe_set, work.shared("Searching"))
     saved = ""
     if asked.save_as:
         path = save_new_edits(done.stack, asked.save_as, edit_save_folder())
-        saved = path.relative_to(edit_save_folder().resolve()).as_posix()
+        saved = name_below(path, edit_save_folder())
     return {
         "classifier": asked.classifier,
         "report": edit_text(done, search.feature(seen)),
@@ -70,9 +68,10 @@ def neutralized(work: Work, asked: Any) -> dict[str, Any]:
     }
 
 
-def _asked_for(asked: Any) -> HostedClassifier:
-    classifier = load_hosted(asked.classifier)
-    return classifier.with_file(asked.edit, asked.degree) if asked.edit else classifier
+def _asked_for(work: Work, asked: Any, degree: float) -> EditedClassifier:
+    """The classifier that a request names, with the edits of its file, if it names one."""
+    classifier = load_hosted(work, asked.classifier)
+    return with_file(classifier, asked.edit, degree) if asked.edit else classifier
 
 
 def _at(classifier: Any, row: int, column: int | None) -> float:

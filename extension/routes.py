@@ -13,7 +13,6 @@ import importlib
 import secrets
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
@@ -24,20 +23,15 @@ from ..detour.checks import LARGEST_SEED, MOST_WEIGHTS, STRONGEST_DEGREE
 from ..detour.files import classifier_names, edit_names
 from ..detour.search.ladder import EDITS
 from ..detour.search.neutralize import METHODS
+from .credentials import credentials
 from .folders import edit_roots, model_roots
 from .requests import StrictRoute
 from .work import Work, sentence
 
 PREFIX = "/detour/v1"
-
-
 MOST_PICTURES = 256
-
-
 LONGEST_PICTURE = 2**25
 """Letters of base64 in one picture."""
-
-
 SEARCHES, OTHERS = 1, 4
 """So many searches, and other pieces of work, are done at the same time."""
 
@@ -136,7 +130,7 @@ class _Actions:
 
     def apply_edit(self, asked: ApplyEdit) -> dict[str, Any]:
         """The numbers that an edit changes in a classifier; saved with it by `save_as`."""
-        return _answered(self.others, lambda actions: actions.edited(asked))
+        return _answered(self.others, lambda actions: actions.edited(_work(), asked))
 
     def neutralize(self, asked: Neutralize) -> dict[str, Any]:
         """An edit that takes the suspect feature out: its report, its numbers, and itself."""
@@ -179,30 +173,3 @@ def _bytes(number: int, text: str) -> bytes:
         return base64.b64decode(text.partition(",")[2] or text, validate=True)
     except (binascii.Error, ValueError):
         raise ValueError(f"images[{number}] is not base64: encode the picture's file.") from None
-
-
-AUTH_OPTIONS = (
-    ("api_auth", ""),
-    ("auth", "auth_file"),
-    ("gradio_auth", "gradio_auth_path"),
-)
-"""Command line options for names and passwords, and for a file with them: of the A1111
-family's API, of SD.Next, of the A1111 family's page. The first one that is used counts."""
-
-
-def credentials(options: Any) -> dict[str, str]:
-    """The names and passwords that a host was started with; empty if anyone may come in.
-
-    options: the host's `shared.cmd_opts`. Raises OSError for a file that cannot be read:
-    nobody is let in then.
-    """
-    for direct, file in AUTH_OPTIONS:
-        written = str(getattr(options, direct, None) or "")
-        path = getattr(options, file, None) if file else None
-        if path:
-            written += "\n" + Path(path).read_text(encoding="utf-8")
-        if written.strip():
-            pairs = written.replace("\n", ",").split(",")
-            named = (pair.strip(' "').partition(":") for pair in pairs if pair.strip(' "'))
-            return {name: password for name, _, password in named}
-    return {}

@@ -54,7 +54,7 @@ class Work:
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """What has been loaded and made: a `HostedClassifier`, a `ProbeSet`, the last edit.
+    """What has been loaded and made: an `EditedClassifier`, a `ProbeSet`, the last edit.
 
     last: (the `Neutralized`, the probes it was made on, the split seed, what degree 1 of the
     slider stands for), as long as it is the last edit of the classifier.

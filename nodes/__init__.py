@@ -1,17 +1,28 @@
-"""ComfyUI's entry point: the list of Detour's nodes. In other hosts it is harmless."""
+"""ComfyUI's entry point: the list of Detour's nodes. In other hosts it is harmless, for it imports
+none before it is asked."""
 
 
 async def comfy_entrypoint():
-    """The extension object that ComfyUI asks for."""
+    """The extension object that ComfyUI asks for; the nodes in the order in which it lists them."""
     from comfy_api.latest import ComfyExtension
 
     from .classifier_host import register_model_folder
-    from .listed import NODES
+    from .classifiers import ClassifierFromProbes, Classify, LoadClassifier, SaveClassifier
+    from .demo import DemoDigits, DemoModel
+    from .dial import BypassSweep, MidBlockBypass, PlotSchedule
+    from .edit_files import ApplyEdit, SaveEdit
+    from .edits import EvaluateGroups, Neutralize, RemoveClass
+    from .probes import ProbeFolder, ProbeImages
+    from .sheet import ContactSheet
 
+    bypass = [MidBlockBypass, BypassSweep, ContactSheet, PlotSchedule]
+    demo = [DemoModel, DemoDigits]
+    classifiers = [LoadClassifier, ClassifierFromProbes, Classify, ProbeFolder, ProbeImages]
+    edits = [Neutralize, RemoveClass, EvaluateGroups, SaveEdit, ApplyEdit, SaveClassifier]
     register_model_folder()
 
     class DetourExtension(ComfyExtension):
         async def get_node_list(self):
-            return list(NODES)
+            return [*bypass, *demo, *classifiers, *edits]
 
     return DetourExtension()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import comfy.model_management as management
@@ -16,136 +17,50 @@ import folder_paths
 from comfy.model_patcher import ModelPatcher
 from comfy.utils import ProgressBar
 from comfy_api.latest import io
-from torch import Tensor, nn
+from torch import nn
 
-from ..detour.classifier.model import ImageClassifier
-from ..detour.edit.edited import edited_classifier, unedited_stack
-from ..detour.edit.record import EditStack
+from ..detour.classifier.model import CHUNK, ImageClassifier, Progress
+from ..detour.edit.edited import EditedClassifier, unedited_stack
 from ..detour.files import CLASSIFIER_ENDINGS, resolve_inside
-from ..detour.probes.features import Probes
-from ..detour.probes.probe_set import ProbeSet
-from ..detour.search.linear_head import FIT_SEED
 
 ClassifierSocket = io.Custom("DETOUR_CLASSIFIER")
-
-
 ProbesSocket = io.Custom("DETOUR_PROBES")
-
-
 EditSocket = io.Custom("DETOUR_EDIT")
-
-
 MODEL_FOLDER = "image_classifiers"
-
-
 OUTPUT_SUBFOLDER = "detour"
-
-
 OWN_CLASSIFIERS = Path(__file__).resolve().parent.parent / "demo" / "classifiers"
 """The small classifiers that come with Detour, listed beside the user's own."""
-
-
-CHUNK = 32
+STEPS = 1000
+"""Into how many steps the bar is divided; a search reports its share as a number."""
+HASHES = "detour backbone"
+"""What the hashes of its backbone are attached to a patcher as."""
 
 
 @dataclass(frozen=True, eq=False)
-class HostedClassifier:
-    """What a DETOUR_CLASSIFIER socket carries. Nothing here is ever written to.
+class Managed:
+    """The host's model management as a `Runtime`: classifiers on one backbone share it.
 
-    unedited: the classifier as it was loaded. patcher: the host's handle on its backbone.
-    stack: the edits on its head. in_parts: the host may leave some of the backbone's weights
-    where they are (its own models can do that). fitted_on: the probes of which the head learned
-    three quarters, where that happened in this graph. Branches of a graph share backbone and
-    patcher.
+    patcher: the host's handle on the backbone. in_parts: the host may leave some of its weights
+    where they are (its own models can do that).
     """
 
-    unedited: ImageClassifier
     patcher: ModelPatcher
-    stack: EditStack
     in_parts: bool = False
-    fitted_on: ProbeSet | None = None
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """One name per class."""
-        return self.unedited.labels
-
-    def edited(self) -> ImageClassifier:
-        """The classifier with its edits; the same one where there are none."""
-        return edited_classifier(self.unedited, self.stack)
-
-    def with_stack(self, stack: EditStack) -> HostedClassifier:
-        """The same classifier with other edits."""
-        return replace(self, stack=stack)
-
-    def with_classifier(
-        self, classifier: ImageClassifier, fitted_on: ProbeSet | None = None
-    ) -> HostedClassifier:
-        """Another head, without edits, on the same backbone."""
-        stack = unedited_stack(classifier)
-        return replace(self, unedited=classifier, stack=stack, fitted_on=fitted_on)
-
-    def learned_from(self, probe_set: ProbeSet, split_seed: int, whole: bool) -> bool:
-        """Whether the head was fitted on some of the pictures that it is judged on.
-
-        whole: that is all of them; else the report part of this split seed.
-        """
-        shared = self.fitted_on is not None and self.fitted_on.shares_pictures(probe_set)
-        return shared and (whole or split_seed != FIT_SEED)
-
-    def backbone_hash(self) -> str:
-        """`ImageClassifier.backbone_hash`, computed once for each model of the host's."""
-        told = self.unedited.description
-        key = f"detour backbone {told.preprocessing!r} {told.architecture} {told.config}"
-        if self.patcher.get_attachment(key) is None:
-            self.patcher.set_attachments(key, self.unedited.backbone_hash())
-        return self.patcher.get_attachment(key)
-
-    def features(self, images: Tensor) -> Tensor:
-        """Features `[B, D]` of an IMAGE batch, on the host's device, with progress and cancel."""
-        self._load()
-        return self.unedited.features(images.cpu(), chunk=CHUNK, progress=progress(len(images)))
-
-    def logits(self, images: Tensor) -> Tensor:
-        """Logits `[B, C]` with the edits."""
-        return self.edited().head(self.features(images))
-
-    def probes(self, probe_set: ProbeSet, tag: str = "", strict: bool = True) -> Probes:
-        """The probes as this classifier's unedited head sees them.
-
-        Features that the set already has are used if they are of this backbone. tag: of a
-        sigmoid classifier, the one to look at, where the classes' names leave it open. strict:
-        see `ProbeSet.probes`.
-        """
-        return probe_set.probes(
-            self.unedited,
-            self._features_quietly,
-            backbone=self.backbone_hash(),
-            tag=tag,
-            strict=strict,
-            progress=progress(len(probe_set)),
-        )
-
-    def kept(self, probe_set: ProbeSet) -> ProbeSet:
-        """The probes with features of this backbone in place of their pictures."""
-        backbone = self.backbone_hash()
-        bar = progress(len(probe_set))
-        found = probe_set.features(self._features_quietly, backbone, bar)
-        return probe_set.keep(found, backbone)
-
-    def _features_quietly(self, images: Tensor) -> Tensor:
-        """As `features`; whoever goes through many batches shows the progress itself."""
-        self._load()
-        return self.unedited.features(images.cpu(), chunk=CHUNK)
-
-    def _load(self) -> None:
-        room = self.unedited.working_bytes(CHUNK)
+    def ready(self, classifier: ImageClassifier) -> AbstractContextManager[None]:
+        """The host loads the backbone, and unloads it when it needs the room."""
+        room = classifier.working_bytes(CHUNK)
         management.load_models_gpu(
             [self.patcher], memory_required=room, force_full_load=not self.in_parts
         )
+        return nullcontext()
+
+    def counted(self, what: str, total: int) -> Progress:
+        """The host's progress bar; raises when the user cancels."""
+        return progress(total)
 
 
-def progress(total: int) -> Callable[[int, int], None]:
+def progress(total: int) -> Progress:
     """The host's progress bar as `progress(done, all)`; raises when the user cancels."""
     bar = ProgressBar(max(total, 1))
 
@@ -156,24 +71,34 @@ def progress(total: int) -> Callable[[int, int], None]:
     return show
 
 
-def host_classifier(classifier: ImageClassifier) -> HostedClassifier:
+def show_progress() -> Callable[[float], None]:
+    """A function to call with the finished share (0..1) of one long piece of work.
+
+    It raises the host's own exception when the user has cancelled the run.
+    """
+    show = progress(STEPS)
+    return lambda share: show(round(share * STEPS), STEPS)
+
+
+def host_classifier(classifier: ImageClassifier) -> EditedClassifier:
     """A loaded classifier under the host's model management, float32 on its device."""
     patcher = ModelPatcher(
-        _Managed(classifier.backbone),
+        _Shell(classifier.backbone),
         load_device=management.text_encoder_device(),
         offload_device=management.text_encoder_offload_device(),
     )
-    return managed_classifier(classifier, patcher)
+    return managed_classifier(classifier, Managed(patcher))
 
 
-def managed_classifier(
-    classifier: ImageClassifier, patcher: ModelPatcher, in_parts: bool = False
-) -> HostedClassifier:
+def managed_classifier(classifier: ImageClassifier, managed: Managed) -> EditedClassifier:
     """A classifier whose backbone the host manages already (its CLIP vision model)."""
-    return HostedClassifier(classifier, patcher, unedited_stack(classifier), in_parts)
+    hashes = managed.patcher.get_attachment(HASHES)
+    if hashes is None:
+        managed.patcher.set_attachments(HASHES, hashes := {})
+    return EditedClassifier(classifier, unedited_stack(classifier), managed, hashes=hashes)
 
 
-class _Managed(nn.Module):
+class _Shell(nn.Module):
     """The host writes attributes of its own (`device` and others) onto what it manages, and
     networks of other libraries refuse some of them: this shell takes them."""
 
@@ -237,21 +162,3 @@ def picture_roots() -> list[Path]:
 def output_folder() -> Path:
     """Where Detour writes edits: `output/detour`."""
     return Path(folder_paths.get_output_directory()) / OUTPUT_SUBFOLDER
-
-
-STEPS = 1000
-"""Into how many steps the bar is divided; a search reports its share as a number."""
-
-
-def show_progress() -> Callable[[float], None]:
-    """A function to call with the finished share (0..1) of one long piece of work.
-
-    It raises the host's own exception when the user has cancelled the run.
-    """
-    bar = ProgressBar(STEPS)
-
-    def progress(share: float) -> None:
-        management.throw_exception_if_processing_interrupted()
-        bar.update_absolute(round(share * STEPS), STEPS)
-
-    return progress

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from comfy_api.latest import io
 from comfy_execution.graph import ExecutionBlocker
 
-from ..detour.classifier.facts import parse_labels
-from ..detour.classifier.load import load_classifier
+from ..detour.checks import counted
+from ..detour.classifier.load import load_typed
 from ..detour.classifier.model import predict
 from ..detour.classifier.save import save_new_classifier
 from ..detour.classifier_words import CLASSIFIER, CLASSIFY, FIT
-from ..detour.files import resolve_inside
+from ..detour.files import name_below, resolve_inside
 from ..detour.report.classifier import describe_classifier, describe_predictions
 from ..detour.report.probes import describe_head
 from ..detour.search.linear_head import fit_linear_head, unfitted
 from .classifier_host import (
     ClassifierSocket,
+    Managed,
     ProbesSocket,
     file_state,
     host_classifier,
@@ -78,16 +78,10 @@ class LoadClassifier(io.ComfyNode):
         clip_vision=None,
     ) -> io.NodeOutput:
         path = resolve_inside(file, model_roots(), links=True)
-        classifier = load_classifier(
-            path,
-            architecture=architecture.strip(),
-            labels=parse_labels(labels),
-            activation="" if activation == AS_THE_FILE_SAYS else activation,
-            threshold=None if threshold == 0 else threshold,
-            backbone=None if clip_vision is None else clip_backbone(clip_vision),
-        )
+        backbone = None if clip_vision is None else clip_backbone(clip_vision)
+        classifier = load_typed(path, architecture, labels, activation, threshold, backbone)
         if classifier.description.backbone_hash:
-            hosted = managed_classifier(classifier, clip_vision.patcher, in_parts=True)
+            hosted = managed_classifier(classifier, Managed(clip_vision.patcher, in_parts=True))
         else:
             hosted = host_classifier(classifier)
         text = describe_classifier(classifier, path.name)
@@ -173,13 +167,9 @@ class SaveClassifier(io.ComfyNode):
     def execute(cls, classifier, filename) -> io.NodeOutput:
         folder = model_save_folder()
         path = save_new_classifier(classifier.edited(), filename, folder)
-        return _told(path, folder, len(classifier.stack.edits))
-
-
-def _told(path: Path, folder: Path, edits: int) -> io.NodeOutput:
-    saved = path.relative_to(folder.resolve()).as_posix()
-    what = f"with {edits} edits" if edits != 1 else "with 1 edit"
-    return io.NodeOutput(saved, ui={"detour_report": [f"Saved as {saved}, {what} applied."]})
+        saved, edits = name_below(path, folder), counted(len(classifier.stack.edits), "edit")
+        told = f"Saved as {saved}, with {edits} applied."
+        return io.NodeOutput(saved, ui={"detour_report": [told]})
 
 
 SHOWN = 100

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from ..detour.classifier.facts import Description
 from ..detour.classifier.model import ImageClassifier
 from ..detour.classifier.preprocess import Preprocessing
-from .classifier_host import HostedClassifier, managed_classifier
+from ..detour.edit.edited import EditedClassifier
+from .classifier_host import Managed, managed_classifier
 
 Prepare = Callable[[Tensor], Tensor]
 
@@ -71,14 +72,14 @@ def clip_preprocessing(clip_vision: Any) -> Preprocessing:
     )
 
 
-def unfitted_clip(clip_vision: Any, labels: tuple[str, ...] = ("unfitted",)) -> HostedClassifier:
+def unfitted_clip(clip_vision: Any, labels: tuple[str, ...] = ("unfitted",)) -> EditedClassifier:
     """A classifier on a CLIP vision model whose head is still all zeros."""
     backbone, steps = clip_backbone(clip_vision), clip_preprocessing(clip_vision)
     description = Description(labels, preprocessing=steps)
     features = _feature_count(clip_vision.model)
     zeros = torch.zeros(len(labels), features)
     classifier = ImageClassifier(backbone, zeros, zeros[:, 0], description)
-    return managed_classifier(classifier, clip_vision.patcher, in_parts=True)
+    return managed_classifier(classifier, Managed(clip_vision.patcher, in_parts=True))
 
 
 def _sees_any_size(clip_vision: Any) -> bool:

@@ -8,10 +8,9 @@ from comfy_api.latest import io
 
 from ..detour.checks import read_degree
 from ..detour.classifier_words import EDIT_FILE
-from ..detour.edit.apply import combined
 from ..detour.edit.file import named_edits, save_new_edits
 from ..detour.edit.record import EditStack
-from ..detour.files import edit_names
+from ..detour.files import edit_names, name_below
 from .classifier_host import ClassifierSocket, EditSocket, file_state, model_roots, output_folder
 from .edit_inputs import classifier_input, degree_input
 from .schema import CATEGORY, build
@@ -46,7 +45,7 @@ class SaveEdit(io.ComfyNode):
     @classmethod
     def execute(cls, edit, filename) -> io.NodeOutput:
         target = save_new_edits(edit, filename, output_folder(), numbered=True)
-        told = f"Saved {target.relative_to(output_folder().resolve()).as_posix()}"
+        told = f"Saved {name_below(target, output_folder())}"
         return io.NodeOutput(str(target), ui={"detour_report": [told]})
 
 
@@ -91,9 +90,7 @@ class ApplyEdit(io.ComfyNode):
     def execute(cls, classifier, file, degree, edit=None) -> io.NodeOutput:
         read_degree(degree)
         found = _read(file) if edit is None else edit
-        own = classifier.unedited
-        stack = combined(classifier.stack, found, own.weight, own.bias, degree)
-        return io.NodeOutput(classifier.with_stack(stack))
+        return io.NodeOutput(classifier.with_more(found, degree))
 
 
 def _apply_edit_inputs() -> list:

@@ -88,17 +88,7 @@ class Neutralize(io.ComfyNode):
             split_seed,
             auto_degree,
         )
-        seen, done = search.run(
-            classifier.unedited.description,
-            probes.attribute_names,
-            probes.class_names,
-            lambda: classifier.probes(probes, tag=target_class),
-            classifier.stack,
-            show_progress(),
-        )
-        crossfit = done.ladder is not None and done.ladder.in_sample
-        if classifier.learned_from(probes, split_seed, whole=crossfit):
-            done = replace(done, learned=True)
+        seen, done = search.run(classifier, probes, show_progress())
         return cls._output(classifier, done, search.feature(seen))
 
     @classmethod

@@ -7,18 +7,13 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..detour.classifier_words import PROBES
+from ..detour.edit.edited import EditedClassifier
 from ..detour.files import resolve_inside
 from ..detour.probes.folder import read_folder
 from ..detour.probes.probe_set import ProbeSet, batch_probes
 from ..detour.report.probes import describe_probes, preview
 from ..detour.words import Words
-from .classifier_host import (
-    ClassifierSocket,
-    HostedClassifier,
-    ProbesSocket,
-    file_state,
-    picture_roots,
-)
+from .classifier_host import ClassifierSocket, ProbesSocket, file_state, picture_roots
 from .clip_backbone import unfitted_clip
 from .schema import CATEGORY, build, report_outputs, shown
 
@@ -98,7 +93,7 @@ class ProbeImages(io.ComfyNode):
         return _shown(cls, made if probes is None else probes.chain(made))
 
 
-def chosen_backbone(classifier, clip_vision) -> HostedClassifier | None:
+def chosen_backbone(classifier, clip_vision) -> EditedClassifier | None:
     """The one backbone that is connected, if any. Raises ValueError if both are."""
     if classifier is not None and clip_vision is not None:
         raise ValueError(

@@ -16,8 +16,6 @@ from ..detour.report.canvas import to_images
 
 NEWER_FIELDS = ("search_aliases", "essentials_category", "advanced")
 """Fields that later hosts added; a host that does not know them refuses the whole pack."""
-
-
 CATEGORY = "Detour"
 
 

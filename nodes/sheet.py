@@ -8,10 +8,11 @@ import torch
 from comfy_api.latest import io
 
 from ..detour.classifier.model import predict
+from ..detour.edit.edited import EditedClassifier
 from ..detour.report.canvas import to_images
 from ..detour.report.sheet import arrange, changed_cells, draw_sheet
 from ..detour.words import SHEET
-from .classifier_host import ClassifierSocket, HostedClassifier
+from .classifier_host import ClassifierSocket
 from .schema import CATEGORY, build
 
 
@@ -59,6 +60,6 @@ def _inputs() -> list:
     ]
 
 
-def labels_of(classifier: HostedClassifier, images: torch.Tensor) -> list[str]:
+def labels_of(classifier: EditedClassifier, images: torch.Tensor) -> list[str]:
     """What the classifier says about each picture of a batch."""
     return [one.label for one in predict(classifier.edited(), classifier.logits(images))]

@@ -6,17 +6,19 @@ import re
 
 import pytest
 
-PAGE = re.compile(r"^tests/browser/.*\[((?:own|newest)-(?:canvas|nodes2))")
-"""A test in the browser, and the page that it wants."""
+PAGE = re.compile(
+    r"^tests/browser/.*\[((?:own|newest)-(?:canvas|nodes2))|^tests/webui/.*\[(DETOUR_GRADIO\d)"
+)
+"""A test in the browser or of a web UI, and the page or the server that it wants."""
 
 
 def group_of(test: str) -> str:
-    """What goes to one process: a file's tests, or all tests of one page of the browser.
+    """What goes to one process: a file's tests, or all tests of one page or server.
 
-    Shared out by file alone, each file of browser tests would load all four pages anew.
+    Shared out by file alone, each file of such tests would load all of them anew.
     """
     page = PAGE.match(test)
-    return page[1] if page else test.split("::", 1)[0]
+    return page[1] or page[2] if page else test.split("::", 1)[0]
 
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is one process

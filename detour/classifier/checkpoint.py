@@ -16,32 +16,19 @@ from typing import Any, TypeGuard
 import torch
 
 from ..checks import quoted, shortened
-from .tensors import Odd
-from .torch_file import read_torch_file
+from .torch_file import Odd, read_torch_file
 from .weights import FLOATS, MOST_SHARED, Weight, check_size, width
 
 SAFETENSORS = (".safetensors", ".sft")
-
-
 TORCH_FILES = (".pt", ".pth", ".ckpt", ".bin", ".pkl")
-
-
 WRAPPERS = (  # averaged weights first
     *("state_dict_ema", "model_ema", "ema_state_dict", "model_ema_state_dict", "ema"),
     *("state_dict", "model_state_dict", "model_state", "model_dict", "model_weights"),
     *("net_state_dict", "network_state_dict", "net", "network", "model", "params", "weights"),
 )
-
-
 _AVERAGED = "ema"
-
-
 _QUANTISED = ("_packed_params", ".qweight", ".SCB", ".quant_state", ".weight_scale", ".absmax")
-
-
 _DEEPEST = 4
-
-
 _LONGEST_NAME = 1000
 
 
@@ -160,8 +147,6 @@ def _check_sharing(weights: Mapping[str, Weight], path: Path) -> None:
 
 
 LARGEST_HEADER = 2**24
-
-
 _DTYPES = {
     "F64": "float64",
     "F32": "float32",
@@ -179,8 +164,6 @@ _DTYPES = {
     "F8_E4M3": "float8_e4m3fn",
     "F8_E5M2": "float8_e5m2",
 }
-
-
 _MOST_SIDES = 16
 
 

@@ -16,35 +16,20 @@ from .resizing import enlarged
 from .timm_config import options_text, timm_steps
 
 METADATA_KEY = "detour"
-
-
 LARGEST_JSON = 2**24
-
-
 _MOST_DIGITS = 100
-
-
 _LABELS = ("labels", "classes", "class_names", "label_names", "categories", "id2label")
-
-
 _ARCHITECTURE = ("architecture", "arch", "model_name")
-
-
 _RENAMED = {
     "image_mean": "mean",
     "image_std": "std",
     "resize_size": "resize",
     "crop_size": "crop",
 }
-
-
+_PLAIN = ("architecture", "labels", "activation", "config", "backbone_hash")
 _STEPS = tuple(step.name for step in dataclasses.fields(Preprocessing))
-
-
 _OF_SIZES = ("resize_fit", "resize_longest", "resize_multiple", "crop_centring", "crop_share")
 """These say how resize and crop are meant, and go with them."""
-
-
 _LATER = {step.name: step.default for step in dataclasses.fields(Preprocessing)[FIRST_FIELDS:]}
 
 
@@ -67,10 +52,7 @@ class Facts:
 
     def over(self, other: Facts) -> Facts:
         """These facts, completed from `other` where they are empty."""
-        merged = {
-            name: getattr(self, name) or getattr(other, name)
-            for name in ("architecture", "labels", "activation", "config", "backbone_hash")
-        }
+        merged = {name: getattr(self, name) or getattr(other, name) for name in _PLAIN}
         threshold = other.threshold if self.threshold is None else self.threshold
         steps = {**other.preprocessing, **self.preprocessing}
         if {"resize", "crop"} & set(self.preprocessing):
@@ -81,11 +63,7 @@ class Facts:
 
     def describe(self) -> Description:
         """The description; what is unknown takes the default. Raises ValueError."""
-        known = {
-            name: getattr(self, name)
-            for name in ("architecture", "labels", "activation", "config", "backbone_hash")
-            if getattr(self, name)
-        }
+        known = {name: getattr(self, name) for name in _PLAIN if getattr(self, name)}
         if self.threshold is not None:
             known["threshold"] = self.threshold
         known["preprocessing"] = make_preprocessing(self.preprocessing)

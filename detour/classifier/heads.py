@@ -7,7 +7,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor, nn
 
-from ..checks import quoted
+from ..checks import first_line, quoted
 from .networks import last_linear
 
 
@@ -122,9 +122,8 @@ def _prove_head(network: nn.Module, name: str, example: Tensor) -> None:
             result = network(example)
     except (RuntimeError, AssertionError, ValueError) as error:
         height, width = example.shape[-2:]
-        first_line = next(iter(str(error).splitlines()), type(error).__name__)
         raise ValueError(
-            f"The network cannot read pictures of {width} x {height} ({first_line[:160]}): give "
+            f"The network cannot read pictures of {width} x {height} ({first_line(error)}): give "
             "the resize and crop that it was trained with, in the JSON file beside it."
         ) from None
     finally:

@@ -15,7 +15,14 @@ from ..checks import shortened
 from . import networks, transformers_folder
 from .checkpoint import Checkpoint, read_checkpoint
 from .empty_weights import TooLarge, build_empty, fill_constants, fill_weights
-from .facts import Description, Facts, make_preprocessing, metadata_facts, side_car_facts
+from .facts import (
+    Description,
+    Facts,
+    make_preprocessing,
+    metadata_facts,
+    parse_labels,
+    side_car_facts,
+)
 from .fit import Fit
 from .heads import class_layer, install_head, split_head
 from .model import ImageClassifier, hash_backbone
@@ -77,6 +84,26 @@ def load_classifier(
     source = replace(source, notes=(*source.notes, *_remarks(found, facts, architecture)))
     facts = replace(facts, architecture=found.full_name).over(defaults)
     return _assemble(source, partial(networks.build, found), facts, state)
+
+
+def load_typed(
+    path: Path,
+    architecture: str = AUTO,
+    labels: str = "",
+    activation: str = AUTO,
+    threshold: float = 0.0,
+    backbone: nn.Module | None = None,
+) -> ImageClassifier:
+    """`load_classifier` with what people type: labels as a text (see `parse_labels`), and `auto`,
+    nothing or 0 for what the file says."""
+    return load_classifier(
+        path,
+        architecture=architecture.strip(),
+        labels=parse_labels(labels),
+        activation="" if activation == AUTO else activation,
+        threshold=None if threshold == 0 else threshold,
+        backbone=backbone,
+    )
 
 
 def _read(path: Path) -> _Source:

@@ -15,27 +15,13 @@ from .facts import Description
 from .preprocess import Preprocessing, check_layout
 
 Progress = Callable[[int, int], None]
-"""Called with (pictures done, pictures in all)."""
-
-
-Cancel = Callable[[], bool]
-"""Asked before each chunk; True stops. It may raise an exception of its own instead."""
-
-
+"""Called with (pictures done, pictures in all); what it raises stops the work."""
 CHUNK = 32
-
-
 FLOATS_PER_PIXEL = 64
 """For each pixel that the network sees: what the largest layers of the usual networks keep at a
 time, roughly."""
-
-
 WORKING_BYTES = 2**30
 """So much may those layers take: large pictures go through the network fewer at a time."""
-
-
-class Cancelled(RuntimeError):
-    """The user stopped the work; nothing of it is kept."""
 
 
 class ImageClassifier(nn.Module):
@@ -95,18 +81,13 @@ class ImageClassifier(nn.Module):
         return self.logits(images)
 
     def features(
-        self,
-        images: Tensor,
-        *,
-        chunk: int = CHUNK,
-        progress: Progress | None = None,
-        cancel: Cancel | None = None,
+        self, images: Tensor, *, chunk: int = CHUNK, progress: Progress | None = None
     ) -> Tensor:
         """Features `[B, D]`, float32, of pictures `[B, H, W, C]` in 0..1, on their device.
 
         Up to `chunk` pictures at a time run on the backbone's device, fewer where they are
         large. An empty batch gives `[0, D]`.
-        Raises Cancelled when `cancel` says so, ValueError for pictures that cannot be used.
+        Raises ValueError for pictures that cannot be used.
         """
         check_layout(images)
         if chunk < 1:
@@ -115,8 +96,6 @@ class ImageClassifier(nn.Module):
         count, chunk = len(images), min(chunk, self._at_once(images.shape[1:3]))
         result = torch.empty(count, self.feature_count, device=images.device)
         for start in range(0, count, chunk):
-            if cancel is not None and cancel():
-                raise Cancelled(f"Stopped after {start} of {count} pictures.")
             part = self.preprocessing(images[start : start + chunk], device)
             with torch.no_grad():
                 found = self.backbone(part.to(dtype))
@@ -131,15 +110,10 @@ class ImageClassifier(nn.Module):
         return result
 
     def logits(
-        self,
-        images: Tensor,
-        *,
-        chunk: int = CHUNK,
-        progress: Progress | None = None,
-        cancel: Cancel | None = None,
+        self, images: Tensor, *, chunk: int = CHUNK, progress: Progress | None = None
     ) -> Tensor:
         """Logits `[B, C]`, float32, of pictures `[B, H, W, C]`; otherwise like `features`."""
-        return self.head(self.features(images, chunk=chunk, progress=progress, cancel=cancel))
+        return self.head(self.features(images, chunk=chunk, progress=progress))
 
     def head(self, features: Tensor) -> Tensor:
         """Logits `[B, C]` of features `[B, D]`: features @ weight.T + bias."""

@@ -15,16 +15,13 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from ..checks import quoted
+from ..checks import first_line, quoted
 from .empty_weights import TooLarge, build_empty
 from .fit import AnyShaped, Fit, fit_names, has_ending
 from .timm_config import options, timm_steps
 from .weights import Shaped
 
-SIDE = 16
-
-
-FEATURES = 128
+SIDE, FEATURES = 16, 128
 
 
 class SmallCNN(nn.Module):
@@ -59,9 +56,7 @@ class SmallCNN(nn.Module):
 
 
 LIBRARIES = ("detour", "torchvision", "timm")
-
-
-_UNBUILDABLE = (
+UNBUILDABLE = (
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -70,8 +65,7 @@ _UNBUILDABLE = (
     TypeError,
     ValueError,
 )
-
-
+"""What libraries raise for a network that they cannot build."""
 AMBIGUOUS = ("googlenet", "inception_v3")
 """Their published weights want pictures normalised twice, which weights do not show."""
 
@@ -144,13 +138,12 @@ def _build_by_timm(architecture: Architecture, classes: int) -> nn.Module:
     timm, told = require_timm(), options(architecture.options)
     try:
         return timm.create_model(architecture.name, pretrained=False, num_classes=classes, **told)
-    except _UNBUILDABLE as error:
+    except UNBUILDABLE as error:
         if not told or isinstance(error, TooLarge):
             raise
-        first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ValueError(
             f"timm {timm.__version__} cannot build {architecture.name} with the model_args of "
-            f"its file: {quoted(told, 160)} ({first_line[:160]})."
+            f"its file: {quoted(told, 160)} ({first_line(error)})."
         ) from None
 
 
@@ -161,12 +154,17 @@ def timm_is_there() -> bool:
 
 def require_timm() -> ModuleType:
     """The timm package. Raises ValueError that names it if it is not installed."""
-    if not timm_is_there():
+    return require_library("timm", timm_is_there())
+
+
+def require_library(name: str, is_there: bool) -> ModuleType:
+    """A library that builds networks. Raises ValueError that names it if it is not installed."""
+    if not is_there:
         raise ValueError(
-            "This classifier is built by timm, which is not installed: run pip install timm in "
-            "the host's Python, then restart."
+            f"This classifier is built by {name}, which is not installed: run pip install {name} "
+            "in the host's Python, then restart."
         )
-    return importlib.import_module("timm")
+    return importlib.import_module(name)
 
 
 def _timm_knows(name: str) -> bool:
@@ -179,8 +177,6 @@ _RENAMED = (  # names in torchvision's own older files, and of wrappers
     (re.compile(r"\.mlp\.linear_2\."), ".mlp.3."),
     (re.compile(r"^timm_model\."), ""),  # transformers' wrapper of timm's networks
 )
-
-
 ARCHITECTURES = tuple(
     Architecture(library, name, key, shape)
     for library, name, key, shape in (

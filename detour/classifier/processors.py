@@ -51,6 +51,10 @@ class _Values:
         """A switch."""
         return bool(self.get(key, default))
 
+    def knows(self, key: str, default: bool) -> bool:
+        """A switch that only some classes look at; off in the others."""
+        return key in self.kind.extras and self.is_on(key, default)
+
 
 def processor_steps(
     values: Mapping[str, object], network: str = ""
@@ -143,7 +147,7 @@ def _check_switches(entries: _Values) -> tuple[str, ...]:
     if "do_pad" in known and entries.values.get("do_pad") and entries.values.get("pad_size"):
         _refuse("do_pad", entries)
     for key in ("do_thumbnail", "do_pad", "do_align_long_axis"):
-        if key in entries.kind.extras and entries.is_on(key, bool(entries.kind.extras[key])):
+        if entries.knows(key, bool(entries.kind.extras.get(key))):
             _refuse(key, entries)
     idle = [key for key in on if key in SWITCHES - known]
     if not idle:
@@ -281,17 +285,13 @@ def _colours(entries: _Values) -> dict[str, object]:
     ):
         mean = _triple("image_mean", entries.get("image_mean", entries.kind.colours[0]))
         std = _triple("image_std", entries.get("image_std", entries.kind.colours[1]))
-    steps = {"bgr": "do_flip_channel_order" in entries.kind.extras}
-    steps["bgr"] = steps["bgr"] and entries.is_on("do_flip_channel_order", True)
-    twice = "include_top" in entries.kind.extras and entries.is_on("include_top", True)
-    again = (
-        _triple("image_std", entries.get("image_std", entries.kind.colours[1])) if twice else None
-    )
     if (scale, offset) != (1, 0):
         mean, std = [(m + offset) / scale for m in mean], [s / scale for s in std]
-    if again is not None:
+    bgr = entries.knows("do_flip_channel_order", True)
+    if entries.knows("include_top", True):  # EfficientNet divides by it twice
+        again = _triple("image_std", entries.get("image_std", entries.kind.colours[1]))
         std = [s * a for s, a in zip(std, again, strict=True)]
-    return {**steps, "mean": tuple(mean), "std": tuple(std)}
+    return {"bgr": bgr, "mean": tuple(mean), "std": tuple(std)}
 
 
 def _scale(entries: _Values) -> tuple[float, float]:
@@ -304,8 +304,7 @@ def _scale(entries: _Values) -> tuple[float, float]:
             f"rescale_factor {quoted(factor)} of the processor must be a number above 0."
         )
     scale = 1.0 if math.isclose(255 * factor, 1, rel_tol=1e-4) else 255 * factor
-    shifted = "rescale_offset" in entries.kind.extras and entries.is_on("rescale_offset", False)
-    return scale, float(shifted)
+    return scale, float(entries.knows("rescale_offset", False))
 
 
 def _triple(name: str, colours: object) -> list[float]:

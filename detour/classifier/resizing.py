@@ -6,8 +6,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import functional as transforms
 
 from ..checks import quoted
 
@@ -123,15 +121,17 @@ def resample(pictures: Tensor, size: tuple[int, int], interpolation: str, way: s
     """
     if way == PILLOW:
         return _by_pillow(pictures, size, interpolation)
+    # Imported here: a page that only names the settings of classifiers is built without them, and
+    # v2 warns in old versions.
+    from torchvision.transforms import InterpolationMode, functional
+
     antialias = interpolation != "nearest"
     if way == BYTES:
-        # Imported here: the module warns in old versions, and its arithmetic is wanted only here.
         from torchvision.transforms.v2 import functional
 
-        mode = InterpolationMode(interpolation if antialias else "nearest-exact")
-        return functional.resize(pictures, list(size), mode, antialias=antialias)
+        interpolation = interpolation if antialias else "nearest-exact"
     mode = InterpolationMode(interpolation)
-    return transforms.resize(pictures, list(size), mode, antialias=antialias)
+    return functional.resize(pictures, list(size), mode, antialias=antialias)
 
 
 def _by_pillow(pictures: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:

@@ -1,4 +1,5 @@
-"""PyTorch files, the archive and the older stream, read without PyTorch's own reader.
+"""PyTorch files, the archive and the older stream, read without PyTorch's own reader; the tensors
+that their pickles describe, as weights that can be read later.
 
 Layouts as in torch/serialization.py: an archive holds `NAME/data.pkl` and uncompressed records
 `NAME/data/KEY`; a stream is five pickles, then each storage with its length before it.
@@ -11,17 +12,19 @@ import struct
 import sys
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
 from ..checks import quoted, shortened
-from .pickled import RefusedPickle, Stored, read_pickle
-from .tensors import storage_key, storage_width, with_weights
+from .pickled import Made, Named, RefusedPickle, Stored, read_pickle
+from .weights import Weight, check_size, width
 
 LARGEST_PICKLE = 2**22
 LARGEST_DIRECTORY = 2**24
+MOST_TENSORS = 100_000
 READ_SINCE = (2, 6)
 """Before this torch, reading such files safely was a promise that it did not keep
 (CVE-2025-32434): whoever gets one there is told how to do without."""
@@ -39,6 +42,23 @@ _DAMAGE = (
     LookupError,
     struct.error,
 )
+_STORED = {
+    "Float": torch.float32,
+    "Double": torch.float64,
+    "Half": torch.float16,
+    "BFloat16": torch.bfloat16,
+    "Long": torch.int64,
+    "Int": torch.int32,
+    "Short": torch.int16,
+    "Char": torch.int8,
+    "Byte": torch.uint8,
+    "Untyped": torch.uint8,
+    "Bool": torch.bool,
+}
+_REBUILT = tuple(f"torch._utils._rebuild_tensor{version}" for version in ("", "_v2", "_v3"))
+_WITH_ATTRIBUTES = "torch._tensor._rebuild_from_type_v2"
+_PARAMETERS = ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state")
+_DEEPEST, _MOST_SIDES = 6, 16
 
 Places = Mapping[str, tuple[int, int]]
 """Where each storage's bytes lie in the file: the first byte, and how many."""
@@ -72,7 +92,7 @@ def read_torch_file(path: Path) -> object:
             f"{path.name} is damaged or no PyTorch file ({shortened(str(error), 160)}): get it "
             "again."
         ) from None
-    return with_weights(value, path, places)
+    return _with_weights(value, path, places)
 
 
 def _check_version(name: str) -> None:
@@ -190,7 +210,7 @@ def _read_stream(file: IO[bytes], name: str) -> tuple[Any, Places]:
 
 def _widths(stored: tuple[Stored, ...]) -> dict[str, int]:
     """Bytes for each number of each storage."""
-    return {storage_key(each): storage_width(each) for each in stored}
+    return {_storage_key(each): _storage_width(each) for each in stored}
 
 
 def _stream_places(
@@ -208,3 +228,128 @@ def _stream_places(
         places[str(key)] = (place, length)
         place += length
     return places
+
+
+@dataclass(frozen=True)
+class Odd:
+    """A tensor that is no plain block of numbers: quantised, sparse, or of an unknown kind."""
+
+    kind: str
+
+
+def _with_weights(value: Any, path: Path, places: Places) -> Any:
+    """The value, with a `Weight` or an `Odd` for each tensor in its dictionaries.
+
+    Raises ValueError with a sentence for a tensor that claims more than its storage holds, and
+    for too many of them.
+    """
+    found: dict[int, Any] = {}
+    tensors = 0
+
+    def convert(part: Any, name: str, depth: int) -> Any:
+        nonlocal tensors
+        if isinstance(part, Made) and part.name.startswith("torch._"):
+            tensors += 1
+            if tensors > MOST_TENSORS:
+                raise ValueError(f"{path.name} was refused: it has over {tensors - 1:,} tensors.")
+            return _weight(part, name, path, places)
+        if not isinstance(part, dict) or depth == 0:
+            return None if isinstance(part, dict) else part
+        if id(part) not in found:
+            found[id(part)] = table = {}
+            table |= {key: convert(inner, key, depth - 1) for key, inner in part.items()}
+        return found[id(part)]
+
+    return convert(value, "", _DEEPEST)
+
+
+def _storage_width(stored: Stored) -> int:
+    """Bytes for each number of a storage. Raises ValueError for a kind that is unknown."""
+    kind = _storage_kind(stored)
+    if kind not in _STORED:
+        raise ValueError(f"its numbers are of the kind {kind}")
+    return width(_STORED[kind])
+
+
+def _storage_key(stored: Stored) -> str:
+    """What a storage is called in its file. Raises TypeError for what is no name."""
+    key = stored.arguments[2]
+    if not isinstance(key, (str, int)):
+        raise TypeError("the name of its storage")
+    return str(key)
+
+
+def _weight(made: Made, name: str, path: Path, places: Places) -> Weight | Odd:
+    if made.name in _PARAMETERS and made.arguments and isinstance(made.arguments[0], Made):
+        made = made.arguments[0]
+    if made.name == _WITH_ATTRIBUTES:
+        made = _without_attributes(made)
+    if made.name not in _REBUILT:
+        return Odd(made.name)
+    try:
+        return _plain_weight(made, name, path, places)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path.name} is damaged: {quoted(name)} is described wrongly ({quoted(str(error))}). "
+            "Get it again."
+        ) from None
+
+
+def _without_attributes(made: Made) -> Made:
+    """The tensor itself, of one that carries attributes of a script's own."""
+    if len(made.arguments) != 4:
+        return made
+    rebuild, kind, arguments, _ = made.arguments
+    plain = isinstance(kind, Named) and kind.name == "torch.Tensor"
+    if plain and isinstance(rebuild, Named) and isinstance(arguments, tuple):
+        return Made(rebuild.name, arguments)
+    return made
+
+
+def _plain_weight(made: Made, name: str, path: Path, places: Places) -> Weight | Odd:
+    stored, offset, shape, stride, *more = made.arguments
+    if any(isinstance(extra, dict) and extra for extra in more[2:]):
+        return Odd("conjugated or negated")
+    key, count, view = _storage_key(stored), stored.arguments[4], stored.arguments[5:]
+    shape, stride = tuple(shape), tuple(stride)
+    if view and view[0] is not None:
+        offset += view[0][1]
+    numbers = (offset, count, *shape, *stride)
+    if len(shape) != len(stride) or len(shape) > _MOST_SIDES or not all(map(_is_whole, numbers)):
+        raise TypeError("its shape")
+    start, held = places[key]
+    of_storage = _STORED.get(_storage_kind(stored))
+    if of_storage is None:
+        return Odd(_storage_kind(stored))
+    dtype = _named_dtype(more[2]) if made.name.endswith("_v3") else of_storage
+    place = offset * width(dtype)
+    weight = Weight(path, start + place, dtype, shape, _steps(shape, stride))
+    check_size(weight, name, held - place, count * width(of_storage) - place)
+    return weight
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, int) and number >= 0
+
+
+def _storage_kind(stored: Stored) -> str:
+    kind = stored.arguments[1] if len(stored.arguments) > 4 else None
+    if not isinstance(kind, Named):
+        raise TypeError("its kind of numbers")
+    return kind.name.rpartition(".")[2].removesuffix("Storage")
+
+
+def _named_dtype(named: Named) -> torch.dtype:
+    dtype = getattr(torch, named.name.removeprefix("torch."), None)
+    if not isinstance(dtype, torch.dtype):
+        raise TypeError("its kind of numbers")
+    return dtype
+
+
+def _steps(shape: tuple[int, ...], stride: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides; nothing where the numbers lie one after the other."""
+    expected, plain = 1, True
+    for length, step in zip(reversed(shape), reversed(stride), strict=True):
+        plain = plain and (length <= 1 or step == expected)
+        expected *= max(1, length)
+    return () if plain else stride

@@ -12,9 +12,10 @@ from typing import TypeVar
 
 from torch import nn
 
-from ..checks import quoted, shortened
+from ..checks import first_line, quoted, shortened
 from .empty_weights import TooLarge
 from .facts import Facts, parse_json, read_facts, read_json
+from .networks import UNBUILDABLE, require_library
 from .processors import FILE, processor_steps, usual_steps
 
 LIBRARY = "transformers"
@@ -36,17 +37,6 @@ _DROPPED = (  # what could fetch or run something, choose a precision, or change
     "use_kernels",
     "use_pretrained_backbone",
     "use_timm_backbone",
-)
-_UNBUILDABLE = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    RuntimeError,
-    TypeError,
-    ValueError,
 )
 
 
@@ -112,12 +102,7 @@ def build_from_config(text: str, classes: int) -> nn.Module:
 
     Raises ValueError if transformers is missing or knows no classifier of that kind.
     """
-    if importlib.util.find_spec(LIBRARY) is None:
-        raise ValueError(
-            "This classifier is built by transformers, which is not installed: run pip install "
-            "transformers in the host's Python, then restart."
-        )
-    transformers = importlib.import_module(LIBRARY)
+    transformers = require_library(LIBRARY, importlib.util.find_spec(LIBRARY) is not None)
     values = _harmless(parse_json(text, "The configuration"))
     kind = values.pop("model_type", None)
     if kind == _WRAPPER:
@@ -136,11 +121,10 @@ def build_from_config(text: str, classes: int) -> nn.Module:
         )
     except TooLarge:
         raise
-    except (*_UNBUILDABLE, *_strict_errors()) as error:
-        first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    except (*UNBUILDABLE, ImportError, MemoryError, *_strict_errors()) as error:
         raise ValueError(
             f"transformers {transformers.__version__} cannot build an image classifier of the "
-            f"kind {quoted(kind)} ({first_line[:160]})."
+            f"kind {quoted(kind)} ({first_line(error)})."
         ) from None
     return network.float().eval()
 

@@ -15,6 +15,8 @@ SHARES = (0.5, 0.25, 0.25)
 FEWEST = 40
 """Fewer validation probes than this in a group: cross-fitting."""
 FOLDS = 5
+FIT_SEED = 0
+"""Of the split into probes to fit a head on and to judge it on; that of edits, unless changed."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from ..classifier.model import ImageClassifier
 from ..edit.apply import correct
 from ..judge.groups import GroupMetrics, apart, group_metrics, share_interval
 from ..probes.features import Probes
-from ..probes.parts import folds, needs_folds, split_parts
+from ..probes.parts import FIT_SEED, folds, needs_folds, split_parts
 from ..probes.probe_set import FEW
 
 STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
@@ -53,10 +53,6 @@ class LinearHead:
             **self.metrics.as_dict(),
             "notes": list(self.notes),
         }
-
-
-FIT_SEED = 0
-"""Of the split into probes to fit on and to judge on; that of the other nodes, unless changed."""
 
 
 def unfitted(classifier: ImageClassifier, labels: tuple[str, ...]) -> ImageClassifier:

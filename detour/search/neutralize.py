@@ -3,9 +3,8 @@ after, with the ladder of sizes beside every method."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,13 +12,14 @@ from torch import Tensor
 from ..checks import LARGEST_SEED, MOST_WEIGHTS, quoted, read_degree, read_whole, require_choice
 from ..classifier.facts import read_class
 from ..edit.apply import changed_logits, correct, predictions, stack_logits, with_edits
+from ..edit.edited import EditedClassifier
 from ..edit.record import Change, Edit, EditStack, edit_of, new_stack
 from ..judge.compare import CurvePoint, best_degree, degree_curve
 from ..judge.gap import Standing, shortcut_gap, standings
 from ..judge.groups import Gain, GroupMetrics, collateral, gain, group_metrics
 from ..probes.features import NO_CLASSES, Probes
 from ..probes.parts import split_parts
-from ..probes.probe_set import read_attribute
+from ..probes.probe_set import ProbeSet, read_attribute
 from .closed_forms import evidence, paired
 from .fitting import AUTO
 from .ladder import EDITS, Ladder, build_ladder, smallest
@@ -267,10 +267,6 @@ def _beside(
     return replace(done, ladder=ladder)
 
 
-if TYPE_CHECKING:
-    from ..classifier.facts import Description
-
-
 @dataclass(frozen=True)
 class EditSearch:
     """The settings of one search; `neutralize_with_ladder` says what they mean.
@@ -300,27 +296,23 @@ class EditSearch:
 
     def run(
         self,
-        description: Description,
-        attribute_names: Sequence[str],
-        class_names: Sequence[str],
-        see: Callable[[], Probes],
-        stack: EditStack,
+        classifier: EditedClassifier,
+        probe_set: ProbeSet,
         progress: Callable[[float], None],
     ) -> tuple[Probes, Neutralized]:
-        """The probes, and the edit on top of the stack.
+        """The probes as the classifier sees them, and the edit on top of those that it has.
 
-        description: of the classifier. attribute_names, class_names: of the probes. see:
-        computes their features; it is called once the class and the attribute are known to
-        exist, and classes where the method needs them, since it takes long.
+        Features take long: they are computed once the class and the attribute are known to
+        exist, and classes where the method needs them.
         """
-        present = read_attribute(attribute_names, self.attribute)
-        row = read_class(description, self.target_class)
-        if self.method != "paired" and not class_names:
+        present = read_attribute(probe_set.attribute_names, self.attribute)
+        row = read_class(classifier.unedited.description, self.target_class)
+        if self.method != "paired" and not probe_set.class_names:
             raise ValueError(NO_CLASSES)
-        probes = see()
+        probes = classifier.probes(probe_set, tag=self.target_class)
         done = neutralize_with_ladder(
             probes,
-            stack,
+            classifier.stack,
             self.method,
             self.size,
             row,
@@ -331,7 +323,9 @@ class EditSearch:
             self.auto_degree,
             progress,
         )
-        return probes, done
+        crossfit = done.ladder is not None and done.ladder.in_sample
+        learned = classifier.learned_from(probe_set, self.split_seed, whole=crossfit)
+        return probes, replace(done, learned=learned)
 
     def feature(self, probes: Probes) -> str:
         """What the probes call the spurious feature."""

@@ -207,7 +207,7 @@ def test_fit_save_and_load(lab, make_clip, probes):
     clip = make_clip()
     fitted, report, _ = lab.run_node("DetourClassifierFromProbes", probes=probes, clip_vision=clip)
     assert fitted.labels == ("warm", "cold")
-    assert fitted.patcher is clip.patcher
+    assert fitted.runtime.patcher is clip.patcher
     assert "cold, leafy" in report
     images = torch.stack([probes.sources[n] for n in (0, 50, 90, 130)])
     said = lab.run_node("DetourClassify", classifier=fitted, images=images)[0].split("\n")

@@ -37,12 +37,12 @@ def test_loaded_under_the_hosts_management(lab, classifier, digits):
     management.unload_all_models()
     before = management.loaded_models()
     logits = classifier.logits(digits[1])
-    assert classifier.patcher not in before
-    assert classifier.patcher in management.loaded_models()
+    assert classifier.runtime.patcher not in before
+    assert classifier.runtime.patcher in management.loaded_models()
     assert logits.dtype == torch.float32 and logits.device.type == "cpu"
     assert torch.equal(logits, classifier.unedited.logits(digits[1]))
     management.unload_all_models()
-    assert classifier.patcher not in management.loaded_models()
+    assert classifier.runtime.patcher not in management.loaded_models()
     assert torch.equal(classifier.logits(digits[1]), logits)
 
 
@@ -67,7 +67,7 @@ def test_branches_of_a_graph_are_independent(lab, classifier, digits):
     changed = edited.logits(digits[1])
     assert not torch.equal(changed[:, 1], plain[:, 1])
     assert torch.equal(changed[:, 0], plain[:, 0])
-    assert edited.patcher is classifier.patcher
+    assert edited.runtime.patcher is classifier.runtime.patcher
     assert torch.equal(classifier.logits(digits[1]), plain)
     after = classifier.unedited.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
@@ -211,7 +211,7 @@ def test_a_classifier_from_probes(lab, classifier, digits):
     judged = json.loads(numbers)
     assert judged["fitted"] + judged["held_out"] == 200
     assert judged["held_out"] == pytest.approx(50, abs=4)
-    assert fitted.patcher is classifier.patcher
+    assert fitted.runtime is classifier.runtime
     assert fitted.stack.edits == ()
     assert fitted.stack.sha256 != classifier.stack.sha256
     # Nothing of the old head or its edits goes in.

@@ -44,6 +44,16 @@ def even(red: float, green: float, blue: float, count: int = 1, size: int = 4) -
     return torch.tensor([red, green, blue]).expand(count, size, size, 3).clone()
 
 
+def textured(height: int = 240, width: int = 320) -> Tensor:
+    """`[1, H, W, 3]` of whole 255ths: large shapes and fine ones, in many colours."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(1, 3, 6, 8, generator=generator)
+    smooth = nn.functional.interpolate(coarse, (height, width), mode="bicubic")
+    noise = torch.rand(1, 3, height, width, generator=generator)
+    bits = ((0.7 * smooth + 0.3 * noise).clamp(0, 1) * 255).round().to(torch.uint8)
+    return bits.permute(0, 2, 3, 1) / 255
+
+
 @pytest.fixture
 def classifier() -> ImageClassifier:
     """Two classes, red and blue."""

@@ -41,6 +41,8 @@ def test_bytes_give_what_their_file_gives(tmp_path):
     found = decode_image(path.read_bytes(), "one.png")
     assert found.shape == (1, 5, 7, 3) and torch.equal(found, read_image(path))
     assert torch.equal(found[0], values[..., :3].float() / 255)
+    with pytest.raises(FileNotFoundError, match="check the name"):
+        read_image(tmp_path / "missing.png")
 
 
 def test_strips_make_the_picture_that_was_there(monkeypatch):

@@ -16,6 +16,7 @@ import torch
 
 from tools.frontend import HOW_TO_INSTALL, chromium
 
+APP = Path(__file__).with_name("page_app.py")
 GENERATIONS = ("DETOUR_GRADIO3", "DETOUR_GRADIO4")
 """Environment variables with the Pythons of the two Gradio generations."""
 PICTURES = "DETOUR_PANEL_PICTURES"
@@ -28,8 +29,8 @@ def missing(sentence: str) -> None:
 
 
 @contextmanager
-def served(generation: str, app: Path, *arguments: str) -> Iterator[dict[str, Any]]:
-    """Inside the `with`, `app` is served; gives the line of JSON that it prints."""
+def served(generation: str, data: Path) -> Iterator[dict[str, Any]]:
+    """Inside the `with`, the pages of `page_app.py` are served; gives what it prints."""
     python = os.environ.get(generation)
     if python is None:
         missing(f"{generation} names no Python: run these tests by `dev.py test`.")
@@ -38,7 +39,7 @@ def served(generation: str, app: Path, *arguments: str) -> Iterator[dict[str, An
     environment.pop("PYTHONPATH", None)
     said = tempfile.TemporaryFile(mode="w+")  # a pipe that nobody reads would fill up
     process = subprocess.Popen(
-        [str(python), str(app), str(packages), *arguments],
+        [str(python), str(APP), str(packages), str(data)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=said,

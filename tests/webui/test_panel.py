@@ -7,30 +7,21 @@ import re
 from pathlib import Path
 
 import pytest
-from gradio_app import GENERATIONS, keep_screenshot, opened, served
+from gradio_app import keep_screenshot, opened
 from stand_in import ARGUMENTS
 
 from detour.ways.presets import parse_presets
 from detour.words import DIAL
-
-APP = Path(__file__).with_name("panel_app.py")
 
 PRESETS = parse_presets(
     (Path(__file__).parents[2] / "js" / "presets.json").read_text(encoding="utf-8")
 )
 
 
-@pytest.fixture(scope="module", params=GENERATIONS)
-def panel(request):
-    """The page of one generation: its address and what its controls are."""
-    with served(request.param, APP) as told:
-        yield told
-
-
 @pytest.fixture(scope="module")
-def page(panel):
+def page(web):
     """A tab of headless Chromium with the panel in it."""
-    with opened(panel["url"], f"#{element('strength')} input", width=1100) as tab:
+    with opened(web["panel"], f"#{element('strength')} input", width=1100) as tab:
         yield tab
 
 
@@ -66,8 +57,8 @@ def slide(page, name: str, value: str) -> None:
     box.press("Tab")
 
 
-def test_controls_have_frozen_ids_and_the_hosts_exact_types(panel):
-    controls = panel["controls"]
+def test_controls_have_frozen_ids_and_the_hosts_exact_types(web):
+    controls = web["controls"]
     ids = [control["elem_id"] for control in controls]
     assert ids[1:] == [element(name) for name in ARGUMENTS[1:]]
     assert ids[0] == element("enabled") + "-checkbox"
@@ -75,7 +66,7 @@ def test_controls_have_frozen_ids_and_the_hosts_exact_types(panel):
     assert kinds == {"Checkbox", "Slider", "Dropdown", "Textbox"}
     assert len({control["label"] for control in controls}) == len(controls)
     assert all(control["value"] is not None for control in controls)
-    assert panel["same"]
+    assert web["same"]
 
 
 def test_a_field_has_one_sentence_and_the_closed_help_has_the_rest(page):
@@ -92,12 +83,12 @@ def test_a_field_has_one_sentence_and_the_closed_help_has_the_rest(page):
     page.click(f"#{element('help')} >> text=What you should see")
 
 
-def test_a_slider_reaches_the_arguments_and_redraws_the_picture(panel, page):
+def test_a_slider_reaches_the_arguments_and_redraws_the_picture(web, page):
     before = picture(page)
     slide(page, "strength", "0.4")
     wait_for_another_picture(page, before)
     assert arguments(page)["strength"] == 0.4
-    keep_screenshot(page, f"panel-{panel['version']}")
+    keep_screenshot(page, f"panel-{web['version']}")
 
 
 def test_a_window_that_cannot_be_is_said_in_place_of_a_picture(page):
@@ -114,14 +105,14 @@ def test_a_window_that_cannot_be_is_said_in_place_of_a_picture(page):
     page.wait_for_selector(drawn)
 
 
-def test_a_starting_point_sets_the_schedule(panel, page):
+def test_a_starting_point_sets_the_schedule(web, page):
     before = picture(page)
     page.click(f"#{element('starting_point')} input")
     page.locator("ul.options li", has_text="Progressive").click()
     wait_for_another_picture(page, before)
     found = arguments(page)
     assert (found["strength"], found["shape"], found["end_percent"]) == (1, "ramp_down", 0.5)
-    keep_screenshot(page, f"panel-{panel['version']}-progressive")
+    keep_screenshot(page, f"panel-{web['version']}-progressive")
 
 
 def test_a_pasted_picture_sets_all_controls_and_one_without_detour_switches_off(page):

@@ -1,4 +1,5 @@
-"""Detour's routes, asked wrongly: by other pages, too often, and with values of every kind."""
+"""Detour's routes over HTTP: what they answer; and asked wrongly, by other pages, too often, and
+with values of every kind."""
 
 from __future__ import annotations
 
@@ -12,13 +13,18 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from gradio_app import GENERATIONS, served
-from tab_probes import CLASSIFIER, write_data, write_probes
+from tab_probes import CLASSIFIER, write_probes
 
-APP = Path(__file__).with_name("tab_app.py")
+from detour.classifier.load import load_classifier
+from detour.edit.file import to_json
+from detour.edit.record import Cell, Edit, new_stack
+
+OWN = Path(__file__).resolve().parents[2] / "demo" / "classifiers" / CLASSIFIER
+POSTED = ("classify", "apply-edit", "neutralize")
 WORDS = base64.b64encode(b"someone:a:secret").decode()
 JSON = "application/json"
 LONGEST = 600
@@ -26,14 +32,11 @@ LONGEST = 600
 REQUESTS = 560
 
 
-@pytest.fixture(scope="module", params=GENERATIONS)
-def routes(request, tmp_path_factory):
-    """The routes of one generation: how to ask them, and the data folder."""
-    data = tmp_path_factory.mktemp(request.param)
-    write_data(data, 400)
-    write_probes(data / "detour" / "probes" / "few", 8, ("red",))
-    with served(request.param, APP, str(data)) as told:
-        yield Routes(told["url"], data)
+@pytest.fixture(scope="module")
+def routes(web):
+    """How to ask the routes of one generation, and the data folder."""
+    write_probes(web["data"] / "detour" / "probes" / "few", 8, ("red",))
+    return Routes(web["tab"], web["data"])
 
 
 class Routes:
@@ -41,30 +44,32 @@ class Routes:
 
     def __init__(self, url: str, data: Path) -> None:
         self.place, self.data = urlsplit(url).netloc, data
+        self.edits = data / "detour" / "edits"
+        self.edits.mkdir(exist_ok=True)
 
-    def ask(self, path, body=b"", kind=JSON) -> tuple[int, object]:
-        """Status and JSON of an answer to a body as it is, or to one made into JSON."""
+    def ask(self, path, body=b"", kind=JSON, known=True) -> tuple[int, Any]:
+        """Status and JSON of an answer to a body as it is, or to one made into JSON; GET for
+        None. known: with the host's name and password."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {"Authorization": f"Basic {WORDS}"}
+        headers = {"Authorization": f"Basic {WORDS}"} if known else {}
         if kind is not None:
             headers["Content-Type"] = kind
+        method = "GET" if body is None else "POST"
         with closing(http.client.HTTPConnection(self.place, timeout=120)) as connection:
-            connection.request("POST", f"/detour/v1/{path}", raw, headers)
+            connection.request(method, f"/detour/v1/{path}", raw, headers)
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
 
 
-def picture(routes) -> str:
-    first = min((routes.data / "outputs" / "2026-01-31").iterdir())
-    return base64.b64encode(first.read_bytes()).decode()
+def pictures(routes) -> list[str]:
+    files = sorted((routes.data / "outputs" / "2026-01-31").iterdir())
+    return [base64.b64encode(file.read_bytes()).decode() for file in files]
 
 
 def bodies(routes) -> dict[str, dict]:
     """A request for each route, small and answered with 200 or, of the search, with 400."""
-    edits = routes.data / "detour" / "edits"
-    edits.mkdir(parents=True, exist_ok=True)
     return {
-        "classify": {"classifier": CLASSIFIER, "images": [picture(routes)], "top_k": 1},
+        "classify": {"classifier": CLASSIFIER, "images": pictures(routes)[:1], "top_k": 1},
         "apply-edit": {"classifier": CLASSIFIER, "edit": "none.edit.json", "save_as": ""},
         "neutralize": {
             "classifier": CLASSIFIER,
@@ -80,6 +85,89 @@ def bodies(routes) -> dict[str, dict]:
             "save_as": "",
         },
     }
+
+
+def test_routes_are_behind_the_hosts_password(routes):
+    assert routes.ask("classifiers", None, known=False)[0] == 401
+    for path in POSTED:
+        assert routes.ask(path, {}, known=False)[0] == 401
+    status, told = routes.ask("classifiers", None)
+    assert status == 200 and CLASSIFIER in told["classifiers"]
+
+
+def test_the_route_classifies_as_the_page_does(routes):
+    sent = pictures(routes)
+    sent[1] = f"data:image/png;base64,{sent[1]}"
+    status, told = routes.ask("classify", {"classifier": CLASSIFIER, "images": sent, "top_k": 1})
+    assert status == 200 and told["labels"] == ["low", "high"]
+    assert len(told["predictions"]) == 6
+    assert {one["label"] for one in told["predictions"]} <= {"low", "high"}
+
+
+def test_the_route_applies_an_edit_and_saves_the_classifier(routes):
+    (routes.edits / "route.edit.json").write_text(one_bias(0.5), encoding="utf-8")
+    asked = {"classifier": CLASSIFIER, "edit": "route.edit.json"}
+    status, told = routes.ask("apply-edit", {**asked, "save_as": "by_route"})
+    assert status == 200 and told["saved_as"] == "by_route.safetensors"
+    (change,) = told["changed"]
+    assert (change["row"], change["column"], change["to"]) == (1, None, 0.5)
+    images = pictures(routes)
+    edited = routes.ask("classify", {**asked, "images": images})
+    saved = routes.ask("classify", {"classifier": told["saved_as"], "images": images})
+    assert edited[1]["predictions"] == saved[1]["predictions"]
+    plain = routes.ask("classify", {**asked, "degree": 0, "images": images})
+    assert plain[1]["predictions"] != saved[1]["predictions"]
+
+
+def test_the_route_neutralizes_and_its_edit_applies(routes):
+    asked = {"classifier": CLASSIFIER, "probes": "digits", "size": "one_weight_bias"}
+    status, told = routes.ask("neutralize", {**asked, "save_as": "found_by_route"})
+    assert status == 200 and told["saved_as"] == "found_by_route.edit.json"
+    (edit,), numbers = told["edit"]["edits"], told["numbers"]
+    after = numbers["after"]["worst_group_accuracy"]
+    assert after > numbers["before"]["worst_group_accuracy"] + 0.1
+    assert f"{100 * after:.1f} %" in told["report"]
+    found = {"classifier": CLASSIFIER, "edit": "found_by_route.edit.json"}
+    status, applied = routes.ask("apply-edit", found)
+    assert status == 200
+    cells = {(cell["row"], cell["column"]): cell["new"] for cell in edit["cells"]}
+    assert {(one["row"], one["column"]): one["to"] for one in applied["changed"]} == cells
+
+
+def one_bias(value: float) -> str:
+    """An edit file for the demo's classifier: the bias of class 1 becomes `value`."""
+    made = load_classifier(OWN)
+    cell = Cell(1, None, float(made.bias[1]), value)
+    return json.dumps(to_json(new_stack(made.weight, made.bias).push(Edit((cell,)))))
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "told"),
+    [
+        ("classify", {"classifier": "../x.safetensors", "images": ["AA=="]}, 400, "'..'"),
+        ("classify", {"classifier": "none.safetensors", "images": ["AA=="]}, 404, "not found"),
+        ("classify", {"classifier": "hostile.pt", "images": "PICTURES"}, 400, "was refused"),
+        ("classify", {"classifier": CLASSIFIER, "images": []}, 400, "send 1 to"),
+        ("classify", {"classifier": CLASSIFIER, "images": ["#"]}, 400, "images[0] is not base64"),
+        ("classify", {"classifier": CLASSIFIER, "images": ["AA=="]}, 400, "images[0] is no pict"),
+        ("classify", {"classifier": CLASSIFIER, "images": ["AA=="], "top_k": 0}, 422, "top_k"),
+        ("apply-edit", {"classifier": CLASSIFIER, "edit": "../x.edit.json"}, 400, "'..'"),
+        ("apply-edit", {"classifier": CLASSIFIER, "edit": "no.edit.json"}, 404, "not found"),
+        ("apply-edit", {"classifier": CLASSIFIER, "edit": ""}, 422, "edit"),
+        ("apply-edit", {"classifier": CLASSIFIER, "edit": "x", "degree": 5}, 422, "degree"),
+        ("neutralize", {"classifier": CLASSIFIER, "probes": "../../etc"}, 400, "'..'"),
+        ("neutralize", {"classifier": CLASSIFIER, "probes": "nowhere"}, 404, "not found"),
+        ("neutralize", {"classifier": CLASSIFIER, "probes": "digits", "size": "9"}, 422, "size"),
+        ("neutralize", {"classifier": CLASSIFIER, "probes": "x", "method": "x"}, 422, "method"),
+        ("neutralize", {"classifier": CLASSIFIER, "probes": "only_red"}, 400, "attribute"),
+    ],
+)
+def test_routes_refuse_in_one_sentence(routes, path, body, status, told):
+    if body["classifier"] == "hostile.pt":
+        body = {**body, "images": pictures(routes)}
+    found, answer = routes.ask(path, body)
+    assert found == status and told in json.dumps(answer["detail"], ensure_ascii=False)
+    assert not (routes.data / "it_ran").exists()
 
 
 RAW = (
@@ -144,9 +232,8 @@ def test_no_value_makes_an_error_of_the_server(routes):
 )
 def test_a_page_of_somebody_else_cannot_write_a_classifier(routes, kind):
     """A browser sends these kinds to any address without asking, with the user's password."""
-    (routes.data / "detour" / "edits").mkdir(parents=True, exist_ok=True)
     body = {"classifier": CLASSIFIER, "edit": "none.edit.json", "save_as": "foreign"}
-    for path in ("classify", "apply-edit", "neutralize"):
+    for path in POSTED:
         status, answer = routes.ask(path, body, kind)
         assert status == 415 and "send it as application/json" in answer["detail"]
     assert not list((routes.data / "models").rglob("foreign*"))
@@ -171,7 +258,7 @@ def test_a_page_of_somebody_else_cannot_write_a_classifier(routes, kind):
     ],
 )
 def test_what_is_no_json_of_ours_is_named(routes, body, told):
-    for path in ("classify", "apply-edit", "neutralize"):
+    for path in POSTED:
         status, answer = routes.ask(path, body)
         assert 400 <= status < 500 and told in answer["detail"], answer
         assert len(answer["detail"]) <= LONGEST
@@ -234,7 +321,7 @@ def test_a_picture_that_unfolds_is_refused_and_the_others_named(routes):
     fields = [(256, 13_000), (257, 13_000), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1)]
     body = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields)
     bomb = b"II*\0" + struct.pack("<IH", 8, len(fields)) + body + b"\0" * 4000
-    images = [picture(routes), base64.b64encode(bomb).decode()]
+    images = [pictures(routes)[0], base64.b64encode(bomb).decode()]
     status, answer = routes.ask("classify", {"classifier": CLASSIFIER, "images": images})
     assert status == 400 and answer["detail"].startswith("images[1] is too large")
 
@@ -243,12 +330,11 @@ def test_the_users_own_links_are_read_and_no_others(routes):
     models, probes = routes.data / "models" / "image_classifiers", routes.data / "detour" / "probes"
     elsewhere = routes.data / "elsewhere"
     elsewhere.mkdir()
-    own = Path(__file__).resolve().parents[2] / "demo" / "classifiers" / CLASSIFIER
-    (elsewhere / "blob.safetensors").write_bytes(own.read_bytes())
+    (elsewhere / "blob.safetensors").write_bytes(OWN.read_bytes())
     (models / "linked.safetensors").symlink_to(elsewhere / "blob.safetensors")
     (models / "disk").symlink_to(elsewhere)
     for name in ("linked.safetensors", "disk/blob.safetensors"):
-        body = {"classifier": name, "images": [picture(routes)]}
+        body = {"classifier": name, "images": pictures(routes)[:1]}
         assert routes.ask("classify", body)[0] == 200
     (probes / "escape").symlink_to(routes.data / "outputs")
     body = {"classifier": CLASSIFIER, "probes": "escape"}

@@ -1,37 +1,20 @@
-"""The tab in the two Gradio generations of the hosts, driven in a real Chromium; its routes
-over HTTP from the same server."""
+"""The tab in the two Gradio generations of the hosts, driven in a real Chromium."""
 
 from __future__ import annotations
 
-import base64
-import json
 import re
-import urllib.error
-import urllib.request
-from pathlib import Path
 
 import pytest
-from gradio_app import GENERATIONS, keep_screenshot, only_local, opened, served
-from tab_probes import CLASSIFIER, write_data
+from gradio_app import keep_screenshot, only_local, opened
+from tab_probes import CLASSIFIER
 
-APP = Path(__file__).with_name("tab_app.py")
-NAME, PASSWORD = "someone", "a:secret"
 LONG = 60_000
 """Milliseconds that a search may take on a busy machine."""
 
 
-@pytest.fixture(scope="module", params=GENERATIONS)
-def tab(request, tmp_path_factory):
-    """The page of one generation: its address, what it said, its data folder."""
-    data = tmp_path_factory.mktemp(request.param)
-    write_data(data)
-    with served(request.param, APP, str(data)) as told:
-        yield {**told, "data": data}
-
-
 @pytest.fixture(scope="module")
-def page(tab):
-    with opened(tab["url"], "#detour_tab_load") as page:
+def page(web):
+    with opened(web["tab"], "#detour_tab_load") as page:
         yield page
 
 
@@ -82,12 +65,12 @@ def worst_groups(page) -> list[float]:
     return [float(number) for number in re.findall(r"([\d.]+) %", line)]
 
 
-def test_the_tab_is_built_and_nothing_heavy_is_loaded_for_it(tab):
-    assert (tab["title"], tab["id"]) == ("Detour", "detour_tab")
-    assert tab["heavy"] == []
+def test_the_tab_is_built_and_nothing_heavy_is_loaded_for_it(web):
+    assert (web["title"], web["id"]) == ("Detour", "detour_tab")
+    assert web["heavy"] == []
 
 
-def test_from_the_classifier_to_the_edit(tab, page):
+def test_from_the_classifier_to_the_edit(web, page):
     message = press(page, "neutralize", "No classifier")
     assert message == "No classifier is loaded: choose one under 1 and press Load."
     press(page, "load", f"Loaded {CLASSIFIER}: 2 classes.")
@@ -95,7 +78,7 @@ def test_from_the_classifier_to_the_edit(tab, page):
     write(page, "probes", "digits")
     press(page, "read_probes", "Read 800 probe pictures in 4 groups.")
     page.wait_for_selector("#detour_tab_chart img")
-    keep_screenshot(page, f"tab-{tab['version']}-probes")
+    keep_screenshot(page, f"tab-{web['version']}-probes")
     before = page.get_attribute("#detour_tab_chart img", "src")
     press(page, "neutralize", "The classifier has 1 edit now.")
     was, now = worst_groups(page)
@@ -104,10 +87,10 @@ def test_from_the_classifier_to_the_edit(tab, page):
         "before => document.querySelector('#detour_tab_chart img').getAttribute('src') != before",
         arg=before,
     )
-    keep_screenshot(page, f"tab-{tab['version']}-neutralized")
+    keep_screenshot(page, f"tab-{web['version']}-neutralized")
 
 
-def test_the_degree_moves_without_a_new_search(tab, page):
+def test_the_degree_moves_without_a_new_search(web, page):
     # A click in its middle and nothing else: degree 0.
     page.locator("#detour_tab_degree input[type=range]").click()
     wait_for(page, "The last edit is at degree 0 now.")
@@ -117,10 +100,10 @@ def test_the_degree_moves_without_a_new_search(tab, page):
     press(page, "set_degree", "The last edit is at degree 1 now.")
     was, now = worst_groups(page)
     assert now > was + 3
-    keep_screenshot(page, f"tab-{tab['version']}-degree")
+    keep_screenshot(page, f"tab-{web['version']}-degree")
 
 
-def test_an_edit_is_saved_and_applied_to_a_second_load(tab, page):
+def test_an_edit_is_saved_and_applied_to_a_second_load(web, page):
     unfold(page, "7. Save and apply")
     press(page, "save_edit", "Saved edit.edit.json in detour/edits.")
     kept = worst_groups(page)
@@ -134,17 +117,17 @@ def test_an_edit_is_saved_and_applied_to_a_second_load(tab, page):
     press(page, "evaluate", "Worst-group accuracy: ")
     assert worst_groups(page) == kept
     press(page, "save_classifier", "Saved edited.safetensors in models/image_classifiers.")
-    keep_screenshot(page, f"tab-{tab['version']}-files")
+    keep_screenshot(page, f"tab-{web['version']}-files")
 
 
-def test_pictures_of_an_output_folder_and_dropped_ones_are_classified(tab, page):
+def test_pictures_of_an_output_folder_and_dropped_ones_are_classified(web, page):
     unfold(page, "2. Classify pictures")
     write(page, "folder", "2026-01-31")
     press(page, "classify", "Classified 6 pictures with 1 edit on the classifier.")
     page.wait_for_selector("#detour_tab_gallery img")
     assert page.locator("#detour_tab_gallery .grid-container img").count() == 6
-    keep_screenshot(page, f"tab-{tab['version']}-classified")
-    files = sorted((tab["data"] / "outputs" / "2026-01-31").iterdir())[:2]
+    keep_screenshot(page, f"tab-{web['version']}-classified")
+    files = sorted((web["data"] / "outputs" / "2026-01-31").iterdir())[:2]
     page.set_input_files("#detour_tab_files input[type=file]", [str(file) for file in files])
     # A name stands there from the start; a link to a file, once it has arrived.
     page.wait_for_function(
@@ -154,17 +137,17 @@ def test_pictures_of_an_output_folder_and_dropped_ones_are_classified(tab, page)
     press(page, "classify", "Classified 2 pictures")
 
 
-def test_a_class_is_removed_and_the_edit_undone(tab, page):
+def test_a_class_is_removed_and_the_edit_undone(web, page):
     unfold(page, "5. Remove a class")
     page.click("#detour_tab_remove input")
     page.locator("ul.options li", has_text="high").click()
     press(page, "remove_button", "The classifier has 2 edits now.")
     assert "Removal of class 'high'" in report(page)
-    keep_screenshot(page, f"tab-{tab['version']}-removed")
+    keep_screenshot(page, f"tab-{web['version']}-removed")
     press(page, "undo", "The classifier has 1 edit now.")
 
 
-def test_what_cannot_be_is_one_sentence(tab, page):
+def test_what_cannot_be_is_one_sentence(web, page):
     write(page, "probes", "../../etc")
     message = press(page, "read_probes", "'..'")
     assert "\n" not in message and "Traceback" not in message
@@ -175,144 +158,27 @@ def test_what_cannot_be_is_one_sentence(tab, page):
     page.click("#detour_tab_file input")
     page.locator("ul.options li", has_text="hostile.pt").click()
     press(page, "load", "was refused")
-    assert not (tab["data"] / "it_ran").exists()
+    assert not (web["data"] / "it_ran").exists()
 
 
-def test_stop_ends_a_search_and_keeps_nothing(tab, page):
+def test_stop_ends_a_search_and_keeps_nothing(web, page):
     write(page, "probes", "digits")
     press(page, "read_probes", "Read 800")
-    (tab["data"] / "slow").touch()
+    (web["data"] / "slow").touch()
     page.click("#detour_tab_neutralize")
     page.wait_for_selector("text=Searching", timeout=LONG)
-    keep_screenshot(page, f"tab-{tab['version']}-searching")
+    keep_screenshot(page, f"tab-{web['version']}-searching")
     press(page, "stop", "Stopped: nothing of it was kept.")
-    (tab["data"] / "slow").unlink()
+    (web["data"] / "slow").unlink()
     page.click("#detour_tab_stop")
     page.wait_for_timeout(300)
     assert page.input_value("#detour_tab_message textarea").startswith("Stopped: ")
     press(page, "undo", "The classifier has 0 edits now.")  # the one that was there before
 
 
-def test_another_browser_has_a_session_of_its_own(tab, page):
+def test_another_browser_has_a_session_of_its_own(web, page):
     other = page.context.browser.new_page()
     other.route("**/*", only_local)
-    other.goto(tab["url"])
+    other.goto(web["tab"])
     press(other, "neutralize", "No classifier is loaded")
     other.close()
-
-
-def ask(tab, path: str, body: dict | None = None, known: bool = True) -> tuple[int, dict]:
-    """Status and JSON of a route; GET without a body."""
-    request = urllib.request.Request(f"{tab['url'].rstrip('/')}/detour/v1/{path}")
-    if body is not None:
-        request.data = json.dumps(body).encode()
-        request.add_header("Content-Type", "application/json")
-    if known:
-        words = base64.b64encode(f"{NAME}:{PASSWORD}".encode()).decode()
-        request.add_header("Authorization", f"Basic {words}")
-    try:
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return response.status, json.load(response)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
-
-
-def pictures(tab) -> list[str]:
-    files = sorted((tab["data"] / "outputs" / "2026-01-31").iterdir())
-    return [base64.b64encode(file.read_bytes()).decode() for file in files]
-
-
-def test_routes_are_behind_the_hosts_password(tab):
-    assert ask(tab, "classifiers", known=False)[0] == 401
-    for path in ("classify", "apply-edit", "neutralize"):
-        assert ask(tab, path, {}, known=False)[0] == 401
-    status, told = ask(tab, "classifiers")
-    assert status == 200 and CLASSIFIER in told["classifiers"]
-
-
-def test_the_route_classifies_as_the_page_does(tab):
-    sent = pictures(tab)
-    sent[1] = f"data:image/png;base64,{sent[1]}"
-    status, told = ask(tab, "classify", {"classifier": CLASSIFIER, "images": sent, "top_k": 1})
-    assert status == 200 and told["labels"] == ["low", "high"]
-    assert len(told["predictions"]) == 6
-    assert {one["label"] for one in told["predictions"]} <= {"low", "high"}
-
-
-def test_the_route_applies_an_edit_and_saves_the_classifier(tab):
-    edits = tab["data"] / "detour" / "edits"
-    edits.mkdir(parents=True, exist_ok=True)
-    (edits / "route.edit.json").write_text(one_bias(0.5), encoding="utf-8")
-    asked = {"classifier": CLASSIFIER, "edit": "route.edit.json"}
-    status, told = ask(tab, "apply-edit", {**asked, "save_as": "by_route"})
-    assert status == 200 and told["saved_as"] == "by_route.safetensors"
-    (change,) = told["changed"]
-    assert (change["row"], change["column"], change["to"]) == (1, None, 0.5)
-    images = pictures(tab)
-    edited = ask(tab, "classify", {**asked, "images": images})
-    saved = ask(tab, "classify", {"classifier": told["saved_as"], "images": images})
-    assert edited[1]["predictions"] == saved[1]["predictions"]
-    plain = ask(tab, "classify", {**asked, "degree": 0, "images": images})
-    assert plain[1]["predictions"] != saved[1]["predictions"]
-
-
-def test_the_route_neutralizes_and_its_edit_applies(tab):
-    asked = {"classifier": CLASSIFIER, "probes": "digits", "size": "one_weight_bias"}
-    status, told = ask(tab, "neutralize", {**asked, "save_as": "found_by_route"})
-    assert status == 200 and told["saved_as"] == "found_by_route.edit.json"
-    (edit,), numbers = told["edit"]["edits"], told["numbers"]
-    after = numbers["after"]["worst_group_accuracy"]
-    assert after > numbers["before"]["worst_group_accuracy"] + 0.1
-    assert f"{100 * after:.1f} %" in told["report"]
-    status, applied = ask(
-        tab, "apply-edit", {"classifier": CLASSIFIER, "edit": "found_by_route.edit.json"}
-    )
-    assert status == 200
-    cells = {(cell["row"], cell["column"]): cell["new"] for cell in edit["cells"]}
-    assert {(one["row"], one["column"]): one["to"] for one in applied["changed"]} == cells
-
-
-def one_bias(value: float) -> str:
-    """An edit file for the demo's classifier: the bias of class 1 becomes `value`."""
-    from detour.classifier.load import load_classifier
-    from detour.edit.file import to_json
-    from detour.edit.record import Cell, Edit, new_stack
-
-    root = Path(__file__).resolve().parents[2]
-    made = load_classifier(root / "demo" / "classifiers" / CLASSIFIER)
-    cell = Cell(1, None, float(made.bias[1]), value)
-    return json.dumps(to_json(new_stack(made.weight, made.bias).push(Edit((cell,)))))
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "status", "told"),
-    [
-        ("classify", {"classifier": "../x.safetensors", "images": ["AA=="]}, 400, "'..'"),
-        ("classify", {"classifier": "none.safetensors", "images": ["AA=="]}, 404, "not found"),
-        ("classify", {"classifier": "hostile.pt", "images": "PICTURES"}, 400, "was refused"),
-        ("classify", {"classifier": CLASSIFIER, "images": []}, 400, "send 1 to"),
-        ("classify", {"classifier": CLASSIFIER, "images": ["#"]}, 400, "images[0] is not base64"),
-        ("classify", {"classifier": CLASSIFIER, "images": ["AA=="]}, 400, "images[0] is no pict"),
-        ("classify", {"classifier": CLASSIFIER, "images": ["AA=="], "top_k": 0}, 422, "top_k"),
-        ("apply-edit", {"classifier": CLASSIFIER, "edit": "../x.edit.json"}, 400, "'..'"),
-        ("apply-edit", {"classifier": CLASSIFIER, "edit": "no.edit.json"}, 404, "not found"),
-        ("apply-edit", {"classifier": CLASSIFIER, "edit": ""}, 422, "edit"),
-        ("apply-edit", {"classifier": CLASSIFIER, "edit": "x", "degree": 5}, 422, "degree"),
-        ("neutralize", {"classifier": CLASSIFIER, "probes": "../../etc"}, 400, "'..'"),
-        ("neutralize", {"classifier": CLASSIFIER, "probes": "nowhere"}, 404, "not found"),
-        ("neutralize", {"classifier": CLASSIFIER, "probes": "digits", "size": "9"}, 422, "size"),
-        (
-            "neutralize",
-            {"classifier": CLASSIFIER, "probes": "digits", "method": "x"},
-            422,
-            "method",
-        ),
-        ("neutralize", {"classifier": CLASSIFIER, "probes": "only_red"}, 400, "attribute"),
-    ],
-)
-def test_routes_refuse_in_one_sentence(tab, path, body, status, told):
-    if body["classifier"] == "hostile.pt":
-        body = {**body, "images": pictures(tab)}
-    found, answer = ask(tab, path, body)
-    assert found == status and told in json.dumps(answer["detail"], ensure_ascii=False)
-    assert not (tab["data"] / "it_ran").exists()

@@ -179,7 +179,7 @@ def test_pictures_come_from_our_folder_and_the_hosts_output_folders_only(host, t
 
 
 def test_the_hosts_passwords_are_read(host, tmp_path):
-    read = part("routes").credentials
+    read = part("credentials").credentials
     assert read(SimpleNamespace()) == {}
     assert read(SimpleNamespace(api_auth="a:b:c, d:e")) == {"a": "b:c", "d": "e"}
     assert read(SimpleNamespace(api_auth="a:b", gradio_auth="x:y")) == {"a": "b"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -95,23 +94,3 @@ def test_one_changed_weight_equals_a_real_edit(
     assert torch.equal(loaded.logits(scene()), before), "the loaded one did not change"
     save_classifier(tmp_path / "edited.safetensors", edited)
     assert torch.equal(load_classifier(tmp_path / "edited.safetensors").logits(scene()), expected)
-
-
-def test_functional_call_gives_the_same(loaded: ImageClassifier, original: nn.Module) -> None:
-    weight = loaded.weight.clone()
-    weight[3, 7] += 1
-    pictures = loaded.preprocessing(scene())
-    with torch.no_grad():
-        theirs = torch.func.functional_call(original, {"classifier.1.weight": weight}, (pictures,))
-    assert torch.equal(loaded.with_head(weight, loaded.bias).logits(scene()), theirs)
-
-
-def test_wrapped_as_training_scripts_do(
-    loaded: ImageClassifier, original: nn.Module, tmp_path: Path, pictures: Callable[..., Tensor]
-) -> None:
-    state = {f"module.network.{key}": value for key, value in original.state_dict().items()}
-    torch.save({"state_dict": state, "epoch": 90}, tmp_path / "wrapped.pth")
-    wrapped = load_classifier(tmp_path / "wrapped.pth")
-    assert torch.equal(wrapped.logits(pictures(1)), loaded.logits(pictures(1)))
-    with pytest.raises(ValueError, match="There are 2 labels, but the classifier has 1000"):
-        load_classifier(tmp_path / "wrapped.pth", labels=("landbird", "waterbird"))

@@ -1,4 +1,4 @@
-"""`ImageClassifier`: chunks, progress, cancelling, heads of its own on a shared backbone."""
+"""`ImageClassifier`: chunks, progress, heads of its own on a shared backbone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from detour.classifier.facts import Description
 from detour.classifier.load import load_classifier
-from detour.classifier.model import Cancelled, ImageClassifier, hash_backbone
+from detour.classifier.model import ImageClassifier, hash_backbone
 from detour.classifier.preprocess import Preprocessing
 from detour.classifier.save import save_classifier
 
@@ -56,24 +56,18 @@ def test_progress_counts_pictures(small: ImageClassifier, pictures: Make) -> Non
     assert seen[3:] == [(1, 2), (2, 2)]
 
 
-def test_cancelling_in_the_middle(small: ImageClassifier, pictures: Make) -> None:
+def test_what_progress_raises_stops_the_work(small: ImageClassifier, pictures: Make) -> None:
     images, before = pictures(7), {k: v.clone() for k, v in small.state_dict().items()}
     expected, seen = small.logits(images), []
 
-    def record(done: int, of: int) -> None:
+    def interrupt(done: int, of: int) -> None:
         seen.append(done)
-
-    with pytest.raises(Cancelled, match="after 4 of 7"):
-        small.logits(images, chunk=2, progress=record, cancel=lambda: len(seen) == 2)
-    assert seen == [2, 4]
-    with pytest.raises(Cancelled, match="after 0 of 7"):
-        small.logits(images, cancel=lambda: True)
-
-    def interrupt() -> bool:
-        raise KeyError("the host's own exception")
+        if done == 4:
+            raise KeyError("the host's own exception")
 
     with pytest.raises(KeyError, match="host's own"):
-        small.logits(images, cancel=interrupt)
+        small.logits(images, chunk=2, progress=interrupt)
+    assert seen == [2, 4]
     after = small.state_dict()
     assert all(torch.equal(after[key], value) for key, value in before.items())
     assert torch.equal(small.logits(images), expected)

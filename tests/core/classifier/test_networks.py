@@ -14,7 +14,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from detour.classifier import networks
-from detour.classifier import networks as table
 from detour.classifier.facts import Description
 from detour.classifier.heads import split_head
 from detour.classifier.load import load_classifier
@@ -91,7 +90,7 @@ def test_torchvision(name: str, scratch: Path, randomise: Randomise, pictures: M
     # Swin's buffers hold content that its constructor computes.
     network = build(name, num_classes=5) if name == "swin_t" else without_drawing(build, name, 5)
     randomise(network)
-    found = table.recognise(network.state_dict())
+    found = networks.recognise(network.state_dict())
     assert found is not None and found.full_name == f"torchvision:{name}"
     images, side = pictures(1 if name in FIXED else 2, 50, 60), FIXED.get(name, 64)
     steps = Preprocessing((side, side), None)
@@ -128,14 +127,14 @@ def test_wide_resnet101_is_told_from_its_relatives() -> None:
     for name in ("wide_resnet101_2", "resnet101", "wide_resnet50_2", "resnet50"):
         with torch.device("meta"):
             state = torchvision.models.get_model(name, num_classes=7).state_dict()
-        found = table.recognise(state)
+        found = networks.recognise(state)
         assert found is not None and found.name == name
 
 
 @pytest.mark.parametrize("name", ["resnet152", "resnext50_32x4d", "vit_b_32", "squeezenet1_1"])
 def test_relatives_are_not_taken_for_a_listed_one(name: str) -> None:
     with torch.device("meta"):
-        assert table.recognise(torchvision.models.get_model(name).state_dict()) is None
+        assert networks.recognise(torchvision.models.get_model(name).state_dict()) is None
 
 
 def test_small_cnn(tmp_path: Path, randomise: Randomise, pictures: Make) -> None:
@@ -211,8 +210,7 @@ def test_timm_that_is_missing_is_named(tmp_path: Path, monkeypatch) -> None:
         network = timm.create_model("mobilenetv3_small_100", num_classes=2)
     state = {key: torch.zeros(value.shape) for key, value in network.state_dict().items()}
     save_file(state, tmp_path / "a.safetensors")
-    for module in (table, networks):
-        monkeypatch.setattr(module, "timm_is_there", lambda: False)
+    monkeypatch.setattr(networks, "timm_is_there", lambda: False)
     with pytest.raises(ValueError, match="pip install timm"):
         load_classifier(tmp_path / "a.safetensors")
     with pytest.raises(ValueError, match="timm is not installed: pip install timm adds"):
@@ -235,7 +233,7 @@ def test_names_of_older_torchvision_files(tmp_path: Path) -> None:
         ),
     }
     one = torch.zeros(1)
-    assert list(table.rename_old_keys(dict.fromkeys(keys, one))) == list(keys.values())
+    assert list(networks.rename_old_keys(dict.fromkeys(keys, one))) == list(keys.values())
 
 
 @pytest.mark.parametrize("replaced", ["fc", "classifier"])

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.functional import InterpolationMode
 
 from detour.classifier.preprocess import Preprocessing
-from detour.images import read_image
 
 Make = Callable[..., Tensor]
 
@@ -185,35 +182,3 @@ def test_broken_pictures_are_named(pictures: Make, value: float) -> None:
 def test_impossible_preprocessing(values: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         Preprocessing(**values)
-
-
-def test_picture_files(tmp_path: Path) -> None:
-    deep = (np.arange(12).reshape(3, 4) * 5000).astype(np.uint16)
-    Image.fromarray(deep).save(tmp_path / "deep.png")
-    image = read_image(tmp_path / "deep.png")
-    assert image.shape == (1, 3, 4, 3)
-    assert torch.equal(image[0, ..., 2], torch.from_numpy(deep.astype(np.float32)) / 65535)
-    colours = np.random.default_rng(0).integers(0, 256, (3, 4, 4), dtype=np.uint8)
-    Image.fromarray(colours).save(tmp_path / "alpha.png")
-    expected = torch.from_numpy(colours[..., :3].astype(np.float32) / 255)
-    assert torch.equal(read_image(tmp_path / "alpha.png")[0], expected)
-    Image.fromarray(colours[..., 0]).save(tmp_path / "grey.png")
-    assert torch.equal(read_image(tmp_path / "grey.png")[0, ..., 1], expected[..., 0])
-    Image.fromarray(colours[:1, :1, :3]).save(tmp_path / "dot.png")
-    assert read_image(tmp_path / "dot.png").shape == (1, 1, 1, 3)
-
-
-def test_picture_files_that_cannot_be_read(tmp_path: Path, monkeypatch) -> None:
-    (tmp_path / "text.png").write_text("no picture")
-    (tmp_path / "short.png").write_bytes(b"")
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(tmp_path / "whole.png")
-    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:3000])
-    for name, sentence in (("text", "no picture"), ("short", "no picture"), ("cut", "damaged")):
-        with pytest.raises(ValueError, match=sentence):
-            read_image(tmp_path / f"{name}.png")
-    with pytest.raises(FileNotFoundError, match="check the name"):
-        read_image(tmp_path / "missing.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(ValueError, match="too large"):
-        read_image(tmp_path / "whole.png")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from colours import textured
 from safetensors.torch import save
 from torch import Tensor
 from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
@@ -182,14 +183,9 @@ def make_folder(folder: Path, family: str) -> transformers.PreTrainedModel:
 
 
 def picture(height: int = 240, width: int = 320) -> tuple[Tensor, np.ndarray]:
-    """As a host gives it, and its 8 bits: large shapes and fine ones, in many colours."""
-    generator = torch.Generator().manual_seed(0)
-    coarse = torch.rand(1, 3, 6, 8, generator=generator)
-    smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")
-    noise = torch.rand(1, 3, height, width, generator=generator)
-    bits = ((0.7 * smooth + 0.3 * noise).clamp(0, 1) * 255).round().to(torch.uint8)
-    bits = bits.permute(0, 2, 3, 1)
-    return bits / 255, bits[0].numpy()
+    """As a host gives it, and its 8 bits."""
+    images = textured(height, width)
+    return images, (images[0] * 255).round().to(torch.uint8).numpy()
 
 
 def theirs(processor: Processor, pixels: np.ndarray) -> Tensor:
@@ -271,6 +267,7 @@ WAYS = [
     ("ViT", {"do_normalize": False}),
     ("ViT", {"do_rescale": False}),
     ("ViT", {"do_rescale": False, "do_normalize": False}),
+    ("ViT", {"do_rescale": False, "image_mean": [120.0] * 3, "image_std": [60.0] * 3}),
     ("ViT", {"rescale_factor": 1 / 127.5, "image_mean": [1.0] * 3, "image_std": [1.0] * 3}),
     ("ViT", {"do_center_crop": True, "crop_size": {"height": 20, "width": 20}}),
     ("Beit", {"do_center_crop": False}),

@@ -9,6 +9,7 @@ import pytest
 import timm
 import torch
 import transformers
+from colours import textured
 from safetensors.torch import save_file
 from timm.data import create_transform, resolve_data_config
 from torch import Tensor
@@ -45,15 +46,6 @@ def make_folder(folder: Path, name: str, model_args: dict, cfg: dict) -> torch.n
     return network
 
 
-def picture(height: int = 240, width: int = 320) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    coarse = torch.rand(1, 3, 6, 8, generator=generator)
-    smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")
-    noise = torch.rand(1, 3, height, width, generator=generator)
-    bits = ((0.7 * smooth + 0.3 * noise).clamp(0, 1) * 255).round().to(torch.uint8)
-    return bits.permute(0, 2, 3, 1) / 255
-
-
 def theirs(cfg: dict, images: Tensor) -> Tensor:
     transform = create_transform(**resolve_data_config(pretrained_cfg=cfg))
     return torch.stack([transform(to_pil_image(image.permute(2, 0, 1))) for image in images])
@@ -73,7 +65,7 @@ def theirs(cfg: dict, images: Tensor) -> Tensor:
 )
 def test_pictures_of_each_crop_mode(mode: str, others: dict, shape: tuple[int, int]) -> None:
     cfg = {"input_size": [3, 48, 48], "crop_mode": mode, **COLOURS, **others}
-    images = picture(*shape)
+    images = textured(*shape)
     assert torch.equal(make_preprocessing(timm_steps(cfg)[0])(images), theirs(cfg, images))
 
 
@@ -102,7 +94,7 @@ def test_logits_of_timm(name: str, model_args: dict, cfg: dict, tmp_path: Path) 
     classifier = load_classifier(tmp_path / "net", activation="sigmoid")
     assert classifier.description.architecture == f"timm:{name}"
     assert classifier.labels == ("a", "b", "c")
-    images = picture()
+    images = textured()
     # The same memory layout as ours: convolutions round by it.
     pixels = theirs(cfg, images).contiguous(memory_format=torch.channels_last)
     assert torch.equal(classifier.logits(images), network(pixels))
@@ -123,7 +115,7 @@ def test_the_wrapper_of_transformers(tmp_path: Path) -> None:
     for value in network.parameters():
         value.add_(torch.randn_like(value), alpha=0.1)
     network.save_pretrained(tmp_path)
-    images = picture()
+    images = textured()
     pixels = theirs(cfg, images).contiguous(memory_format=torch.channels_last)
     assert torch.equal(load_classifier(tmp_path).logits(images), network(pixels).logits)
 
@@ -134,7 +126,7 @@ def test_the_older_flat_form(tmp_path: Path) -> None:
     file = {"architecture": "mobilenetv3_small_050", "label_names": ["a", "b", "c"], **cfg}
     (tmp_path / "config.json").write_text(json.dumps(file))
     classifier = load_classifier(tmp_path)
-    assert torch.equal(classifier.preprocessing(picture()), theirs(cfg, picture()))
+    assert torch.equal(classifier.preprocessing(textured()), theirs(cfg, textured()))
     assert classifier.labels == ("a", "b", "c")
 
 

@@ -10,10 +10,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import timm
 import torch
 import transformers
-from safetensors.torch import save_file
 from torch import Tensor
 
 from detour.classifier import transformers_folder
@@ -82,61 +80,11 @@ def test_logits_equal_those_of_transformers(kind: str, tmp_path: Path, pictures:
     assert torch.equal(again.logits(images), classifier.logits(images))
 
 
-@pytest.mark.parametrize("kind", CONFIGS)
-def test_preprocessing_follows_the_processor(kind: str, tmp_path: Path, pictures: Make) -> None:
-    make_folder(tmp_path, kind)
-    numbers = ((0.25 + 0.5 * pictures(1, 40, 45)) * 255).round().to(torch.uint8)
-    processor = transformers.AutoImageProcessor.from_pretrained(tmp_path)
-    theirs = processor(list(numbers.numpy()), return_tensors="pt")["pixel_values"]
-    ours = load_classifier(tmp_path).preprocessing(numbers)
-    assert ours.shape == theirs.shape
-    # Theirs resizes whole numbers with Pillow and rounds to them: a grey level or two apart.
-    assert (ours - theirs).abs().max() < 2.5 / 255 / 0.2
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"do_rescale": False, "image_mean": [120.0] * 3, "image_std": [60.0] * 3},
-        {"rescale_factor": 1 / 127.5, "image_mean": [1.0] * 3, "image_std": [1.0] * 3},
-        {"do_rescale": False, "do_normalize": False},
-    ],
-)
-def test_colours_of_another_scale(changes: dict, tmp_path: Path, pictures: Make) -> None:
-    make_folder(tmp_path, "vit")
-    transformers.ViTImageProcessor(size={"height": 32, "width": 32}, **changes).save_pretrained(
-        tmp_path
-    )
-    numbers = (pictures(1, 32, 32) * 255).round().to(torch.uint8)
-    processor = transformers.AutoImageProcessor.from_pretrained(tmp_path)
-    theirs = processor(list(numbers.numpy()), return_tensors="pt")["pixel_values"]
-    ours = load_classifier(tmp_path).preprocessing(numbers)
-    torch.testing.assert_close(ours, theirs.float(), rtol=1e-4, atol=1e-3)
-
-
 def test_a_processor_without_a_scale_is_refused(tmp_path: Path) -> None:
     make_folder(tmp_path, "vit")
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"rescale_factor": "x"}))
     with pytest.raises(ValueError, match="rescale_factor 'x'"):
         load_classifier(tmp_path)
-
-
-def test_a_folder_of_timm(tmp_path: Path, pictures: Make) -> None:
-    network = timm.create_model("mobilenetv3_small_050", num_classes=2).eval()
-    save_file(network.state_dict(), tmp_path / "model.safetensors")
-    config = {
-        "architecture": "mobilenetv3_small_050",
-        "num_classes": 2,
-        "label_names": ["a", "b"],
-        "pretrained_cfg": {"input_size": [3, 64, 64], "crop_pct": 1.0, "mean": [0.5] * 3},
-    }
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    classifier = load_classifier(tmp_path)
-    assert classifier.description.architecture == "timm:mobilenetv3_small_050"
-    assert classifier.labels == ("a", "b")
-    with torch.no_grad():
-        theirs = network(classifier.preprocessing(pictures()))
-    assert torch.equal(classifier.logits(pictures()), theirs)
 
 
 def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
