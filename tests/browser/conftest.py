@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from tools.frontend import HOW_TO_INSTALL, chromium, newest_frontend, newest_version
-from tools.host import chosen_host, host_folder
+from tools.editor import SETTINGS, SIZE, local_host, open_browser
+from tools.failure import Failure
+from tools.frontend import newest_frontend, newest_version
 from tools.server import ComfyServer
 
 from .desk import Desk
@@ -25,17 +26,6 @@ from .desk import Desk
 ROOT = Path(__file__).resolve().parents[2]
 NEWER_HOST = Path(__file__).with_name("newer_host")
 """Makes an older ComfyUI send the schemas of newer ones."""
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
-SIZE = {"width": 1500, "height": 950}
-SETTINGS = {
-    "Comfy.TutorialCompleted": True,
-    "Comfy.Workflow.ShowMissingModelsWarning": False,
-    "Comfy.VueNodes.AutoScaleLayout": False,
-    "Comfy.Minimap.Visible": False,
-}
 
 
 @dataclass(frozen=True)
@@ -60,30 +50,22 @@ def _missing(sentence: str) -> None:
 
 @pytest.fixture(scope="package")
 def browser():
-    """Headless Chromium, driven by Playwright.
-
-    For this folder only: while Playwright is open, nothing else in this process can start an
-    event loop.
+    """Headless Chromium. For this folder only: while Playwright is open, nothing else in this
+    process can start an event loop.
     """
     try:
-        from playwright.sync_api import sync_playwright
+        with open_browser() as running:
+            yield running
     except ImportError:
         _missing("The browser tests need the package playwright: run `python dev.py test`.")
-    program = chromium()
-    if program is None:
-        _missing(HOW_TO_INSTALL)
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield running
-        running.close()
+    except Failure as failure:
+        _missing(str(failure))
 
 
 @pytest.fixture(scope="package")
 def start() -> Iterator:
     """Give the server of a frontend, started when it is first asked for."""
-    host = chosen_host() or host_folder()
-    if not host.is_dir():
-        pytest.fail("There is no ComfyUI to test in: run `python dev.py test`.")
+    host = local_host()
     servers: dict[str, ComfyServer] = {}
     with ExitStack() as stack:
 
@@ -131,18 +113,7 @@ def quiet(desk: Desk) -> Iterator[None]:
 def run(desk: Desk) -> Callable[[], None]:
     """Queue the graph and wait for its end."""
 
-    def queue() -> None:
-        desk.run(
-            """() => new Promise((done, fail) => {
-              const { api } = app;
-              api.addEventListener("execution_success", () => done(), { once: true });
-              api.addEventListener("execution_error", (e) => fail(e.detail.exception_message));
-              app.queuePrompt(0);
-            })"""
-        )
-        desk.settle()
-
-    return queue
+    return desk.queue
 
 
 def pytest_configure(config: pytest.Config) -> None:

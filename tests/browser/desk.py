@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tools.editor import Editor
 from tools.server import ComfyServer
 
 PREVIEW = "detour_schedule_preview"
 OURS = "/extensions/detour/"
-READY = (
-    "() => window.app?.graph && window.app.extensionManager?.command && "
-    "window.LiteGraph?.registered_node_types?.DetourMidBlockBypass"
-)
 EMPTY = {"last_node_id": 0, "last_link_id": 0, "nodes": [], "links": [], "version": 0.4}
 BUILD = """([nodes, links]) => {
   const made = {};
@@ -56,12 +53,11 @@ CURVES = """(box) => {
 }"""
 
 
-class Desk:
+class Desk(Editor):
     """One open page. `complaints`: errors and warnings of the console that our files caused."""
 
     def __init__(self, page: Any, server: ComfyServer, name: str, nodes2: bool) -> None:
-        self.page = page
-        self.server = server
+        super().__init__(page, server)
         self.name = name
         self.nodes2 = nodes2
         self.complaints: list[str] = []
@@ -72,9 +68,7 @@ class Desk:
         session.on("Runtime.consoleAPICalled", self._hear)
         session.on("Runtime.exceptionThrown", self._hear)
         session.send("Runtime.enable")
-        self.page.goto(self.server.url)
-        self.page.wait_for_function(READY, timeout=60_000)
-        self.close_dialogs()
+        super().open()
 
     def _hear(self, event: Mapping[str, Any]) -> None:
         if event.get("type") not in (None, "error", "warning", "assert"):
@@ -83,39 +77,15 @@ class Desk:
         if OURS in told:
             self.complaints.append(told)
 
-    def close_dialogs(self) -> None:
-        """Close what newcomers are shown."""
-        self.page.wait_for_timeout(300)
-        self.page.keyboard.press("Escape")
-
-    def run(self, script: str, argument: Any = None) -> Any:
-        """Evaluate JavaScript in the page."""
-        return self.page.evaluate(script, argument)
-
     def clear(self) -> None:
         """An empty graph, seen at its real size."""
         self.reload(EMPTY)
-
-    def camera(self, scale: float = 1.0, offset: Sequence[float] = (140, 110)) -> None:
-        """Look at a part of the graph."""
-        self.run(
-            "([scale, offset]) => { app.canvas.ds.scale = scale; app.canvas.ds.offset = offset; "
-            "app.canvas.setDirty(true, true); }",
-            [scale, list(offset)],
-        )
 
     def build(self, nodes: Sequence[Sequence[Any]], links: Sequence[Sequence[str]] = ()) -> dict:
         """Add nodes `[key, type, x, y, values]` and links by slot names; their ids by key."""
         ids = self.run(BUILD, [list(nodes), list(links)])
         self.settle()
         return ids
-
-    def settle(self) -> None:
-        """Wait until what was changed is drawn, at the rate of a user who is at work."""
-        self.run(
-            "() => new Promise((done) => { window.dispatchEvent(new PointerEvent('pointermove')); "
-            "requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 20))); })"
-        )
 
     def element(self, node: str, widget: str = PREVIEW) -> Any:
         """The DOM element of a widget."""
@@ -207,7 +177,7 @@ class Desk:
         return self.run("() => JSON.parse(JSON.stringify(app.graph.serialize()))")
 
     def reload(self, workflow: Mapping[str, Any]) -> None:
-        """Open a saved workflow in the present tab."""
+        """Open a saved workflow in the present tab, seen at its real size."""
         self.run(
             "async (data) => { const tab = app.extensionManager.workflow.activeWorkflow; "
             "await app.loadGraphData(data, true, false, tab); }",
