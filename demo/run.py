@@ -20,7 +20,7 @@ from safetensors import safe_open
 from tools.failure import Failure
 from tools.process import stop_like_ctrl_c
 from tools.server import ComfyServer
-from tools.workflow import to_prompt
+from tools.workflows import to_prompt
 
 from .digits import training_share
 from .frontier import (

@@ -21,11 +21,12 @@ from PIL import Image
 
 from tools.cache import make_folder
 from tools.failure import Failure, say
-from tools.workflow_specs_classifier import CARTON_FOLDER, MOBILENET
 
 from .features import mobilenet_file
 from .watermark import CROPS, add_watermark, crops, photo_files
 
+MOBILENET, CARTON_FOLDER = "mobilenet_v2.pth", "carton"
+"""Where the templates look for them."""
 METADATA = "metadata.csv"
 SIDES = ("plain", "watermark")
 NO_WATERMARK = (

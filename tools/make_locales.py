@@ -11,18 +11,31 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .cache import write_whole
 from .checks import ROOT
+from .editor import local_host
 from .failure import Failure, say
-from .make_workflows import read_object_info
+from .server import ComfyServer
 
 LOCALES = ROOT / "locales"
 FILE = "nodeDefs.json"
 PREFIX = "Detour"
+
+
+def read_object_info(source: str) -> dict[str, Any]:
+    """The host's `/object_info` from a file, an address or, for "", a server of our own."""
+    if not source:
+        with ComfyServer(local_host(), {"detour": ROOT}) as server:
+            return server.get_json("/object_info")
+    if source.startswith(("http://", "https://")):
+        with urllib.request.urlopen(source) as answer:
+            return json.load(answer)
+    return json.loads(Path(source).read_text(encoding="utf-8"))
 
 
 def english(object_info: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,104 +9,9 @@ import pytest
 from .test_preview import DIAL
 from .test_results import NOTICE, RESULT
 
-FOLDER = Path(__file__).parents[2] / "example_workflows"
 DOCS = Path(__file__).parents[2] / "js" / "docs"
 TEMPLATE = "Tiny model first steps"
 NEUTRALIZE = "DetourNeutralize"
-LAID_OUT = ("Tiny model image to image", "Tiny who is who", "With FreeU and ControlNet")
-"""Workflows that together hold nearly all kinds of nodes."""
-LONG = "The window from 0 to 0.3 was never reached; use schedule_by = step, then look again. "
-PLACES = """() => {
-  const { ds, canvas } = app.canvas;
-  const page = canvas.getBoundingClientRect();
-  const graphX = (x) => (x - page.left) / ds.scale - ds.offset[0];
-  const graphY = (y) => (y - page.top) / ds.scale - ds.offset[1];
-  const nodes = app.graph.nodes.flatMap((node) => {
-    const [[x, y], [w, h]] = [node.pos, node.size];
-    const element = document.querySelector(`[data-node-id="${node.id}"]`);
-    const box = element?.getBoundingClientRect();
-    const seen = box && [graphX(box.left), graphY(box.top), graphX(box.right), graphY(box.bottom)];
-    const name = node.title || node.type;
-    const places = [[name, [x, y - LiteGraph.NODE_TITLE_HEIGHT, x + w, y + h]]];
-    if (seen) places.push([`${name} (Nodes 2.0)`, seen]);
-    return places.map(([name, place]) => [node.id, name, place]);
-  });
-  const groups = (app.graph.groups ?? app.graph._groups).map(({ pos: [x, y], size: [w, h] }) =>
-    [x, y, x + w, y + h]);
-  return { nodes, groups };
-}"""
-
-
-def assert_room(desk) -> None:
-    """No two nodes overlap, and each lies in a group; a pixel of rounding is allowed."""
-    found = desk.run(PLACES)
-    for number, (node, name, (left, top, right, bottom)) in enumerate(found["nodes"]):
-        for other, other_name, (x0, y0, x1, y1) in found["nodes"][:number]:
-            across = min(right, x1) - max(left, x0)
-            down = min(bottom, y1) - max(top, y0)
-            assert node == other or across <= 1 or down <= 1, f"{name} lies on {other_name}"
-        assert any(
-            left >= x0 - 1 and top >= y0 - 1 and right <= x1 + 1 and bottom <= y1 + 1
-            for x0, y0, x1, y1 in found["groups"]
-        ), f"{name} leaves its group"
-
-
-@pytest.mark.parametrize("name", LAID_OUT)
-def test_nodes_have_room_before_and_after_a_run(desk, name):
-    workflow = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
-    desk.run("(workflow) => app.loadGraphData(workflow)", workflow)  # in a tab of its own
-    desk.camera(0.25, (100, 300))
-    desk.settle()
-    assert_room(desk)
-    desk.run(
-        """(text) => {
-          for (const { id, type } of app.graph.nodes) {
-            const node = String(id);
-            app.api.dispatchCustomEvent("detour.notice", { node, text, missed: true });
-            const output = { detour_report: [text.repeat(40)] };
-            if (type.startsWith("Detour") && type !== "DetourDemoModel" &&
-                app.graph.getNodeById(id).outputs.some(({ name }) => name === "report")) {
-              app.api.dispatchCustomEvent("executed", { node, display_node: node, output });
-            }
-          }
-        }""",
-        LONG,
-    )
-    desk.page.wait_for_timeout(250)
-    desk.settle()
-    assert_room(desk)
-
-
-WIDE = """() => {
-  const style = document.createElement("style");
-  style.textContent = '* { font-family: "DejaVu Sans", Verdana !important }';  // of one width
-  document.head.append(style);
-  window.wide = style;
-  const pen = document.createElement("canvas").getContext("2d");
-  const width = (font) => ((pen.font = `100px ${font}`), pen.measureText("Markdown").width);
-  return width('"DejaVu Sans", Verdana, monospace') !== width("monospace");
-}"""
-
-
-@pytest.fixture
-def wide_letters(desk):
-    """The page in letters a fifth wider than the usual ones."""
-    there = desk.run(WIDE)
-    if there:
-        yield
-    desk.run("() => window.wide.remove()")
-    if not there:
-        pytest.skip("This machine has neither DejaVu Sans nor Verdana.")
-
-
-@pytest.mark.usefixtures("wide_letters")
-def test_every_workflow_has_room_for_wide_letters(desk):
-    for file in sorted(FOLDER.glob("*.json")):
-        workflow = json.loads(file.read_text(encoding="utf-8"))
-        desk.run("(workflow) => app.loadGraphData(workflow)", workflow)
-        desk.camera(0.25, (100, 300))
-        desk.settle()
-        assert_room(desk)
 
 
 @pytest.mark.each_frontend

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tools.host import chosen_host, host_folder
+from tools.editor import local_host
 from tools.server import ComfyServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,16 +21,14 @@ Start = Callable[..., AbstractContextManager[ComfyServer]]
 
 @pytest.fixture(scope="session")
 def start_server() -> Start:
-    """Start a ComfyUI with the extension: `with start_server("--flag") as server`."""
-    host = chosen_host() or host_folder()
-    if not host.is_dir():
-        pytest.fail(
-            "There is no ComfyUI to test in: run `python dev.py test`, or set COMFYUI_PATH."
-        )
+    """Start a ComfyUI with the extension: `with start_server("--flag") as server`; `packs`: more
+    custom nodes, by name."""
+    host = local_host()
 
     @contextmanager
-    def start(*arguments: str) -> Iterator[ComfyServer]:
-        with ComfyServer(host, {"detour": ROOT}, arguments=arguments) as server:
+    def start(*arguments: str, packs: Mapping[str, Path] | None = None) -> Iterator[ComfyServer]:
+        nodes = {"detour": ROOT, **(packs or {})}
+        with ComfyServer(host, nodes, arguments=arguments) as server:
             yield server
 
     return start

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evidence.example_files import write_model, write_photos
 from evidence.watermark import add_watermark
-from tools.make_workflows import FOLDER
-from tools.workflow import to_prompt
+from tools.workflows import FOLDER, to_prompt
 
 WORST = re.compile(r"^Worst-group accuracy: ([\d.]+) %(?: -> ([\d.]+) %)?", re.MULTILINE)
 LIFT = re.compile(r"by ([+-][\d.]+) before and ([+-][\d.]+) after")
 FEW_CROPS = 2
+STAND_INS = Path(__file__).with_name("stand_ins")
 SHARES = re.compile(r"(\d+) (low|high) \(")
 
 
@@ -97,15 +98,32 @@ def test_the_loop_of_who_is_a_nurse_on_the_tiny_model(server, object_info):
     assert audit == before < 20 < 60 < after
 
 
-def test_the_real_template_has_the_same_loop(object_info):
-    """It needs a checkpoint, so it is compared with its twin, node by node."""
-
-    def loop(name: str) -> list[str]:
-        kinds = [node["class_type"] for node in prompt_of(name, object_info).values()]
-        own = [kind for kind in kinds if kind.startswith("Detour")]
-        return sorted(k for k in own if k not in ("DetourDemoModel", "DetourLoadClassifier"))
-
-    assert loop("Who is a nurse") == loop("Tiny who is who")
+def test_who_is_a_nurse_runs_on_stand_ins(start_server):
+    """It needs a checkpoint and a CLIP vision model; the tiny model and random weights are wired
+    and asked alike."""
+    with start_server(packs={"stand_ins": STAND_INS}) as server:
+        prompt = prompt_of("Who is a nurse", server.get_json("/object_info"))
+        changes = {
+            "CheckpointLoaderSimple": ("StandInCheckpoint", {}),
+            "CLIPVisionLoader": ("StandInVision", {}),
+            "EmptyLatentImage": ("EmptyLatentImage", {"width": 128, "height": 128}),
+            "KSampler": ("KSampler", {"steps": 4}),
+        }
+        for node in prompt.values():
+            if node["class_type"] in changes:
+                node["class_type"], more = changes[node["class_type"]]
+                node["inputs"] |= more
+        shown = reports(server, prompt)
+        asked = set(re.findall("stand-in prompt: (.*)", server.log.read_text(encoding="utf-8")))
+    who = ["", ", a woman", ", a man"]
+    drawn = {f"a portrait photo of a {word}{one}" for word in ("nurse", "doctor") for one in who}
+    assert asked == {*drawn, "blurry, deformed, text, watermark"}
+    assert "Held-out accuracy" in shown["Classifier from Probes"]
+    for title in ("The audit", "The audit after the edit"):
+        assert all(
+            f"{word}, {one[4:]}" in shown[title] for word in ("nurse", "doctor") for one in who[1:]
+        )
+    assert "edited" in shown["Neutralize Shortcut"]
 
 
 def test_a_new_head_on_mobilenet(server, object_info, mobilenet):

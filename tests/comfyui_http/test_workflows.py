@@ -12,13 +12,9 @@ import pytest
 from PIL import Image
 
 from demo.tiny import VARIANTS, weights_file
-from tools.host import VERSION
-from tools.make_workflows import FOLDER, make
-from tools.workflow import NOTES, problems, to_prompt
-from tools.workflow_specs import specs
+from tools.workflows import FOLDER, NOTES, to_prompt
 
 FILES = sorted(FOLDER.glob("*.json"))
-SPECS = {spec.name: spec for spec in specs()}
 FIRST, SWEEP, SECOND = (
     "Tiny model first steps",
     "Tiny model sweep",
@@ -26,7 +22,7 @@ FIRST, SWEEP, SECOND = (
 )
 UNTRIED = ("SD", "With FreeU", "Who is a nurse")
 """How the names of workflows begin that need a checkpoint."""
-LARGEST_PICTURE = 60 * 1024
+LARGEST_PICTURE = 100 * 1024
 
 
 def load(name: str) -> dict[str, Any]:
@@ -64,64 +60,30 @@ def test_the_tiny_models_weights_are_here(variant):
     assert path.is_file(), f"demo/{path.name} is missing: train it with `python dev.py train`."
 
 
-def test_every_description_has_its_file_and_no_other():
-    assert [path.stem for path in FILES] == sorted(SPECS)
-    assert len(FILES) == 14
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_the_host_knows_everything(path, object_info):
-    assert problems(load(path.stem), object_info) == []
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_file_is_what_its_description_makes(path, object_info, server):
-    version = server.get_json("/system_stats")["system"]["comfyui_version"]
-    if version != VERSION:
-        pytest.skip(f"The files were made with ComfyUI {VERSION}, and this is {version}.")
-    made = make(SPECS[path.stem], object_info)
-    assert json.loads(made) == load(path.stem), "run `python -m tools.make_workflows`"
-
-
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_each_has_a_small_picture(path):
     picture = path.with_suffix(".jpg")
     assert picture.is_file(), f"{picture.name} is missing: run `python -m tools.workflow_pictures`."
     assert picture.stat().st_size <= LARGEST_PICTURE
     with Image.open(picture) as image:
-        assert image.format == "JPEG" and image.width == 600 and 300 <= image.height <= 520
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_no_nodes_overlap_and_each_lies_in_one_group(path):
-    workflow = load(path.stem)
-    boxes = [(*node["pos"], *node["size"]) for node in workflow["nodes"]]
-    boxes = [(x, y - 30, x + w, y + h) for x, y, w, h in boxes]
-    for number, (left, top, right, bottom) in enumerate(boxes):
-        for other in boxes[:number]:
-            apart = right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
-            assert apart
-        inside = [
-            x <= left and right <= x + w and y <= top and bottom <= y + h
-            for x, y, w, h in (group["bounding"] for group in workflow["groups"])
-        ]
-        assert inside.count(True) == 1
+        assert image.format == "JPEG" and image.size == (900, 600)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_each_has_a_note_and_says_if_it_was_not_tried(path):
     (note,) = [node for node in load(path.stem)["nodes"] if node["type"] in NOTES]
     (text,) = note["widgets_values"]
+    text = " ".join(text.split())  # its lines are short, for every frontend's letters
     assert "What you should see" in text and "What to try next" in text
     assert ("nobody has tried them here yet" in text) == path.stem.startswith(UNTRIED)
 
 
 def test_the_host_offers_them_as_templates(server):
     names = server.get_json("/api/workflow_templates")["detour"]
-    assert sorted(names) == sorted(SPECS)
+    assert sorted(names) == [path.stem for path in FILES] and len(names) == 14
     place = urllib.parse.quote(f"/api/workflow_templates/detour/{FIRST}.jpg")
     with urllib.request.urlopen(server.url + place) as answer:
-        assert Image.open(io.BytesIO(answer.read())).width == 600
+        assert Image.open(io.BytesIO(answer.read())).width == 900
 
 
 def test_first_steps_runs_and_the_dial_changes_pictures(run, object_info):

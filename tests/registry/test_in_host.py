@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tools.prompts import PromptFailed
-from tools.workflow import to_prompt
+from tools.workflows import to_prompt
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "do-not-tell"
