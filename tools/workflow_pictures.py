@@ -1,223 +1,102 @@
-"""The pictures beside the example workflows: `python -m tools.workflow_pictures`.
+"""The pictures beside the example workflows: `python -m tools.workflow_pictures [NAME ...]`.
 
-Workflows on the tiny model and on what `dev.py examples` brings are run, in a ComfyUI that is
-started for it (`COMFYUI_PATH`), and their real output is framed. The others need models of the
-user's own, so their picture is the drawn graph.
+Each is a screenshot of the real editor, framed around what matters. Workflows on the tiny model and
+on what `dev.py examples` brings are run before; the others need models of the user's own.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Sequence
 
-from PIL import Image, ImageChops, ImageDraw, ImageStat
+from PIL import Image
 
 from .checks import ROOT
 from .commands import EXAMPLES
+from .editor import Editor, local_host, open_editor
 from .failure import Failure, say
-from .graph_picture import draw_graph
-from .make_workflows import FOLDER, local_host
-from .picture_frame import BACK, INK, ORANGE, SOFT, letters, save
 from .server import ComfyServer
-from .workflow import to_prompt
+from .workflows import FOLDER
 
-WIDTH, EDGE, LINE, HEAD = 600, 12, 20, 58
-TEXT, TITLE = 14, 19
-CELL, GAP = 96, 6
-"""Pixels of a tiny picture and of the space between two on a contact sheet."""
-CHANGED = 14.0
-"""Mean difference (of 255) from which on two pictures are drawn differently."""
-
-Pictures = Mapping[str, Image.Image]
-
-
-def run_pictures(server: ComfyServer, workflow: Mapping[str, Any]) -> dict[str, Image.Image]:
-    """Run a workflow; the pictures it made by the title of the node that shows them."""
-    prompt = to_prompt(workflow, server.get_json("/object_info"))
-    found = {}
-    for node, output in server.run(prompt).items():
-        for place in (*output.get("images", ()), *output.get("detour_chart", ())):
-            data = server.view(place["filename"], place["subfolder"], place["type"])
-            picture = Image.open(io.BytesIO(data)).convert("RGB")
-            found[prompt[node]["_meta"]["title"]] = picture
-    return found
-
-
-def outlined(plain: Image.Image, varied: Image.Image) -> Image.Image:
-    """A copy of a contact sheet with those cells outlined that differ clearly from `plain`."""
-    sheet, step = varied.copy(), CELL + GAP
-    pen = ImageDraw.Draw(sheet)
-    for top in range(GAP, sheet.height - CELL, step):
-        for left in range(GAP, sheet.width - CELL, step):
-            box = (left, top, left + CELL, top + CELL)
-            red, green, blue = ImageChops.difference(plain.crop(box), varied.crop(box)).split()
-            strongest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
-            if ImageStat.Stat(strongest).mean[0] > CHANGED:
-                pen.rectangle((left - 6, top - 6, left + CELL + 5, top + CELL + 5), None, ORANGE, 7)
-    return sheet
-
-
-def first_steps(name: str, pictures: Pictures) -> Image.Image:
-    """The two sheets under each other."""
-    plain, varied = pictures["Without Detour"], pictures["With Detour"]
-    across = WIDTH - 2 * EDGE
-    sheets = [_to_width(sheet, across) for sheet in (plain, outlined(plain, varied))]
-    step = LINE + sheets[0].height + EDGE
-    line = "Prompt 'odd'. One place is one seed. Outlined: drawn differently."
-    canvas = _titled(name, line, HEAD + 2 * step)
-    _put(canvas, (EDGE, HEAD), "Without Detour", sheets[0])
-    _put(canvas, (EDGE, HEAD + step), "With Detour", sheets[1])
-    return canvas
-
-
-def image_to_image(name: str, pictures: Pictures) -> Image.Image:
-    """The start above, the two ways to paint over it below."""
-    by_sigma = pictures["Painted over, window by sigma"]
-    by_step = outlined(by_sigma, pictures["Painted over, window by step"])
-    across = (WIDTH - 3 * EDGE) // 2
-    start, left, right = (_to_width(p, across) for p in (pictures["The start"], by_sigma, by_step))
-    step, middle = LINE + start.height + EDGE, 2 * EDGE + across
-    canvas = _titled(name, "24 digits, painted over at denoise 0.6.", HEAD + 2 * step)
-    _put(canvas, (EDGE, HEAD), "The start", start)
-    lines = [
-        "Such a run begins late.",
-        "By sigma: the dial's window lies before",
-        "its first step.",
-    ]
-    lines += ["By step: the window lies over this run.", "Outlined: drawn differently."]
-    _write_lines(canvas, (middle, HEAD + LINE), lines)
-    _put(canvas, (EDGE, HEAD + step), "Window by sigma: never reached", left)
-    _put(canvas, (middle, HEAD + step), "Window by step", right)
-    return canvas
-
-
-def sweep(name: str, pictures: Pictures) -> Image.Image:
-    """The tall sheet with the name to its left."""
-    (picture,) = pictures.values()
-    canvas = Image.new("RGB", (WIDTH, 400), BACK)
-    inside = canvas.height - 2 * EDGE
-    sheet = _to_width(picture, round(picture.width * inside / picture.height))
-    canvas.paste(sheet, (WIDTH - EDGE - sheet.width, EDGE))
-    ImageDraw.Draw(canvas).text((2 * EDGE, 120), name, INK, letters(TITLE))
-    lines = ["One column for each strength,", "one row for each seed.", ""]
-    _write_lines(canvas, (2 * EDGE, 160), [*lines, "Left: the plain model.", "Right: full bypass."])
-    return canvas
-
-
-def bars(name: str, pictures: Pictures) -> Image.Image:
-    """The groups before and after an edit, and the pictures that they are of."""
-    probes, line = BARS[name]
-    shown = _to_width(pictures[probes], WIDTH // 2 - 2 * EDGE)
-    chart = pictures["Neutralize Shortcut"]
-    groups = _to_width(chart.crop((0, 0, chart.width, GROUPS_HEIGHT)), WIDTH - 2 * EDGE)
-    canvas = _titled(name, line, HEAD + shown.height + 2 * EDGE + groups.height)
-    canvas.paste(shown, (EDGE, HEAD))
-    lines = [
-        "A shortcut is found,",
-        "named and taken out",
-        "by editing a number or two",
-        "of the last layer.",
-    ]
-    _write_lines(canvas, (WIDTH // 2 + EDGE, HEAD + LINE), lines)
-    canvas.paste(groups, (EDGE, HEAD + shown.height + EDGE))
-    return canvas
-
-
-def removal(name: str, pictures: Pictures) -> Image.Image:
-    """How often each class is predicted before and after."""
-    chart = pictures["Remove Class"]
-    shown = _to_width(chart, round(chart.width * 430 / chart.height))
-    canvas = _titled(name, "One weight is edited; the other classes stay.", HEAD + 430 + EDGE)
-    canvas.paste(shown, ((WIDTH - shown.width) // 2, HEAD))
-    return canvas
-
-
-def shortcut(name: str, pictures: Pictures) -> Image.Image:
-    """What a watermark adds before and after the edit; the marked photos are not shown."""
-    chart = _to_width(pictures["Neutralize Shortcut"], WIDTH - 2 * EDGE)
-    canvas = _titled(name, "A real network, a real shortcut, one weight.", HEAD + chart.height + 86)
-    canvas.paste(chart, (EDGE, HEAD))
-    lines = [
-        "MobileNetV2 takes a faint watermark for evidence of a carton.",
-        "One weight of its last layer takes that out; its bias cannot.",
-    ]
-    _write_lines(canvas, (EDGE, HEAD + chart.height + EDGE), lines)
-    return canvas
-
-
-BARS = {
-    "Tiny classifier shortcut": ("Both colours", "A classifier that looks at the colour, mended."),
-    "Tiny who is who": ("eight, with mark", "A classifier that looks at the white mark, mended."),
-    "MobileNetV2 new head": (
-        "Every digit in both colours",
-        "A real network, and a head that looks at the colour, mended.",
-    ),
+SIZE = {"width": 1350, "height": 900}
+SAVED, QUALITY = (900, 600), 85
+QUIET = {
+    "Comfy.Graph.CanvasInfo": False,
+    "Comfy.Graph.CanvasMenu": False,
+    "LiteGraph.Canvas.LowQualityRenderingZoomThreshold": 0.01,
 }
-"""The workflows that mend a classifier: the node that shows its pictures, and a line."""
-GROUPS_HEIGHT = 380
-"""The first part of the chart of four groups."""
-
-DRAWN: dict[str, Callable[[str, Pictures], Image.Image]] = {
-    "Tiny model first steps": first_steps,
-    "Tiny model image to image": image_to_image,
-    "Tiny model sweep": sweep,
-    "Tiny classifier shortcut": bars,
-    "Tiny who is who": bars,
-    "Tiny remove a class": removal,
-    "MobileNetV2 new head": bars,
-    "ImageNet carton shortcut": shortcut,
+CLEAN = ".comfy-menu-hamburger { display: none !important }"
+EXAMPLE_FILES, RUN = ("ImageNet", "MobileNetV2"), ("ImageNet", "MobileNetV2", "Tiny")
+"""How the names of workflows begin that need the files of `dev.py examples`, that can be run."""
+CHARTS = {
+    "ImageNet carton shortcut": "Neutralize Shortcut",
+    "MobileNetV2 new head": "Neutralize Shortcut",
+    "Tiny classifier shortcut": "Neutralize Shortcut",
+    "Tiny remove a class": "Remove Class",
+    "Tiny who is who": "Neutralize Shortcut",
 }
-"""The workflows that are run, and who frames what they make."""
+"""The node whose chart is the picture."""
+LEFT_OUT = ("Read me", "The tiny model", "The window: when the dial acts")
+"""Groups that a picture of a graph does without."""
+SHOWN = """() => app.graph.nodes.every(({ images, imgs }) =>
+  !images?.length || imgs?.every((one) => one.complete))"""
+FRAME = """([chart, leftOut, width, height]) => {
+  const { graph, ds, canvas } = app.canvas;
+  const groups = graph._groups.filter(({ title }) => !leftOut.includes(title));
+  let boxes = groups.map(({ pos: [x, y], size: [w, h] }) => [x, y, x + w, y + h]);
+  const node = graph.nodes.find(({ title }) => title === chart);
+  if (node) {
+    const { element } = node.widgets.find(({ name }) => name === "detour_result");
+    const image = element.querySelector("img");
+    const top = (image.getBoundingClientRect().top - canvas.getBoundingClientRect().top) / ds.scale;
+    const [[x], [w]] = [node.pos, node.size];
+    boxes = [[x, top - ds.offset[1], x + w, top - ds.offset[1] + (w * height) / width]];
+  }
+  const [left, top] = [0, 1].map((side) => Math.min(...boxes.map((box) => box[side])));
+  const [right, bottom] = [2, 3].map((side) => Math.max(...boxes.map((box) => box[side])));
+  ds.scale = Math.min(width / (right - left + 16), height / (bottom - top + 16));
+  ds.offset = [(width / ds.scale - left - right) / 2, (height / ds.scale - top - bottom) / 2];
+  app.canvas.setDirty(true, true);
+}"""
 
 
-def _titled(name: str, line: str, height: int) -> Image.Image:
-    canvas = Image.new("RGB", (WIDTH, height), BACK)
-    pen = ImageDraw.Draw(canvas)
-    pen.text((EDGE, EDGE - 2), name, INK, letters(TITLE))
-    pen.text((EDGE, EDGE + 22), line, SOFT, letters(TEXT))
-    return canvas
+def picture(editor: Editor, name: str) -> bytes:
+    """The screenshot of one workflow, run where it can be, as a JPEG."""
+    editor.load(json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")))
+    if name.startswith(RUN):
+        editor.queue()
+        editor.page.wait_for_function(SHOWN)
+    for _ in range(2):  # a chart that was not in sight has no place before
+        editor.run(FRAME, [CHARTS.get(name), LEFT_OUT, SIZE["width"], SIZE["height"]])
+        editor.settle()
+        editor.page.wait_for_timeout(800)
+    shot = Image.open(io.BytesIO(editor.page.screenshot())).convert("RGB")
+    data = io.BytesIO()
+    shot.resize(SAVED, Image.Resampling.LANCZOS).save(data, "JPEG", quality=QUALITY, optimize=True)
+    return data.getvalue()
 
 
-def _put(canvas: Image.Image, place: tuple[int, int], title: str, sheet: Image.Image) -> None:
-    x, y = place
-    ImageDraw.Draw(canvas).text(place, title, INK, letters(TEXT))
-    canvas.paste(sheet, (x, y + LINE))
-
-
-def _write_lines(canvas: Image.Image, place: tuple[int, int], lines: list[str]) -> None:
-    pen = ImageDraw.Draw(canvas)
-    for number, line in enumerate(lines):
-        pen.text((place[0], place[1] + number * LINE), line, SOFT, letters(TEXT))
-
-
-def _to_width(picture: Image.Image, width: int) -> Image.Image:
-    height = round(picture.height * width / picture.width)
-    return picture.resize((width, height), Image.Resampling.LANCZOS)
-
-
-def _write(name: str, picture: Image.Image) -> None:
-    target = FOLDER / f"{name}.jpg"
-    size = save(picture, target)
-    say(f"{target.name}: {picture.width}x{picture.height}, {size / 1024:.0f} KiB")
-
-
-def main() -> int:
-    """Draw all of them; the exit status."""
-    workflows = {
-        path.stem: json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(FOLDER.glob("*.json"))
-    }
+def main(arguments: Sequence[str]) -> int:
+    """Make all of them, or those that are named; the exit status."""
+    parser = argparse.ArgumentParser(prog="tools.workflow_pictures", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="without .json; default all")
+    names = parser.parse_args(arguments).names or [p.stem for p in sorted(FOLDER.glob("*.json"))]
     try:
-        for name in sorted(set(workflows) - set(DRAWN)):
-            _write(name, draw_graph(name, workflows[name]))
         with ComfyServer(local_host(), {"detour": ROOT}) as server:
-            subprocess.run([sys.executable, "-m", EXAMPLES, str(server.base)], check=True)
-            for name, frame in DRAWN.items():
-                _write(name, frame(name, run_pictures(server, workflows[name])))
+            if any(name.startswith(EXAMPLE_FILES) for name in names):
+                subprocess.run([sys.executable, "-m", EXAMPLES, str(server.base)], check=True)
+            server.post_json("/settings", QUIET)
+            with open_editor(server, SIZE) as editor:
+                editor.run("app.extensionManager.command.execute('Workspace.ToggleFocusMode')")
+                editor.page.add_style_tag(content=CLEAN)
+                for name in names:
+                    data = picture(editor, name)
+                    (FOLDER / f"{name}.jpg").write_bytes(data)
+                    say(f"{name}: {len(data) / 1024:.0f} KiB")
     except Failure as failure:
         say(f"{failure.details}\nError: {failure}".strip())
         return 1
@@ -225,4 +104,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
