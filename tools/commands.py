@@ -53,6 +53,9 @@ USAGE = """usage: python dev.py COMMAND [options]
          which networks of torchvision, timm and transformers are read and can be edited
   gpu    [--small] [--json FILE] [--pack FOLDER | --from FOLDER]
          exactness, cost and classifiers on a CUDA device, within 8 minutes
+  workflows [--save]
+         open the example workflows in the real editor: would it save them as they are?
+         --save writes what it says
   train  [options]                 train the tiny model again
   train-classifiers  [options]     train the demo's image classifiers again
 
@@ -133,6 +136,12 @@ def evidence_command(arguments: Sequence[str]) -> int:
     return _run(prepare(evidence=True), module, arguments[1:], {})
 
 
+def workflows_command(arguments: Sequence[str]) -> int:
+    """`dev.py workflows`: in the environment of the tests, which drives a browser."""
+    python, host = prepare_all(dev=True)
+    return _run(python, "tools.workflows", arguments, {"COMFYUI_PATH": str(host)})
+
+
 def gpu_command(arguments: Sequence[str]) -> int:
     """`dev.py gpu`: in this Python with a pack, else in the environment of the other commands."""
     options = gpu.parse(arguments)
@@ -181,6 +190,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "lint": lint_command,
     "evidence": evidence_command,
     "gpu": gpu_command,
+    "workflows": workflows_command,
     "train": _module("demo.train"),
     "train-classifiers": _module("demo.train_classifiers"),
 }
