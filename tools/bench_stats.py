@@ -15,7 +15,6 @@ MIN_PAIRS = 20
 CASES = ("lam0", "strength0", "lam0.5", "lam1", "freeu_v2", "pag")
 LAM0_LIMIT = 1.005
 SDXL_LIMIT = 0.95
-
 Call = Callable[[], object]
 Clock = Callable[[], float]
 
@@ -198,3 +197,8 @@ def verdicts(shape: str, found: Mapping[str, Interval]) -> dict[str, list[Verdic
             faster = at_most(found["lam1"], SDXL_LIMIT)
             targets["lam1"].append(Verdict(f"at most {SDXL_LIMIT} (5 % faster)", faster))
     return targets
+
+
+SHAPES = ("sd15", "sdxl")
+NAMES = {"sd15": "SD 1.5", "sdxl": "SDXL"}
+LATENT = 32

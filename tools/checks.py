@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .beside import GENERATIONS, REGISTRY, prepare_beside
-from .cache import cache_root, make_folder, write_whole
-from .environment import prepare
+from .beside import (
+    GENERATIONS,
+    REGISTRY,
+    prepare_beside,
+    prepare_layer,
+    prepare_old_torch,
+    read_facts,
+)
+from .downloads import check_host, newest_version, prepare_all, prepare_browser
+from .environment import cache_root, make_folder, prepare, write_json
 from .failure import Failure, say
-from .frontend import newest_version, prepare_browser
-from .host import check_host, prepare_all
-from .host_environment import prepare_layer, read_facts
-from .junit import count_outcomes, summary_line
-from .old_torch import prepare_old_torch
-from .pip import clean_environment
+from .process import clean_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_TESTS = 5
@@ -192,10 +193,44 @@ def run_pytest(
             raise Failure(f"pytest wrote no result (exit status {status}).") from error
 
 
-def write_json(path: Path, data: object) -> None:
-    """Write figures for machines; a `Failure` when the file cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(data, indent=2) + os.linesep)
-    except OSError as error:
-        raise Failure(f"{path} cannot be written ({error.strerror or error}).") from error
+OUTCOMES = ("passed", "failed", "skipped")
+
+
+def count_outcomes(junit: Path) -> dict[str, Any]:
+    """`{"passed", "failed", "skipped", "parts": {folder: the same three}}`.
+
+    Errors count as failed, expected failures as skipped. Raises OSError or
+    ElementTree.ParseError when pytest wrote no whole file.
+    """
+    total: dict[str, Any] = dict.fromkeys(OUTCOMES, 0)
+    parts: dict[str, dict[str, int]] = {}
+    # The file was written a moment ago by our own pytest.
+    for case in ElementTree.parse(junit).iter("testcase"):
+        outcome = _outcome(case)
+        part = parts.setdefault(_part(case), dict.fromkeys(OUTCOMES, 0))
+        part[outcome] += 1
+        total[outcome] += 1
+    return {**total, "parts": dict(sorted(parts.items()))}
+
+
+def _outcome(case: ElementTree.Element) -> str:
+    """How one test ended."""
+    if case.find("failure") is not None or case.find("error") is not None:
+        return "failed"
+    return "skipped" if case.find("skipped") is not None else "passed"
+
+
+def _part(case: ElementTree.Element) -> str:
+    """The first folder under tests/; "other" for a test that lies in none.
+
+    A file that could not be collected has its module in `name` and no `classname`.
+    """
+    module = (case.get("classname") or case.get("name") or "").replace("/", ".").split(".")
+    if len(module) > 2 and module[0] == "tests" and not module[1].startswith("test_"):
+        return module[1]
+    return "other"
+
+
+def summary_line(counts: Mapping[str, Any]) -> str:
+    """The line that ends every test run, for people and for scripts."""
+    return ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES)

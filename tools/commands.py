@@ -12,16 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from . import gpu
-from .cache import cache_root
 from .checks import ROOT, lint_command, test_command
-from .environment import prepare
+from .downloads import check_host, prepare_all
+from .environment import cache_root, prepare
 from .failure import Failure, say
 from .gpu_pack import check_pack, make_pack
-from .host import check_host, prepare_all
-from .pip import clean_environment
-from .ports import check_port
-from .process import end_process, start_process, stop_like_ctrl_c
-from .server import ComfyServer
+from .process import clean_environment, end_process, start_process, stop_like_ctrl_c
+from .server import ComfyServer, check_port
 
 PORT = 8188
 PACK = "detour"

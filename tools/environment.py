@@ -1,4 +1,4 @@
-"""The Python environment that demo, tests and measurements run in, built once and cached.
+"""The Python environment that demo, tests and measurements run in, and the cache that holds it.
 
 Its folder is named after what goes into it, so a changed requirement makes a new one. A
 stamp, written last, says that it is finished; without the stamp it is removed and remade.
@@ -7,15 +7,200 @@ stamp, written last, says that it is finished; without the stamp it is removed a
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import platform
+import re
+import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from .cache import cache_root, check_space, lock, make_folder, remove_tree, write_whole
-from .failure import Failure, say
-from .pip import PackageMissing, clean_environment, run_pip
+from .failure import Failure, say, tail
+from .process import clean_environment, end_process, start_process
+
+LOCK_POLL_SECONDS = 0.3
+
+
+def cache_root() -> Path:
+    """The folder everything downloaded goes to: `DETOUR_CACHE` or the user's cache folder."""
+    chosen = os.environ.get("DETOUR_CACHE", "").strip()
+    if chosen:
+        return Path(chosen).expanduser().resolve()
+    home = Path.home()
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA", "").strip()
+        return (Path(local) if local else home / "AppData" / "Local") / "detour"
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "detour"
+    return home / ".cache" / "detour"
+
+
+def make_folder(folder: Path) -> Path:
+    """Create a folder and its parents; a `Failure` when that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise Failure(
+            f"The folder {folder} cannot be created ({reason}); "
+            "set DETOUR_CACHE to a folder that you can write to."
+        ) from error
+    return folder
+
+
+def check_space(folder: Path, needed_gb: float, what: str) -> None:
+    """Refuse before anything is downloaded when the disk has less room than `needed_gb`."""
+    free_gb = shutil.disk_usage(make_folder(folder)).free / 1e9
+    if free_gb < needed_gb:
+        raise Failure(
+            f"Not enough disk space for {what}: {needed_gb:g} GB are needed and "
+            f"{free_gb:.1f} GB are free in {folder}; free some, or set DETOUR_CACHE to "
+            "a folder on another disk."
+        )
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that nobody ever sees half of it: write beside it, then rename."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder of ours, if it is there; a `Failure` when something holds on to it."""
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise Failure(
+            f"The old folder {folder} cannot be removed ({error.strerror or error}); "
+            "close what uses it and try again."
+        ) from error
+
+
+def _locker() -> Callable[[IO[bytes]], None]:
+    """This platform's way to lock an open file, raising OSError when somebody has it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        return lambda file: msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    import fcntl
+
+    return lambda file: fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def lock(name: str) -> Iterator[None]:
+    """Hold a lock of the cache folder; others wait until it is free.
+
+    The operating system keeps the lock and drops it when the process ends, however it
+    ends, so no lock can be left behind (a file with a process id can be, and ids are used
+    again). Two threads or processes that ask for the same name never hold it together.
+    """
+    path = make_folder(cache_root() / "locks") / f"{name}.lock"
+    try_lock = _locker()
+    told = False
+    with path.open("ab") as file:
+        while True:
+            try:
+                file.seek(0)
+                try_lock(file)
+                break
+            except OSError:
+                if not told:
+                    say(f"Another process is preparing {name}; waiting for it ...")
+                    told = True
+                time.sleep(LOCK_POLL_SECONDS)
+        yield
+
+
+HEARTBEAT_SECONDS = 30.0
+PIP_STOP_SECONDS = 10.0
+ERROR_LINES = 4
+NO_NETWORK = re.compile(
+    r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|Max retries exceeded"
+    r"|ProxyError|Connection (?:refused|reset|aborted|broken)|SSLError|name resolution"
+)
+DISK_FULL = re.compile(r"No space left on device|\[Errno 28\]|not enough space on the disk")
+NOT_FOUND = re.compile(r"No matching distribution found for ([^\n]+)")
+CONFLICT = re.compile(r"ResolutionImpossible|conflicting dependencies")
+
+
+class PackageMissing(Failure):
+    """The registry has no such package for this Python and platform (the network works)."""
+
+
+def run_pip(python: Path, arguments: Sequence[str], stage: str, log: Path) -> None:
+    """Run pip in an environment and report the stage in one line with its seconds.
+
+    Raises `Failure` with one sentence and the log's last lines: disk full, no network,
+    a package that cannot be had (`PackageMissing`), or whatever pip said.
+    """
+    temporary = make_folder(cache_root() / "tmp")
+    environment = clean_environment()
+    environment.update({name: str(temporary) for name in ("TMPDIR", "TEMP", "TMP")})
+    command = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    command += [*arguments, "--retries", "2", "--progress-bar", "off"]
+    start = time.monotonic()
+    say(f"  {stage} ...")
+    with log.open("wb") as output:
+        process = start_process(
+            command, PIP_STOP_SECONDS, stdout=output, stderr=subprocess.STDOUT, env=environment
+        )
+        code = _wait(process, stage, start)
+    if code:
+        raise explain(stage, log)
+    say(f"  {stage}: done in {time.monotonic() - start:.0f} s")
+
+
+def _wait(process: subprocess.Popen[bytes], stage: str, start: float) -> int:
+    """Wait for pip with a sign of life now and then; stop it when we are stopped."""
+    try:
+        while True:
+            try:
+                return process.wait(timeout=HEARTBEAT_SECONDS)
+            except subprocess.TimeoutExpired:
+                say(f"  {stage} ... {time.monotonic() - start:.0f} s")
+    finally:
+        end_process(process, PIP_STOP_SECONDS)
+
+
+def explain(stage: str, log: Path) -> Failure:
+    """Turn the log of a failed pip run into one sentence plus the lines that matter."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    errors = [line for line in text.splitlines() if line.startswith("ERROR:")]
+    details = "\n".join(errors[-ERROR_LINES:]) or tail(log)
+    if DISK_FULL.search(text):
+        return Failure(f"The disk became full ({stage}); free some space and try again.", details)
+    if NO_NETWORK.search(text):
+        return Failure(
+            f"The package registry could not be reached ({stage}); "
+            "check the network and try again.",
+            details,
+        )
+    missing = NOT_FOUND.search(text)
+    if missing:
+        package = missing.group(1).strip()
+        return PackageMissing(
+            f"The package {package} cannot be had for this Python and platform ({stage}).",
+            details,
+        )
+    if CONFLICT.search(text):
+        return PackageMissing(
+            f"The packages do not fit together on this Python and platform ({stage}).", details
+        )
+    return Failure(f"pip failed ({stage}); all that it said is in {log}.", tail(log))
+
 
 HERE = Path(__file__).resolve().parent
 HOST_REQUIREMENTS = HERE / "requirements-host.txt"
@@ -223,3 +408,12 @@ def _add(folder: Path, addition: Addition) -> None:
         log = logs / f"pip-{Path(addition.stamp).stem}-{name}.log"
         run_pip(python, ["install", *options, *named], stage, log)
     write_whole(folder / addition.stamp, addition.key + "\n")
+
+
+def write_json(path: Path, data: object) -> None:
+    """Write figures for machines; a `Failure` when the file cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(data, indent=2) + os.linesep)
+    except OSError as error:
+        raise Failure(f"{path} cannot be written ({error.strerror or error}).") from error

@@ -1,7 +1,7 @@
 """`dev.py gpu`: exactness, cost and classifiers on a CUDA machine, within 8 minutes.
 
 Each part runs in a process of its own with a deadline, so that a device that hangs or fails
-costs that part alone; what it found until then is kept (`gpu_report`). This file needs
+costs that part alone; what it found until then is kept (`gpu_part`). This file needs
 nothing but Python; `python -m tools.gpu PART FILE SECONDS [--small]` is one part.
 """
 
@@ -20,11 +20,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .cache import write_whole
+from .environment import write_whole
 from .failure import say
-from .gpu_report import Report, read_lines
-from .pip import clean_environment
-from .process import end_process, start_process
+from .gpu_part import Report, read_lines
+from .process import clean_environment, end_process, start_process
 
 ROOT = Path(__file__).resolve().parent.parent
 MINUTES = 8.0
@@ -155,9 +154,9 @@ def part(name: str) -> Callable[[Report, bool], None]:
     """What a part runs; imports torch and, where needed, ComfyUI."""
     if name == "machine":
         return machine
-    from . import gpu_stubs
+    from . import gpu_part
 
-    gpu_stubs.install()
+    gpu_part.install()
     logging.getLogger("detour").setLevel(logging.ERROR)  # windows are missed on purpose
     return importlib.import_module(f".gpu_{name}", __package__).run
 

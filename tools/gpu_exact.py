@@ -16,9 +16,9 @@ from unittest import mock
 import torch
 from torch import nn
 
-from .bench_models import DEVICE, build, bypass, conditioning
-from .bench_shapes import FULL, SHAPES, SMALL
-from .gpu_report import Report
+from .bench_models import DEVICE, FULL, SMALL, build, bypass, conditioning
+from .bench_stats import SHAPES
+from .gpu_part import Report
 
 import comfy.model_management as management  # isort: skip  # bench_models says where it is
 import comfy.sample  # isort: skip

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .cache import write_whole
 from .checks import ROOT
+from .environment import write_whole
 from .failure import Failure, say
 from .make_workflows import read_object_info
 

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .cache import write_whole
 from .checks import ROOT
+from .downloads import chosen_host, host_folder
+from .environment import write_whole
 from .failure import Failure, say
-from .host import chosen_host, host_folder
 from .server import ComfyServer
 from .workflow import problems
 from .workflow_layout import Spec, build_workflow

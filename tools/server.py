@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
+import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,16 +16,90 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .base_folder import fill_base, remove_base, remove_placed
 from .failure import Failure, tail
-from .pip import clean_environment
-from .ports import LOOPBACK, PORT_TAKEN, check_port, free_port
-from .process import end_process, start_process
-from .prompts import OnMessage, run_prompt
+from .process import clean_environment, end_process, start_process
+
+LOOPBACK = "127.0.0.1"
+PORT_TAKEN = re.compile(r"address already in use|Errno 98|Errno 48|WinError 10048", re.I)
+"""What a server's log says when somebody else was quicker."""
+
+
+def free_port() -> int:
+    """A port on the loopback that is free at this moment."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def check_port(port: int) -> None:
+    """A `Failure` when somebody else listens on this port, or it is no port at all."""
+    if not 0 < port < 65536:
+        raise Failure(f"{port} is not a port; ports are 1 to 65535.")
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        if sys.platform != "win32":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise Failure(
+                f"Port {port} is taken or not allowed; choose another one with --port."
+            ) from error
+
+
+FOLDERS = ("custom_nodes", "models", "input", "output", "temp", "user")
+NOT_COPIED = shutil.ignore_patterns(
+    ".git", "tests", "__pycache__", "*.pyc", ".*_cache", ".hypothesis", ".venv", "node_modules"
+)
+
+
+def fill_base(base: Path, custom_nodes: Mapping[str, Path]) -> None:
+    """Make the folders that ComfyUI expects and put the custom nodes in place.
+
+    Each is a link where links are possible and a copy otherwise. Raises `Failure` for a
+    custom node that is not there.
+    """
+    for name in FOLDERS:
+        (base / name).mkdir(parents=True, exist_ok=True)
+    for name, source in custom_nodes.items():
+        if not source.exists():
+            raise Failure(f"The custom node {name} should be in {source}, and nothing is there.")
+        place(source.resolve(), base / "custom_nodes" / name)
+
+
+def place(source: Path, target: Path) -> None:
+    """Link `target` to `source`, or copy it; what an earlier run left there is replaced."""
+    remove_placed(target)
+    try:
+        target.symlink_to(source, target_is_directory=source.is_dir())
+    except (OSError, NotImplementedError):
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=NOT_COPIED)
+        else:
+            shutil.copy2(source, target)
+
+
+def remove_placed(target: Path) -> None:
+    """Take a link or a copy away again; what a link points to is never touched."""
+    if target.is_symlink() or target.is_file():
+        target.unlink()
+    elif target.is_dir():
+        shutil.rmtree(target)
+
+
+def remove_base(base: Path) -> None:
+    """Remove a base folder with everything in it, links first."""
+    nodes = base / "custom_nodes"
+    if nodes.is_dir():
+        for entry in os.scandir(nodes):
+            if entry.is_symlink():
+                os.unlink(entry.path)
+    shutil.rmtree(base, ignore_errors=True)
+
 
 POLL_SECONDS, STOP_SECONDS, REQUEST_SECONDS = 0.2, 10.0, 30.0
 FLAGS = (
@@ -236,3 +313,136 @@ class ComfyServer:
         """The bytes of a picture that a prompt made."""
         query = {"filename": filename, "subfolder": subfolder, "type": type}
         return self._request("/view?" + urllib.parse.urlencode(query))
+
+
+if TYPE_CHECKING:
+    pass  # moved
+
+
+OnMessage = Callable[[dict[str, Any]], None]
+HISTORY_SECONDS = 10.0
+"""The server says "done" a moment before the history holds the outputs."""
+
+
+class PromptFailed(Failure):
+    """A prompt was refused, failed, was interrupted or took too long.
+
+    `node_id`, `node_type`, `exception_type`, `exception_message` say where and what for a
+    node that failed ("" otherwise); `node_errors` is the server's answer to a prompt that
+    it refused; `interrupted` tells a stop from a failure. `details`: the traceback.
+    """
+
+    def __init__(
+        self,
+        sentence: str,
+        data: Mapping[str, Any] | None = None,
+        node_errors: Mapping[str, Any] | None = None,
+        interrupted: bool = False,
+    ) -> None:
+        data = data or {}
+        super().__init__(sentence, "".join(data.get("traceback") or ()))
+        self.node_id = str(data.get("node_id") or "")
+        self.node_type = str(data.get("node_type") or "")
+        self.exception_type = str(data.get("exception_type") or "")
+        self.exception_message = str(data.get("exception_message") or "").strip()
+        self.node_errors = dict(node_errors or {})
+        self.interrupted = interrupted
+
+
+def run_prompt(
+    server: ComfyServer,
+    prompt: Mapping[str, Any],
+    on_message: OnMessage | None,
+    timeout: float,
+) -> dict[str, Any]:
+    """Queue, follow, fetch the outputs; see `ComfyServer.run`."""
+    try:
+        prompt_id = asyncio.run(
+            asyncio.wait_for(_follow(server, prompt, on_message), timeout=timeout)
+        )
+        return asyncio.run(_outputs(server, prompt_id))
+    except asyncio.TimeoutError as error:
+        server.check_alive()
+        server.interrupt()
+        raise PromptFailed(f"The prompt was not done after {timeout:g} s.") from error
+    except OSError as error:
+        server.check_alive()
+        raise PromptFailed(f"The connection to ComfyUI failed ({error}).") from error
+
+
+def _queue(server: ComfyServer, prompt: Mapping[str, Any], client: str) -> str:
+    """POST the prompt; its id, or `PromptFailed` with what the server says is wrong."""
+    status, answer = server.post_json("/prompt", {"prompt": prompt, "client_id": client})
+    if status == 200 and isinstance(answer, dict) and not answer.get("node_errors"):
+        return str(answer["prompt_id"])
+    if not isinstance(answer, dict):
+        raise PromptFailed(f"ComfyUI refused the prompt (status {status}): {answer}")
+    error = answer.get("error") or {}
+    message = error.get("message", "") if isinstance(error, dict) else str(error)
+    node_errors = answer.get("node_errors") or {}
+    reasons = [
+        f"node {node} ({entry.get('class_type', '?')}): {item.get('message', '')}"
+        + (f" ({item['details']})" if item.get("details") else "")
+        for node, entry in node_errors.items()
+        for item in entry.get("errors", [])
+    ]
+    sentence = f"ComfyUI refused the prompt (status {status}): " + "; ".join([message, *reasons])
+    raise PromptFailed(sentence, node_errors=node_errors)
+
+
+async def _follow(
+    server: ComfyServer, prompt: Mapping[str, Any], on_message: OnMessage | None
+) -> str:
+    """Listen first, then queue, so that no message is missed; return the prompt's id."""
+    import aiohttp
+
+    client = uuid.uuid4().hex
+    address = f"{server.url}/ws?clientId={client}"
+    try:
+        async with (
+            aiohttp.ClientSession(trust_env=False) as session,
+            session.ws_connect(address, max_msg_size=0) as socket,
+        ):
+            prompt_id = await asyncio.to_thread(_queue, server, prompt, client)
+            async for message in socket:
+                if message.type == aiohttp.WSMsgType.BINARY:
+                    if on_message:
+                        on_message({"type": "binary", "data": message.data})
+                elif message.type == aiohttp.WSMsgType.TEXT:
+                    parsed = json.loads(message.data)
+                    if on_message:
+                        on_message(parsed)
+                    if _is_end(parsed, prompt_id):
+                        return prompt_id
+    except aiohttp.ClientError as error:
+        server.check_alive()
+        raise PromptFailed(f"The connection to ComfyUI failed ({error}).") from error
+    await asyncio.sleep(0.5)
+    server.check_alive()
+    raise PromptFailed("ComfyUI closed the connection before the prompt was done.")
+
+
+def _is_end(message: Mapping[str, Any], prompt_id: str) -> bool:
+    """Whether this message ends our prompt well; `PromptFailed` when it ends it badly."""
+    kind, data = message.get("type"), message.get("data") or {}
+    if not isinstance(data, dict) or data.get("prompt_id") != prompt_id:
+        return False
+    if kind == "execution_error":
+        raise PromptFailed(
+            f"Node {data.get('node_id')} ({data.get('node_type')}) failed: "
+            f"{data.get('exception_type')}: {str(data.get('exception_message')).strip()}",
+            data,
+        )
+    if kind == "execution_interrupted":
+        raise PromptFailed("The prompt was interrupted.", data, interrupted=True)
+    return kind == "execution_success" or (kind == "executing" and data.get("node") is None)
+
+
+async def _outputs(server: ComfyServer, prompt_id: str) -> dict[str, Any]:
+    """The prompt's outputs as soon as the history has them."""
+    for _ in range(int(HISTORY_SECONDS / 0.05)):
+        history = await asyncio.to_thread(server.get_json, f"/history/{prompt_id}")
+        if prompt_id in history:
+            return history[prompt_id].get("outputs") or {}
+        await asyncio.sleep(0.05)
+    raise PromptFailed("ComfyUI finished the prompt and kept no history of it.")

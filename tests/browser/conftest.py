@@ -16,8 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from tools.frontend import HOW_TO_INSTALL, chromium, newest_frontend, newest_version
-from tools.host import chosen_host, host_folder
+from tools.downloads import (
+    HOW_TO_INSTALL,
+    chosen_host,
+    chromium,
+    host_folder,
+    newest_frontend,
+    newest_version,
+)
 from tools.server import ComfyServer
 
 from .desk import Desk

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tools.host import chosen_host, host_folder
+from tools.downloads import chosen_host, host_folder
 from tools.server import ComfyServer
 
 ROOT = Path(__file__).resolve().parents[2]

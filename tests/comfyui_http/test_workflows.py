@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from demo.tiny import VARIANTS, weights_file
-from tools.host import VERSION
+from tools.downloads import VERSION
 from tools.make_workflows import FOLDER, make
 from tools.workflow import NOTES, problems, to_prompt
 from tools.workflow_specs import specs

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import bench, bench_start
-from tools.bench_report import row_text
+from tools import bench
+from tools.bench import row_text
 from tools.bench_stats import (
     CASES,
     MIN_PAIRS,
@@ -338,18 +338,18 @@ def fake_host(folder: Path, answer: str) -> Path:
 
 
 def test_the_import_is_timed_in_new_interpreters(tmp_path: Path) -> None:
-    assert 0 <= bench_start.import_ms(fake_host(tmp_path, "True"), 1) < 1000
+    assert 0 <= bench.import_ms(fake_host(tmp_path, "True"), 1) < 1000
 
 
 @pytest.mark.parametrize("answer", ["False", "1 / 0"])
 def test_a_pack_that_cannot_be_loaded_is_a_failure(tmp_path: Path, answer: str) -> None:
     with pytest.raises(Failure, match="could not load the pack"):
-        bench_start.import_ms(fake_host(tmp_path, answer), 1)
+        bench.import_ms(fake_host(tmp_path, answer), 1)
 
 
 def test_the_import_is_the_median_after_one_that_does_not_count(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     values = iter([900.0, 30.0, 50.0, 40.0])
-    monkeypatch.setattr(bench_start, "_import_once", lambda host: next(values))
-    assert bench_start.import_ms(tmp_path, 3) == statistics.median([30.0, 50.0, 40.0])
+    monkeypatch.setattr(bench, "_import_once", lambda host: next(values))
+    assert bench.import_ms(tmp_path, 3) == statistics.median([30.0, 50.0, 40.0])

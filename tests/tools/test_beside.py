@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tools import beside, environment
+from tools.environment import PackageMissing
 from tools.failure import Failure
-from tools.pip import PackageMissing
 
 
 @pytest.fixture

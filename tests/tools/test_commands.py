@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tools import checks, commands
+from tools.checks import count_outcomes, summary_line
 from tools.failure import Failure
-from tools.junit import count_outcomes, summary_line
-from tools.ports import free_port
+from tools.server import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 JUNIT = """<?xml version="1.0"?><testsuites><testsuite>
@@ -197,6 +197,6 @@ def test_pytest_gets_what_follows_the_dashes() -> None:
         word for word in every if word.startswith("tests/")
     }
     named = checks.pytest_command(
-        python, junit, None, ["tests/tools/test_host.py::test_x"], checks.all_tests()
+        python, junit, None, ["tests/tools/test_downloads.py::test_x"], checks.all_tests()
     )
-    assert named[-1] == "tests/tools/test_host.py::test_x"
+    assert named[-1] == "tests/tools/test_downloads.py::test_x"

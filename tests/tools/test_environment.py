@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import cache, environment, pip
+from tools import environment
 from tools.failure import Failure
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,7 +156,7 @@ def test_other_torch_where_the_pins_cannot_be_had(
     def run_pip(python: Path, arguments: list[str], stage: str, log: Path) -> None:
         asked.append(arguments)
         if any(argument.startswith("torch==") for argument in arguments):
-            raise pip.PackageMissing("no such torch")
+            raise environment.PackageMissing("no such torch")
 
     monkeypatch.setattr(environment, "run_pip", run_pip)
     environment.prepare()
@@ -191,7 +191,7 @@ def test_a_full_disk_is_refused_before_anything_is_made(
 def test_pip_errors_are_one_sentence(tmp_path: Path, log: str, sentence: str) -> None:
     file = tmp_path / "pip.log"
     file.write_text(log)
-    failure = pip.explain("installing", file)
+    failure = environment.explain("installing", file)
     assert sentence in str(failure)
     assert "\n" not in str(failure)
     assert failure.details == log.splitlines()[-1]
@@ -201,11 +201,11 @@ def test_pip_runs_quietly_and_fails_with_its_log(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     log = tmp_path / "pip.log"
-    pip.run_pip(Path(sys.executable), ["install", "--no-index", "pip"], "asking", log)
+    environment.run_pip(Path(sys.executable), ["install", "--no-index", "pip"], "asking", log)
     assert "asking: done in" in capfd.readouterr().out
     missing = str(tmp_path / "missing.txt")
     with pytest.raises(Failure) as caught:
-        pip.run_pip(Path(sys.executable), ["install", "-r", missing], "installing", log)
+        environment.run_pip(Path(sys.executable), ["install", "-r", missing], "installing", log)
     assert "missing.txt" in caught.value.details
     assert capfd.readouterr().out.count("\n") == 1
 
@@ -213,7 +213,7 @@ def test_pip_runs_quietly_and_fails_with_its_log(
 def test_only_one_process_holds_a_lock(tmp_path: Path) -> None:
     script = (
         "import sys, time\n"
-        "from tools.cache import lock\n"
+        "from tools.environment import lock\n"
         "with lock('same'):\n"
         "    with open(sys.argv[1], 'a') as file:\n"
         "        file.write('in '); file.flush(); time.sleep(0.3); file.write('out ')\n"
@@ -227,7 +227,7 @@ def test_only_one_process_holds_a_lock(tmp_path: Path) -> None:
 
 def test_a_lock_of_a_killed_process_is_free() -> None:
     script = (
-        "import time\nfrom tools.cache import lock\n"
+        "import time\nfrom tools.environment import lock\n"
         "with lock('same'):\n    print('held', flush=True); time.sleep(60)\n"
     )
     command = [sys.executable, "-c", script]
@@ -235,12 +235,12 @@ def test_a_lock_of_a_killed_process_is_free() -> None:
         assert process.stdout is not None
         process.stdout.readline()
         process.kill()
-    with cache.lock("same"):
+    with environment.lock("same"):
         pass
 
 
 def test_a_file_is_written_whole(tmp_path: Path) -> None:
-    cache.write_whole(tmp_path / "stamp", "text")
+    environment.write_whole(tmp_path / "stamp", "text")
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["stamp"]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import checks, frontend
+from tools import checks, downloads
 from tools.failure import Failure
 
 PAGE = "comfyui_frontend_package/static/index.html"
@@ -20,7 +20,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache of its own, and no CI."""
     monkeypatch.setenv("DETOUR_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("CI", raising=False)
-    monkeypatch.setattr(frontend, "NEEDED_GB", 0.0)
+    monkeypatch.setattr(downloads, "FRONTEND_GB", 0.0)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         with zipfile.ZipFile(wheel, "w") as archive:
             archive.writestr(PAGE, "<html>")
 
-    monkeypatch.setattr(frontend, "run_pip", run_pip)
+    monkeypatch.setattr(downloads, "run_pip", run_pip)
     return stages
 
 
@@ -46,20 +46,20 @@ def chromium_is(monkeypatch: pytest.MonkeyPatch, *found: str | None) -> None:
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         return Path(answer) if answer else None
 
-    monkeypatch.setattr(frontend, "chromium", chromium)
+    monkeypatch.setattr(downloads, "chromium", chromium)
 
 
 def test_the_frontend_is_pinned_and_its_folder_named_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = frontend.newest_frontend()
+    before = downloads.newest_frontend()
     assert before.parent == tmp_path / "cache"
-    assert frontend.newest_version() in before.name
+    assert downloads.newest_version() in before.name
     other = tmp_path / "requirements.txt"
     other.write_text("comfyui-frontend-package==9.9.9\n", encoding="utf-8")
-    monkeypatch.setattr(frontend, "REQUIREMENT", other)
-    assert frontend.newest_version() == "9.9.9"
-    assert frontend.newest_frontend() != before
+    monkeypatch.setattr(downloads, "FRONTEND_REQUIREMENT", other)
+    assert downloads.newest_version() == "9.9.9"
+    assert downloads.newest_frontend() != before
 
 
 def test_the_frontend_is_fetched_once(
@@ -67,9 +67,9 @@ def test_the_frontend_is_fetched_once(
 ) -> None:
     chromium_is(monkeypatch, "chromium")
     for _ in range(2):
-        frontend.prepare_browser(Path("python"))
-    assert fetched == [f"fetching the frontend {frontend.newest_version()}"]
-    assert (frontend.newest_frontend() / "index.html").read_text(encoding="utf-8") == "<html>"
+        downloads.prepare_browser(Path("python"))
+    assert fetched == [f"fetching the frontend {downloads.newest_version()}"]
+    assert (downloads.newest_frontend() / "index.html").read_text(encoding="utf-8") == "<html>"
     assert list((tmp_path / "cache" / "tmp").iterdir()) == [], "nothing is left behind"
 
 
@@ -87,18 +87,18 @@ def test_a_wheel_without_a_page_is_refused(
                 archive.writestr(name, "<html>")
 
     chromium_is(monkeypatch, "chromium")
-    monkeypatch.setattr(frontend, "run_pip", run_pip)
+    monkeypatch.setattr(downloads, "run_pip", run_pip)
     monkeypatch.setenv("CI", "1")
     with pytest.raises(Failure, match="frontend"):
-        frontend.prepare_browser(Path("python"))
-    assert not frontend.newest_frontend().exists()
+        downloads.prepare_browser(Path("python"))
+    assert not downloads.newest_frontend().exists()
 
 
 def test_without_chromium_one_sentence_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, fetched: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     chromium_is(monkeypatch, None)
-    frontend.prepare_browser(Path("python"))
+    downloads.prepare_browser(Path("python"))
     told = capsys.readouterr().out
     assert "apt-get install chromium" in told and "--no-browser" in told
     assert fetched == []
@@ -115,9 +115,9 @@ def test_ci_installs_chromium_and_then_goes_on(
 
     monkeypatch.setenv("CI", "1")
     chromium_is(monkeypatch, None, "chromium")
-    monkeypatch.setattr(frontend.shutil, "which", lambda name: name)
-    monkeypatch.setattr(frontend.subprocess, "run", run)
-    frontend.prepare_browser(Path("python"))
+    monkeypatch.setattr(downloads.shutil, "which", lambda name: name)
+    monkeypatch.setattr(downloads.subprocess, "run", run)
+    downloads.prepare_browser(Path("python"))
     assert [command[:3] for command in calls] == [
         ["apt-get", "-q", "update"],
         ["apt-get", "-q", "install"],
@@ -134,11 +134,11 @@ def test_in_ci_a_missing_chromium_is_a_failure(
 ) -> None:
     monkeypatch.setenv("CI", "1")
     chromium_is(monkeypatch, None)
-    monkeypatch.setattr(frontend.shutil, "which", lambda name: which)
+    monkeypatch.setattr(downloads.shutil, "which", lambda name: which)
     failed = subprocess.CompletedProcess([], 100)
-    monkeypatch.setattr(frontend.subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr(downloads.subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(Failure, match=sentence):
-        frontend.prepare_browser(Path("python"))
+        downloads.prepare_browser(Path("python"))
 
 
 @pytest.mark.parametrize("left_out", [True, False])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import checks, environment, host_environment
+from tools import beside, checks, environment
 from tools.failure import Failure
 
 REQUIREMENTS = """comfyui-frontend-package==1.49.6
@@ -53,32 +53,32 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    monkeypatch.setattr(host_environment, "make_venv", make_venv)
-    monkeypatch.setattr(host_environment, "run_pip", run_pip)
-    monkeypatch.setattr(host_environment, "_packages", packages)
-    monkeypatch.setattr(host_environment, "prepare", lambda dev: Path("shared"))
-    monkeypatch.setattr(host_environment, "NEEDED_GB", 0.0)
+    monkeypatch.setattr(beside, "make_venv", make_venv)
+    monkeypatch.setattr(beside, "run_pip", run_pip)
+    monkeypatch.setattr(beside, "_packages", packages)
+    monkeypatch.setattr(beside, "prepare", lambda dev: Path("shared"))
+    monkeypatch.setattr(beside, "LAYER_GB", 0.0)
     return asked
 
 
 def test_facts_are_read_from_the_folder(host: Path) -> None:
-    assert host_environment.read_facts(host) == host_environment.HostFacts("0.33.0", "1.49.6")
+    assert beside.read_facts(host) == beside.HostFacts("0.33.0", "1.49.6")
 
 
 @pytest.mark.parametrize("lacks", ["comfyui_version.py", "requirements.txt"])
 def test_a_folder_that_says_too_little_is_refused(host: Path, lacks: str) -> None:
     (host / lacks).unlink()
     with pytest.raises(Failure, match=lacks):
-        host_environment.read_facts(host)
+        beside.read_facts(host)
     (host / lacks).touch()
     with pytest.raises(Failure, match="does not say its version, or names no"):
-        host_environment.read_facts(host)
+        beside.read_facts(host)
 
 
 def test_the_layer_takes_torch_from_the_shared_environment(
     host: Path, built: list[tuple[str, list[str]]]
 ) -> None:
-    python = host_environment.prepare_layer(host)
+    python = beside.prepare_layer(host)
     folder = python.parents[1]
     wanted = (folder / "requirements.txt").read_text().splitlines()
     assert wanted == [
@@ -93,14 +93,14 @@ def test_the_layer_takes_torch_from_the_shared_environment(
     assert Path(path.strip()).parent == environment.environment_folder()
     (host_words, audio_words) = (words for _, words in built)
     assert "--upgrade" in host_words and "--no-deps" in audio_words
-    host_environment.prepare_layer(host)
+    beside.prepare_layer(host)
     assert len(built) == 2, "built once"
 
 
 def test_another_requirement_makes_another_layer(host: Path) -> None:
-    before = host_environment.layer_folder(host)
+    before = beside.layer_folder(host)
     (host / "requirements.txt").write_text(REQUIREMENTS.replace("0.2.31", "0.2.32"))
-    assert host_environment.layer_folder(host) != before
+    assert beside.layer_folder(host) != before
 
 
 def test_the_command_runs_the_tests_that_need_a_host(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import checks, old_torch
+from tools import beside, checks
 from tools.failure import Failure
 
 
@@ -22,7 +22,7 @@ def test_it_is_asked_for_by_name() -> None:
 def test_elsewhere_it_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     with pytest.raises(Failure, match="needs Linux"):
-        old_torch.prepare_old_torch()
+        beside.prepare_old_torch()
 
 
 @pytest.mark.skipif(
@@ -43,9 +43,9 @@ def test_empty_libraries_have_the_symbols_that_are_wanted(tmp_path: Path) -> Non
         ["-o", str(wants / "libtorch.so"), str(wants / "b.c"), library],
     ):
         subprocess.run(["cc", "-shared", "-fPIC", "-w", *arguments], check=True)
-    old_torch._make_libraries(wants, empty)
+    beside._make_libraries(wants, empty)
     loaded = ctypes.CDLL(str(empty / "libcudart.so.12"))
     loaded.cudaThing.restype = ctypes.c_void_p
     assert loaded.cudaThing() is None
     with pytest.raises(Failure, match="C compiler and binutils"):
-        old_torch._say("no-such-compiler")
+        beside._say("no-such-compiler")

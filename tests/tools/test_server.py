@@ -12,11 +12,8 @@ from pathlib import Path
 import pytest
 
 from tools import server as server_module
-from tools.base_folder import remove_base
 from tools.failure import Failure
-from tools.ports import check_port, free_port
-from tools.prompts import PromptFailed
-from tools.server import ComfyServer, ServerDied
+from tools.server import ComfyServer, PromptFailed, ServerDied, check_port, free_port, remove_base
 
 FAKE_MAIN = """
 import argparse, json, os, sys

