@@ -19,8 +19,6 @@ from typing import Any
 
 from .bench_search import run_classify, run_search
 from .bench_stats import (
-    LATENT,
-    NAMES,
     SHAPES,
     Clock,
     Interval,
@@ -35,8 +33,38 @@ from .failure import Failure, say
 from .process import clean_environment, stop_like_ctrl_c
 from .server import ComfyServer
 
+ROOT = Path(__file__).resolve().parent.parent
 MINUTES, QUICK_MINUTES = 8.0, 0.2
 IMPORT_LIMIT_MS = 150.0
+IMPORT_TIMEOUT = 300
+TICK_SECONDS = 30.0
+LEGEND = """
+ratio: time of a model call / time of the same call of the unpatched model; median of pairs
+  lam0       the bypass is in place, the call lies outside of its window
+  strength0  strength 0 puts nothing in place: how far this is from 1 is the measuring error
+  lam0.5     half bypassed: the mid-block runs and is blended with its input
+  lam1       fully bypassed: the mid-block does not run
+  freeu_v2   ComfyUI's own FreeU_V2; pag: its own PerturbedAttentionGuidance (a second pass)
+"""
+MARK = "DETOUR_IMPORT_MS"
+PROBE = f"""
+import asyncio, sys, time
+host, pack = sys.argv[1:3]
+del sys.argv[1:]
+sys.path.insert(0, host)
+from comfy.cli_args import args
+args.cpu = True
+import utils.extra_config
+import execution, server, nodes
+asyncio.run(nodes.init_builtin_extra_nodes())
+begin = time.perf_counter()
+good = asyncio.run(nodes.load_custom_node(pack))
+taken = time.perf_counter() - begin
+print("{MARK}", taken * 1000 if good else "failed")
+"""
+"""Loads what ComfyUI's main.py loads before custom nodes, then the pack as main.py does."""
+NAMES = {"sd15": "SD 1.5", "sdxl": "SDXL"}
+MET = {True: "met", False: "MISSED", None: "undecided"}
 
 
 @dataclass(frozen=True)
@@ -90,24 +118,31 @@ def quiet_gc() -> Iterator[None]:
 
 def run_shape(bench: Bench, shape: str, seconds: float) -> dict[str, Any]:
     """Build, count and time one shape: its facts, and a row for each case."""
-    begin = bench.clock()
+    begin = told = bench.clock()
     say(f"{shape}: building the model ...")
     subject = bench.subject(shape)
     timed(subject.plain, 1, bench.clock)
     call_seconds = min(timed(subject.plain, 1, bench.clock) for _ in range(3))
     calls = calls_per_timing(call_seconds)
-    left = max(0.0, seconds - (bench.clock() - begin))
-    progress = Progress(shape, left, bench.clock)
+
+    def after_round(known: Mapping[str, Interval]) -> None:
+        nonlocal told
+        gc.collect()  # this is nobody's time
+        if bench.clock() - told >= TICK_SECONDS:
+            told = bench.clock()
+            pairs = [f"{case} {'done' if one.conclusive else one.n}" for case, one in known.items()]
+            spent = f"{told - begin:.0f} of at most {seconds:.0f} s"
+            say(f"  {shape} {spent}; pairs: {', '.join(pairs)}")
+
     with quiet_gc():
         found = measure(
             subject.cases,
             subject.plain,
             calls=calls,
-            seconds=left,
+            seconds=max(0.0, seconds - (bench.clock() - begin)),
             clock=bench.clock,
-            after_round=progress.show,
+            after_round=after_round,
         )
-    progress.end()
     facts = {
         "channels": subject.channels,
         "parameters": subject.parameters,
@@ -134,7 +169,7 @@ def row_of(subject: Subject, case: str, found: Mapping[str, Interval]) -> dict[s
         "n": interval.n,
         "conclusive": interval.conclusive,
         "extra_peak_mib": (subject.peaks[case] - subject.plain_peak) / 2**20,
-        "targets": [{"text": item.text, "met": item.met} for item in targets.get(case, [])],
+        "targets": targets.get(case, []),
     }
 
 
@@ -145,7 +180,7 @@ def run_start(bench: Bench) -> dict[str, Any]:
     share, good = pack_ms / 1000 / start, pack_ms < IMPORT_LIMIT_MS
     say(
         f"ComfyUI starts in {start:.1f} s; the import of the pack takes {pack_ms:.0f} ms of it "
-        f"({share:.1%}); target under {IMPORT_LIMIT_MS:.0f} ms: {met(good)}"
+        f"({share:.1%}); target under {IMPORT_LIMIT_MS:.0f} ms: {MET[good]}"
     )
     return {
         "import_ms": pack_ms,
@@ -221,53 +256,6 @@ def main(arguments: Sequence[str]) -> int:
     return 1
 
 
-if __name__ == "__main__":
-    stop_like_ctrl_c()
-    sys.exit(main(sys.argv[1:]))
-
-
-TICK_SECONDS = 30.0
-LEGEND = """
-ratio: time of a model call / time of the same call of the unpatched model; median of pairs
-  lam0       the bypass is in place, the call lies outside of its window
-  strength0  strength 0 puts nothing in place: how far this is from 1 is the measuring error
-  lam0.5     half bypassed: the mid-block runs and is blended with its input
-  lam1       fully bypassed: the mid-block does not run
-  freeu_v2   ComfyUI's own FreeU_V2; pag: its own PerturbedAttentionGuidance (a second pass)
-"""
-
-
-class Progress:
-    """One line that is written over on a terminal; elsewhere a new one now and then."""
-
-    def __init__(self, shape: str, seconds: float, clock: Clock) -> None:
-        self.shape, self.seconds, self.clock = shape, seconds, clock
-        self.begin = self.last = clock()
-        self.live = sys.stdout.isatty()
-
-    def show(self, known: Mapping[str, Interval]) -> None:
-        """Say how far the pairs are; also collects garbage, as this is nobody's time."""
-        gc.collect()
-        now = self.clock()
-        if now - self.last < (1.0 if self.live else TICK_SECONDS):
-            return
-        self.last = now
-        states = [
-            f"{name} {'done' if found.conclusive else found.n}" for name, found in known.items()
-        ]
-        spent = f"{self.shape} {now - self.begin:.0f} of at most {self.seconds:.0f} s"
-        line = f"  {spent}; pairs: {', '.join(states)}"
-        if self.live:
-            print(f"\r{line:<110}", end="", flush=True)
-        else:
-            say(line)
-
-    def end(self) -> None:
-        """Clear the line."""
-        if self.live:
-            print(f"\r{'':<110}\r", end="", flush=True)
-
-
 def print_shape(shape: str, result: Mapping[str, Any]) -> None:
     """The table of one shape, for people."""
     facts = result["facts"]
@@ -276,7 +264,7 @@ def print_shape(shape: str, result: Mapping[str, Any]) -> None:
         f"instead of 320, {facts['parameters'] / 1e6:.1f} million random weights"
     )
     work = f"{facts['gflops']:.1f} GFLOP a call, {facts['mid_share']:.1%} of them in the mid-block"
-    say(f"  latent {LATENT}x{LATENT}, 1 row: {work}")
+    say(f"  latent 32x32, 1 row: {work}")
     say(
         f"  unpatched: {facts['call_ms']:.0f} ms a call, {facts['plain_peak_mib']:.1f} MiB of "
         f"activations at most; calls a timing: {facts['calls_per_timing']}"
@@ -291,37 +279,11 @@ def row_text(row: Mapping[str, Any]) -> str:
     interval = "too few pairs"
     if row["low"] is not None:
         interval = f"{row['low']:.4f}-{row['high']:.4f}"
-    notes = [f"{item['text']}: {met(item['met'])}" for item in row["targets"]]
+    notes = [f"{item['text']}: {MET[item['met']]}" for item in row["targets"]]
     if not row["conclusive"]:
         notes.insert(0, "inconclusive")
     start = f"{row['case']:<10} {row['median']:.4f}  {interval:<14} {row['n']:>6}"
     return f"{start}  {row['extra_peak_mib']:+8.2f} MiB  {'; '.join(notes)}".rstrip()
-
-
-def met(good: bool | None) -> str:
-    """The word for a target that was or was not reached, or of which neither can be said."""
-    return {True: "met", False: "MISSED", None: "undecided"}[good]
-
-
-ROOT = Path(__file__).resolve().parent.parent
-MARK = "DETOUR_IMPORT_MS"
-TIMEOUT = 300
-PROBE = f"""
-import asyncio, sys, time
-host, pack = sys.argv[1:3]
-del sys.argv[1:]
-sys.path.insert(0, host)
-from comfy.cli_args import args
-args.cpu = True
-import utils.extra_config
-import execution, server, nodes
-asyncio.run(nodes.init_builtin_extra_nodes())
-begin = time.perf_counter()
-good = asyncio.run(nodes.load_custom_node(pack))
-taken = time.perf_counter() - begin
-print("{MARK}", taken * 1000 if good else "failed")
-"""
-"""Loads what ComfyUI's main.py loads before custom nodes, then the pack as main.py does."""
 
 
 def import_ms(host: Path, times: int, warm_up: bool = True) -> float:
@@ -346,10 +308,10 @@ def _import_once(host: Path) -> float:
                 capture_output=True,
                 text=True,
                 errors="replace",
-                timeout=TIMEOUT,
+                timeout=IMPORT_TIMEOUT,
             )
         except subprocess.TimeoutExpired as error:
-            raise Failure(f"ComfyUI did not load the pack within {TIMEOUT} s.") from error
+            raise Failure(f"ComfyUI did not load the pack within {IMPORT_TIMEOUT} s.") from error
     for line in done.stdout.splitlines():
         mark, _, value = line.partition(" ")
         if mark == MARK and value != "failed":
@@ -365,3 +327,8 @@ def start_seconds(host: Path, times: int) -> float:
         with ComfyServer(host, {"detour": ROOT}):
             taken.append(time.perf_counter() - begin)
     return statistics.median(taken)
+
+
+if __name__ == "__main__":
+    stop_like_ctrl_c()
+    sys.exit(main(sys.argv[1:]))

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from .bench_stats import CASES, LATENT, Subject
+from .bench_stats import CASES, Subject
 from .failure import Failure
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +36,7 @@ args.cpu = DEVICE.type == "cpu"  # before the host looks for a graphics card
 args.use_pytorch_cross_attention = True  # what the host takes on a graphics card
 
 import comfy.model_patcher  # noqa: E402
+import comfy.sample  # noqa: E402
 import comfy.samplers  # noqa: E402
 import comfy.supported_models  # noqa: E402
 from comfyui_version import __version__ as comfyui_version  # noqa: E402
@@ -49,6 +50,7 @@ AT_STEP = 4
 """The call that is timed: the fifth of 20, well inside the window 0 to 0.5."""
 
 
+LATENT = 32
 CHANNELS = 64
 """With the 320 of the real models one call takes seconds on a CPU: too few pairs in the time."""
 TOKENS = 77
@@ -253,6 +255,25 @@ def conditioning(patcher: Any, seed: int) -> list:
     width = patcher.model.model_config.unet_config["context_dim"]
     context = torch.randn(1, TOKENS, width, generator=generator)
     return [[context, {"pooled_output": torch.randn(1, 1280, generator=generator)}]]
+
+
+def sample(model: Any, latent: int, steps: int, denoise: float = 1.0) -> torch.Tensor:
+    """A run of the host's sampler with prompt and negative prompt: one model call for a step."""
+    empty = torch.zeros(1, 4, latent, latent)
+    return comfy.sample.sample(
+        model,
+        comfy.sample.prepare_noise(empty, 3),
+        steps,
+        5.0,
+        "euler",
+        "normal",
+        conditioning(model, 11),
+        conditioning(model, 12),
+        empty,
+        denoise=denoise,
+        disable_pbar=True,
+        seed=3,
+    )
 
 
 def caller(patcher: Any, latent: int = LATENT) -> Caller:

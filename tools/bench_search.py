@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 from .bench_stats import Clock, calls_per_timing, measure, timed
@@ -31,6 +30,10 @@ LIMIT_MIB = 2048.0
 """What a search may take beside the features themselves."""
 BLOCK = 5_000
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+PICTURES, SIDE = 64, 224
+SECONDS, QUICK_SECONDS = 60.0, 5.0
+LEAST = 0.95
+NETWORKS = ("mobilenet_v2", "resnet18")
 
 
 def run_search(quick: bool) -> list[dict[str, Any]]:
@@ -41,7 +44,7 @@ def run_search(quick: bool) -> list[dict[str, Any]]:
     """
     width = QUICK_FEATURES if quick else FEATURES
     sizes = QUICK_PROBES if quick else PROBES
-    check_space(cache_root(), 4e-9 * width * sizes[-1] + 0.1, "the features of the search")
+    check_space(4e-9 * width * sizes[-1] + 0.1, "the features of the search")
     say(f"\nsearch: {width:,} features x {CLASSES} classes, memory-mapped")
     say(f"  {'edit':16} {'probes':>7} {'time':>7} {'N log N':>8} {'beside the features':>20}")
     rows = []
@@ -49,30 +52,23 @@ def run_search(quick: bool) -> list[dict[str, Any]]:
         file = Path(folder) / "features.npy"
         write_features(file, sizes[-1], width)
         for edit in EDITS:
-            first = None
+            found = {}
             for count in sizes:
-                found = measure_apart(file, count, edit)
-                first = first or found["seconds"]
-                rows.append(row_of(edit, count, width, found, found["seconds"] / first, sizes[0]))
-                print_row(rows[-1])
+                found[count] = measure_apart(file, count, edit)
+                peak, fewest = found[count]["peak_mib"], sizes[0]
+                row = {
+                    "edit": edit,
+                    "probes": count,
+                    "features": width,
+                    "classes": CLASSES,
+                    "ratio": found[count]["seconds"] / found[fewest]["seconds"],
+                    "n_log_n": count * math.log(count) / (fewest * math.log(fewest)),
+                    "peak_mib": peak,
+                    "met": None if peak is None else peak < LIMIT_MIB,
+                }
+                rows.append(row)
+                print_row(row)
     return rows
-
-
-def row_of(
-    edit: str, count: int, width: int, found: dict[str, Any], ratio: float, fewest: int
-) -> dict[str, Any]:
-    """One measurement for machines."""
-    peak = found["peak_mib"]
-    return {
-        "edit": edit,
-        "probes": count,
-        "features": width,
-        "classes": CLASSES,
-        "ratio": ratio,
-        "n_log_n": count * math.log(count) / (fewest * math.log(fewest)),
-        "peak_mib": peak,
-        "met": None if peak is None else peak < LIMIT_MIB,
-    }
 
 
 def print_row(row: dict[str, Any]) -> None:
@@ -126,6 +122,8 @@ def search_once(file: Path, count: int, edit: str, classes: int = CLASSES) -> di
     depend on what else the machine does, those on the clock, the peak in MiB, and the cell.
     """
     import numpy as np
+
+    features = np.load(file, mmap_mode="r")[:count]
     import torch
 
     from detour.probes.features import Probes
@@ -137,7 +135,6 @@ def search_once(file: Path, count: int, edit: str, classes: int = CLASSES) -> di
         "one_weight": worst_group,
         "one_weight_bias": weight_and_bias,
     }[edit]
-    features = np.load(file, mmap_mode="r")[:count]
     number = torch.arange(count)
     weight = torch.from_numpy(class_means(features.shape[1], classes))
     probes = Probes(features, number // classes % 2, number % classes, weight, torch.zeros(classes))
@@ -161,17 +158,6 @@ def peak_mib(features: int) -> float | None:
     return max(0, peak - features) / 2**20
 
 
-if __name__ == "__main__":
-    name, count, edit, classes = sys.argv[1:]
-    print(json.dumps(search_once(Path(name), int(count), edit, int(classes))))
-
-
-PICTURES, SIDE = 64, 224
-SECONDS, QUICK_SECONDS = 60.0, 5.0
-LEAST = 0.95
-NETWORKS = ("mobilenet_v2", "resnet18")
-
-
 def run_classify(quick: bool) -> list[dict[str, Any]]:
     """A row per network: throughput of `ImageClassifier.logits` / that of the bare loop."""
     say(f"\nclassify: {PICTURES} pictures of {SIDE} x {SIDE}, throughput against a bare loop")
@@ -188,7 +174,11 @@ def run_classify(quick: bool) -> list[dict[str, Any]]:
 
 
 def measure_network(
-    name: str, seconds: float, device: str = "cpu", side: int = SIDE, clock: Clock = perf_counter
+    name: str,
+    seconds: float,
+    device: str = "cpu",
+    side: int = SIDE,
+    clock: Clock = time.perf_counter,
 ) -> dict[str, Any]:
     """Pairs of both on a network with random weights; the loop does what everyone writes.
 
@@ -230,3 +220,8 @@ def measure_network(
         "n": found.n,
         "met": 1 / found.median >= LEAST,
     }
+
+
+if __name__ == "__main__":
+    name, count, edit, classes = sys.argv[1:]
+    print(json.dumps(search_once(Path(name), int(count), edit, int(classes))))

@@ -18,13 +18,10 @@ from unittest import mock
 import torch
 
 from . import bench_models
-from .bench_models import DEVICE, FULL, SMALL, Caller, build, bypass, caller, conditioning, patched
+from .bench_models import DEVICE, FULL, SMALL, Caller, build, bypass, caller, patched, sample
 from .bench_stats import SHAPES, calls_per_timing, measure, timed
 from .gpu_exact import LATENTS, SMALL_LATENT, release
 from .gpu_part import Report
-
-import comfy.sample  # isort: skip  # bench_models says where it is
-
 
 CASES = ("lam0", "lam0.5", "lam1", "freeu_v2", "pag")
 COMPILED_CASES = ("lam0", "lam0.5", "lam1")
@@ -188,25 +185,6 @@ def _told(name: str, seen: list[str]) -> Callable[..., Any]:
         return original(self, *args, **kwargs)
 
     return reader
-
-
-def sample(model: Any, latent: int, steps: int, denoise: float = 1.0) -> None:
-    """A run of the host's sampler: one model call for each step."""
-    empty = torch.zeros(1, 4, latent, latent)
-    comfy.sample.sample(
-        model,
-        comfy.sample.prepare_noise(empty, 3),
-        steps,
-        5.0,
-        "euler",
-        "normal",
-        conditioning(model, 11),
-        conditioning(model, 12),
-        empty,
-        denoise=denoise,
-        disable_pbar=True,
-        seed=3,
-    )
 
 
 def syncs_per_call(model: Any, latent: int) -> dict[str, float]:
