@@ -11,19 +11,21 @@ import pytest
 from tools.checks import COUNTS, count_outcomes
 from tools.environment import write_json
 
-PAGE = re.compile(
-    r"^tests/browser/.*\[((?:own|newest)-(?:canvas|nodes2))|^tests/webui/.*\[(DETOUR_GRADIO\d)"
+SHARED = re.compile(
+    r"^tests/(?:browser/.*\[(own|newest)-(?:canvas|nodes2)|webui/.*\[(DETOUR_GRADIO\d)"
+    r"|(comfyui|comfyui_http|registry)/)"
 )
-"""A test in the browser or of a web UI, and the page or the server that it wants."""
+"""A test, and what takes long to start that it shares: the server of a frontend, that of a web
+UI, or that of a folder, or the host in this process."""
 
 
 def group_of(test: str) -> str:
-    """What goes to one process: a file's tests, or all tests of one page or server.
+    """What goes to one process: the tests that share something, or those of a file.
 
-    Shared out by file alone, each file of such tests would load all of them anew.
+    Shared out by file alone, each process would start every server and load every page.
     """
-    page = PAGE.match(test)
-    return page[1] or page[2] if page else test.split("::", 1)[0]
+    shared = SHARED.match(test)
+    return shared[shared.lastindex] if shared else test.split("::", 1)[0]
 
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is one process

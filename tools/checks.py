@@ -33,7 +33,7 @@ WORKERS = min(4, os.cpu_count() or 1)
 BROWSER, WEBUI, ARCHIVE = "tests/browser", "tests/webui", "tests/registry"
 IN_HOST = ("browser", "comfyui", "registry")
 """How the names of the folders begin whose tests run inside a ComfyUI."""
-SLOW = ("browser", "comfyui_http", "tools", "webui", "evidence")
+SLOW = ("browser", "comfyui_http", "comfyui", "tools", "registry", "webui", "evidence")
 """Folders whose files take long: they come first, so that no process waits for one at the end."""
 LEFT_OUT = "NOT RUN: the browser tests were left out (--no-browser)."
 COUNTS = "DETOUR_COUNTS"
