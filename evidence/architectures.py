@@ -25,7 +25,7 @@ from detour.classifier.model import ImageClassifier
 from detour.edit.apply import apply_edits
 from detour.edit.edited import unedited_stack
 from detour.edit.record import Change, edit_of
-from tools.checks import write_json
+from tools.environment import write_json
 from tools.failure import Failure
 
 from . import networks

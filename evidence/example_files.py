@@ -19,7 +19,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tools.cache import make_folder
+from tools.environment import make_folder
 from tools.failure import Failure, say
 
 from .features import mobilenet_file

@@ -15,7 +15,7 @@ from demo.digits import Digits, colour
 from detour.classifier.load import load_classifier
 from detour.classifier.model import ImageClassifier
 from detour.classifier.preprocess import Preprocessing
-from tools.cache import cache_root, make_folder
+from tools.environment import cache_root, make_folder
 from tools.failure import say
 
 SIDE = 96

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from demo.digits import load_digits
-from tools.checks import write_json
+from tools.environment import write_json
 from tools.failure import Failure
 
 from . import tables

@@ -1,29 +1,40 @@
-"""How the tests are shared out among processes."""
+"""How the tests are shared out among processes, and counted for `dev.py test`."""
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 import pytest
 
-PAGE = re.compile(
-    r"^tests/browser/.*\[((?:own|newest)-(?:canvas|nodes2))|^tests/webui/.*\[(DETOUR_GRADIO\d)"
+from tools.checks import COUNTS, count_outcomes
+from tools.environment import write_json
+
+SHARED = re.compile(
+    r"^tests/(?:browser/.*\[(own|newest)-(?:canvas|nodes2)|webui/.*\[(DETOUR_GRADIO\d)"
+    r"|(comfyui|comfyui_http|registry)/)"
 )
-"""A test in the browser or of a web UI, and the page or the server that it wants."""
+"""A test, and what takes long to start that it shares: the server of a frontend, that of a web
+UI, or that of a folder, or the host in this process."""
 
 
 def group_of(test: str) -> str:
-    """What goes to one process: a file's tests, or all tests of one page or server.
+    """What goes to one process: the tests that share something, or those of a file.
 
-    Shared out by file alone, each file of such tests would load all of them anew.
+    Shared out by file alone, each process would start every server and load every page.
     """
-    page = PAGE.match(test)
-    return page[1] or page[2] if page else test.split("::", 1)[0]
+    shared = SHARED.match(test)
+    return shared[shared.lastindex] if shared else test.split("::", 1)[0]
 
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is one process
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """pytest-xdist's own scheduler, with our groups."""
+    """pytest-xdist's own scheduler, with our groups.
+
+    Its marks `xdist_group` are written into `Item._nodeid`, which pytest 9.2 no longer reads, so
+    with pytest-xdist 3.8, the newest, `--dist=loadgroup` groups nothing.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class ByGroup(LoadScopeScheduling):
@@ -31,3 +42,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
             return group_of(nodeid)
 
     return ByGroup(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Leave the counts where `dev.py test` wants them."""
+    if COUNTS in os.environ:
+        write_json(Path(os.environ[COUNTS]), count_outcomes(terminalreporter.stats))

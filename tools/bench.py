@@ -6,7 +6,10 @@ import argparse
 import gc
 import math
 import os
+import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,17 +17,54 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .bench_classify import run_classify
-from .bench_report import LEGEND, Progress, met, print_shape
-from .bench_search import run_search
-from .bench_shapes import SHAPES
-from .bench_stats import Clock, Interval, Subject, calls_per_timing, measure, timed, verdicts
-from .checks import write_json
+from .bench_search import run_classify, run_search
+from .bench_stats import (
+    SHAPES,
+    Clock,
+    Interval,
+    Subject,
+    calls_per_timing,
+    measure,
+    timed,
+    verdicts,
+)
+from .environment import write_json
 from .failure import Failure, say
-from .process import stop_like_ctrl_c
+from .process import clean_environment, stop_like_ctrl_c
+from .server import ComfyServer
 
+ROOT = Path(__file__).resolve().parent.parent
 MINUTES, QUICK_MINUTES = 8.0, 0.2
 IMPORT_LIMIT_MS = 150.0
+IMPORT_TIMEOUT = 300
+TICK_SECONDS = 30.0
+LEGEND = """
+ratio: time of a model call / time of the same call of the unpatched model; median of pairs
+  lam0       the bypass is in place, the call lies outside of its window
+  strength0  strength 0 puts nothing in place: how far this is from 1 is the measuring error
+  lam0.5     half bypassed: the mid-block runs and is blended with its input
+  lam1       fully bypassed: the mid-block does not run
+  freeu_v2   ComfyUI's own FreeU_V2; pag: its own PerturbedAttentionGuidance (a second pass)
+"""
+MARK = "DETOUR_IMPORT_MS"
+PROBE = f"""
+import asyncio, sys, time
+host, pack = sys.argv[1:3]
+del sys.argv[1:]
+sys.path.insert(0, host)
+from comfy.cli_args import args
+args.cpu = True
+import utils.extra_config
+import execution, server, nodes
+asyncio.run(nodes.init_builtin_extra_nodes())
+begin = time.perf_counter()
+good = asyncio.run(nodes.load_custom_node(pack))
+taken = time.perf_counter() - begin
+print("{MARK}", taken * 1000 if good else "failed")
+"""
+"""Loads what ComfyUI's main.py loads before custom nodes, then the pack as main.py does."""
+NAMES = {"sd15": "SD 1.5", "sdxl": "SDXL"}
+MET = {True: "met", False: "MISSED", None: "undecided"}
 
 
 @dataclass(frozen=True)
@@ -78,24 +118,31 @@ def quiet_gc() -> Iterator[None]:
 
 def run_shape(bench: Bench, shape: str, seconds: float) -> dict[str, Any]:
     """Build, count and time one shape: its facts, and a row for each case."""
-    begin = bench.clock()
+    begin = told = bench.clock()
     say(f"{shape}: building the model ...")
     subject = bench.subject(shape)
     timed(subject.plain, 1, bench.clock)
     call_seconds = min(timed(subject.plain, 1, bench.clock) for _ in range(3))
     calls = calls_per_timing(call_seconds)
-    left = max(0.0, seconds - (bench.clock() - begin))
-    progress = Progress(shape, left, bench.clock)
+
+    def after_round(known: Mapping[str, Interval]) -> None:
+        nonlocal told
+        gc.collect()  # this is nobody's time
+        if bench.clock() - told >= TICK_SECONDS:
+            told = bench.clock()
+            pairs = [f"{case} {'done' if one.conclusive else one.n}" for case, one in known.items()]
+            spent = f"{told - begin:.0f} of at most {seconds:.0f} s"
+            say(f"  {shape} {spent}; pairs: {', '.join(pairs)}")
+
     with quiet_gc():
         found = measure(
             subject.cases,
             subject.plain,
             calls=calls,
-            seconds=left,
+            seconds=max(0.0, seconds - (bench.clock() - begin)),
             clock=bench.clock,
-            after_round=progress.show,
+            after_round=after_round,
         )
-    progress.end()
     facts = {
         "channels": subject.channels,
         "parameters": subject.parameters,
@@ -122,7 +169,7 @@ def row_of(subject: Subject, case: str, found: Mapping[str, Interval]) -> dict[s
         "n": interval.n,
         "conclusive": interval.conclusive,
         "extra_peak_mib": (subject.peaks[case] - subject.plain_peak) / 2**20,
-        "targets": [{"text": item.text, "met": item.met} for item in targets.get(case, [])],
+        "targets": targets.get(case, []),
     }
 
 
@@ -133,7 +180,7 @@ def run_start(bench: Bench) -> dict[str, Any]:
     share, good = pack_ms / 1000 / start, pack_ms < IMPORT_LIMIT_MS
     say(
         f"ComfyUI starts in {start:.1f} s; the import of the pack takes {pack_ms:.0f} ms of it "
-        f"({share:.1%}); target under {IMPORT_LIMIT_MS:.0f} ms: {met(good)}"
+        f"({share:.1%}); target under {IMPORT_LIMIT_MS:.0f} ms: {MET[good]}"
     )
     return {
         "import_ms": pack_ms,
@@ -177,13 +224,13 @@ def real_bench(quick: bool) -> Bench:
     if not folder:
         raise Failure("COMFYUI_PATH does not name a ComfyUI: run this by `dev.py bench`.")
     host = Path(folder).resolve()
-    from . import bench_models, bench_start
+    from . import bench_models
 
     times = 1 if quick else 3
     return Bench(
         subject=bench_models.subject,
-        import_ms=lambda: bench_start.import_ms(host, times, warm_up=not quick),
-        start_seconds=lambda: bench_start.start_seconds(host, times),
+        import_ms=lambda: import_ms(host, times, warm_up=not quick),
+        start_seconds=lambda: start_seconds(host, times),
         facts=bench_models.facts(),
     )
 
@@ -207,6 +254,79 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         say("\nStopped.")
     return 1
+
+
+def print_shape(shape: str, result: Mapping[str, Any]) -> None:
+    """The table of one shape, for people."""
+    facts = result["facts"]
+    say(
+        f"\n{shape}: {NAMES[shape]}'s block structure with {facts['channels']} model channels "
+        f"instead of 320, {facts['parameters'] / 1e6:.1f} million random weights"
+    )
+    work = f"{facts['gflops']:.1f} GFLOP a call, {facts['mid_share']:.1%} of them in the mid-block"
+    say(f"  latent 32x32, 1 row: {work}")
+    say(
+        f"  unpatched: {facts['call_ms']:.0f} ms a call, {facts['plain_peak_mib']:.1f} MiB of "
+        f"activations at most; calls a timing: {facts['calls_per_timing']}"
+    )
+    say("  case        ratio   95 % interval    pairs  extra memory  target")
+    for row in result["rows"]:
+        say("  " + row_text(row))
+
+
+def row_text(row: Mapping[str, Any]) -> str:
+    """One line of the table."""
+    interval = "too few pairs"
+    if row["low"] is not None:
+        interval = f"{row['low']:.4f}-{row['high']:.4f}"
+    notes = [f"{item['text']}: {MET[item['met']]}" for item in row["targets"]]
+    if not row["conclusive"]:
+        notes.insert(0, "inconclusive")
+    start = f"{row['case']:<10} {row['median']:.4f}  {interval:<14} {row['n']:>6}"
+    return f"{start}  {row['extra_peak_mib']:+8.2f} MiB  {'; '.join(notes)}".rstrip()
+
+
+def import_ms(host: Path, times: int, warm_up: bool = True) -> float:
+    """Milliseconds that ComfyUI's own loader takes for the pack, each in a new interpreter.
+
+    The median of `times`. warm_up: one more before them, which is not counted: the first one
+    after an update also compiles the pack's files.
+    """
+    if warm_up:
+        _import_once(host)
+    return statistics.median([_import_once(host) for _ in range(times)])
+
+
+def _import_once(host: Path) -> float:
+    command = [sys.executable, "-c", PROBE, str(host), str(ROOT)]
+    with tempfile.TemporaryDirectory(prefix="detour-bench-") as folder:
+        try:
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                env=clean_environment(),
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=IMPORT_TIMEOUT,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Failure(f"ComfyUI did not load the pack within {IMPORT_TIMEOUT} s.") from error
+    for line in done.stdout.splitlines():
+        mark, _, value = line.partition(" ")
+        if mark == MARK and value != "failed":
+            return float(value)
+    raise Failure("ComfyUI could not load the pack.", "\n".join(done.stderr.splitlines()[-15:]))
+
+
+def start_seconds(host: Path, times: int) -> float:
+    """Seconds from the launch of ComfyUI with the pack until it answers; the median."""
+    taken = []
+    for _ in range(times):
+        begin = time.perf_counter()
+        with ComfyServer(host, {"detour": ROOT}):
+            taken.append(time.perf_counter() - begin)
+    return statistics.median(taken)
 
 
 if __name__ == "__main__":

@@ -11,17 +11,18 @@ import importlib.util
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler talks otherwise
+
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from . import bench_counts
-from .bench_shapes import CHANNELS, COMMON, CONFIGS, LATENT, TOKENS
 from .bench_stats import CASES, Subject
 from .failure import Failure
 
@@ -35,6 +36,7 @@ args.cpu = DEVICE.type == "cpu"  # before the host looks for a graphics card
 args.use_pytorch_cross_attention = True  # what the host takes on a graphics card
 
 import comfy.model_patcher  # noqa: E402
+import comfy.sample  # noqa: E402
 import comfy.samplers  # noqa: E402
 import comfy.supported_models  # noqa: E402
 from comfyui_version import __version__ as comfyui_version  # noqa: E402
@@ -46,6 +48,74 @@ CPU = torch.device("cpu")
 STEPS = 20
 AT_STEP = 4
 """The call that is timed: the fifth of 20, well inside the window 0 to 0.5."""
+
+
+LATENT = 32
+CHANNELS = 64
+"""With the 320 of the real models one call takes seconds on a CPU: too few pairs in the time."""
+TOKENS = 77
+COMMON: dict[str, Any] = {
+    "use_checkpoint": False,
+    "image_size": 32,
+    "in_channels": 4,
+    "out_channels": 4,
+    "model_channels": CHANNELS,
+    "use_spatial_transformer": True,
+    "legacy": False,
+    "use_temporal_attention": False,
+    "use_temporal_resblock": False,
+}
+CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "sd15": (
+        "SD15",
+        {
+            "num_res_blocks": [2, 2, 2, 2],
+            "channel_mult": [1, 2, 4, 4],
+            "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0],
+            "transformer_depth_middle": 1,
+            "transformer_depth_output": [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0],
+            "use_linear_in_transformer": False,
+            "context_dim": 768,
+            "adm_in_channels": None,
+            "num_heads": 8,
+        },
+    ),
+    "sdxl": (
+        "SDXL",
+        {
+            "num_res_blocks": [2, 2, 2],
+            "channel_mult": [1, 2, 4],
+            "transformer_depth": [0, 0, 2, 2, 10, 10],
+            "transformer_depth_middle": 10,
+            "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
+            "use_linear_in_transformer": True,
+            "context_dim": 2048,
+            "adm_in_channels": 2816,
+            "num_classes": "sequential",
+            "num_head_channels": 64,
+        },
+    ),
+}
+"""The host's own SD15 and SDXL (comfy/model_detection.py) but for `model_channels`, 320 there."""
+FULL = {"model_channels": 320}
+SMALL = {
+    "sd15": {
+        "model_channels": 32,
+        "channel_mult": [1],
+        "num_res_blocks": [1],
+        "transformer_depth": [0],
+        "transformer_depth_output": [0, 0],
+    },
+    "sdxl": {
+        "model_channels": 32,
+        "channel_mult": [1, 2],
+        "num_res_blocks": [1, 1],
+        "transformer_depth": [0, 1],
+        "transformer_depth_middle": 2,
+        "transformer_depth_output": [0, 0, 1, 1],
+    },
+}
+"""Changes to `CONFIGS`: to the real sizes, and to what a CPU runs in a moment."""
 
 
 def fill(module: nn.Module, seed: int) -> None:
@@ -187,6 +257,25 @@ def conditioning(patcher: Any, seed: int) -> list:
     return [[context, {"pooled_output": torch.randn(1, 1280, generator=generator)}]]
 
 
+def sample(model: Any, latent: int, steps: int, denoise: float = 1.0) -> torch.Tensor:
+    """A run of the host's sampler with prompt and negative prompt: one model call for a step."""
+    empty = torch.zeros(1, 4, latent, latent)
+    return comfy.sample.sample(
+        model,
+        comfy.sample.prepare_noise(empty, 3),
+        steps,
+        5.0,
+        "euler",
+        "normal",
+        conditioning(model, 11),
+        conditioning(model, 12),
+        empty,
+        denoise=denoise,
+        disable_pbar=True,
+        seed=3,
+    )
+
+
 def caller(patcher: Any, latent: int = LATENT) -> Caller:
     """Start a run of the host with this MODEL up to its sampler, and keep what that gets."""
     x = torch.randn(1, 4, latent, latent, generator=torch.Generator().manual_seed(2))
@@ -219,7 +308,7 @@ def subject(shape: str) -> Subject:
     for name, call in cases.items():
         if torch.equal(answer(call), expected) != (name in ("lam0", "strength0")):
             raise Failure(f"The case {name} on {shape} does not do what its name says.")
-    flops, inside = bench_counts.count_flops(plain, model.model.diffusion_model.middle_block)
+    flops, inside = count_flops(plain, model.model.diffusion_model.middle_block)
     return Subject(
         shape=shape,
         channels=CHANNELS,
@@ -228,8 +317,8 @@ def subject(shape: str) -> Subject:
         mid_share=inside / flops,
         plain=plain,
         cases=cases,
-        plain_peak=bench_counts.peak_bytes(plain),
-        peaks={name: bench_counts.peak_bytes(call) for name, call in cases.items()},
+        plain_peak=peak_bytes(plain),
+        peaks={name: peak_bytes(call) for name, call in cases.items()},
     )
 
 
@@ -237,3 +326,54 @@ def answer(call: Caller) -> torch.Tensor:
     """What a case gives for the one input that all of them get."""
     call.ready()
     return call()
+
+
+ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+"""Attention on the CPU, which the counter of torch does not know by itself."""
+
+
+def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    return sdpa_flop_count(query, key, value)
+
+
+def count_flops(call: Any, layers: Iterable[nn.Module]) -> tuple[int, int]:
+    """The floating-point operations of one call, and those of them inside the layers."""
+    counter = FlopCounterMode(display=False, custom_mapping={ATTENTION: _attention_flops})
+    inside: list[int] = []
+
+    def before(*_: Any) -> None:
+        inside.append(-counter.get_total_flops())
+
+    def after(*_: Any) -> None:
+        inside.append(counter.get_total_flops())
+
+    handles = []
+    for layer in layers:
+        handles += [layer.register_forward_pre_hook(before), layer.register_forward_hook(after)]
+    call.ready()
+    try:
+        with counter:
+            call()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return counter.get_total_flops(), sum(inside)
+
+
+def peak_bytes(call: Any) -> int:
+    """The most memory that one call has in use at a time, beyond what is there before it.
+
+    Every allocation and release of torch's CPU allocator, from the profiler's events.
+    """
+    call.ready()
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as profiler:
+        call()
+    results = profiler.profiler.kineto_results  # the only place with the events in order
+    events = [event for event in results.events() if event.name() == "[memory]"]
+    used = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        used += event.nbytes()
+        peak = max(peak, used)
+    return peak

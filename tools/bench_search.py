@@ -1,4 +1,4 @@
-"""What the search of an edit costs: how its time grows with the probes, and its memory.
+"""What the search of an edit costs: time and memory; how fast pictures are classified.
 
 Each size is measured in a Python of its own (`python -m tools.bench_search FILE N EDIT`), so
 that its peak of memory is its own.
@@ -16,9 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .cache import cache_root, check_space, make_folder
+from .bench_stats import Clock, calls_per_timing, measure, timed
+from .environment import cache_root, check_space, make_folder
 from .failure import Failure, say
-from .pip import clean_environment
+from .process import clean_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASSES = 10
@@ -29,6 +30,10 @@ LIMIT_MIB = 2048.0
 """What a search may take beside the features themselves."""
 BLOCK = 5_000
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+PICTURES, SIDE = 64, 224
+SECONDS, QUICK_SECONDS = 60.0, 5.0
+LEAST = 0.95
+NETWORKS = ("mobilenet_v2", "resnet18")
 
 
 def run_search(quick: bool) -> list[dict[str, Any]]:
@@ -39,7 +44,7 @@ def run_search(quick: bool) -> list[dict[str, Any]]:
     """
     width = QUICK_FEATURES if quick else FEATURES
     sizes = QUICK_PROBES if quick else PROBES
-    check_space(cache_root(), 4e-9 * width * sizes[-1] + 0.1, "the features of the search")
+    check_space(4e-9 * width * sizes[-1] + 0.1, "the features of the search")
     say(f"\nsearch: {width:,} features x {CLASSES} classes, memory-mapped")
     say(f"  {'edit':16} {'probes':>7} {'time':>7} {'N log N':>8} {'beside the features':>20}")
     rows = []
@@ -47,30 +52,23 @@ def run_search(quick: bool) -> list[dict[str, Any]]:
         file = Path(folder) / "features.npy"
         write_features(file, sizes[-1], width)
         for edit in EDITS:
-            first = None
+            found = {}
             for count in sizes:
-                found = measure_apart(file, count, edit)
-                first = first or found["seconds"]
-                rows.append(row_of(edit, count, width, found, found["seconds"] / first, sizes[0]))
-                print_row(rows[-1])
+                found[count] = measure_apart(file, count, edit)
+                peak, fewest = found[count]["peak_mib"], sizes[0]
+                row = {
+                    "edit": edit,
+                    "probes": count,
+                    "features": width,
+                    "classes": CLASSES,
+                    "ratio": found[count]["seconds"] / found[fewest]["seconds"],
+                    "n_log_n": count * math.log(count) / (fewest * math.log(fewest)),
+                    "peak_mib": peak,
+                    "met": None if peak is None else peak < LIMIT_MIB,
+                }
+                rows.append(row)
+                print_row(row)
     return rows
-
-
-def row_of(
-    edit: str, count: int, width: int, found: dict[str, Any], ratio: float, fewest: int
-) -> dict[str, Any]:
-    """One measurement for machines."""
-    peak = found["peak_mib"]
-    return {
-        "edit": edit,
-        "probes": count,
-        "features": width,
-        "classes": CLASSES,
-        "ratio": ratio,
-        "n_log_n": count * math.log(count) / (fewest * math.log(fewest)),
-        "peak_mib": peak,
-        "met": None if peak is None else peak < LIMIT_MIB,
-    }
 
 
 def print_row(row: dict[str, Any]) -> None:
@@ -124,6 +122,8 @@ def search_once(file: Path, count: int, edit: str, classes: int = CLASSES) -> di
     depend on what else the machine does, those on the clock, the peak in MiB, and the cell.
     """
     import numpy as np
+
+    features = np.load(file, mmap_mode="r")[:count]
     import torch
 
     from detour.probes.features import Probes
@@ -135,7 +135,6 @@ def search_once(file: Path, count: int, edit: str, classes: int = CLASSES) -> di
         "one_weight": worst_group,
         "one_weight_bias": weight_and_bias,
     }[edit]
-    features = np.load(file, mmap_mode="r")[:count]
     number = torch.arange(count)
     weight = torch.from_numpy(class_means(features.shape[1], classes))
     probes = Probes(features, number // classes % 2, number % classes, weight, torch.zeros(classes))
@@ -157,6 +156,70 @@ def peak_mib(features: int) -> float | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT
     return max(0, peak - features) / 2**20
+
+
+def run_classify(quick: bool) -> list[dict[str, Any]]:
+    """A row per network: throughput of `ImageClassifier.logits` / that of the bare loop."""
+    say(f"\nclassify: {PICTURES} pictures of {SIDE} x {SIDE}, throughput against a bare loop")
+    rows = []
+    for name in NETWORKS[:1] if quick else NETWORKS:
+        rows.append(measure_network(name, QUICK_SECONDS if quick else SECONDS))
+        row = rows[-1]
+        interval = "too few pairs"
+        if row["low"] is not None:
+            interval = f"{row['low']:.3f}-{row['high']:.3f}"
+        verdict = f"at least {LEAST:.0%}: {'met' if row['met'] else 'MISSED'}"
+        say(f"  {name:14} {row['median']:.3f}  {interval:<14} {row['n']:>4} pairs  {verdict}")
+    return rows
+
+
+def measure_network(
+    name: str,
+    seconds: float,
+    device: str = "cpu",
+    side: int = SIDE,
+    clock: Clock = time.perf_counter,
+) -> dict[str, Any]:
+    """Pairs of both on a network with random weights; the loop does what everyone writes.
+
+    device: where network and pictures are. side: pixels of a picture.
+    """
+    import torch
+    import torchvision
+
+    from detour.classifier.facts import Description
+    from detour.classifier.heads import split_head
+    from detour.classifier.model import CHUNK, ImageClassifier
+    from detour.classifier.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+
+    torch.manual_seed(0)
+    network = torchvision.models.get_model(name, weights=None).eval().to(device)
+    images = torch.rand(PICTURES, side, side, 3).to(device)
+    mean, std = (torch.tensor(v).view(3, 1, 1).to(device) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    labels = tuple(str(index) for index in range(1000))
+    backbone, weight, bias = split_head(network, torch.rand(1, 3, side, side).to(device))
+    steps = Preprocessing(resize=None, crop=None)
+    classifier = ImageClassifier(
+        backbone, weight, bias, Description(labels, f"torchvision:{name}", steps)
+    )
+
+    def bare() -> torch.Tensor:
+        parts = [network((part.permute(0, 3, 1, 2) - mean) / std) for part in images.split(CHUNK)]
+        return torch.cat(parts)
+
+    with torch.inference_mode():
+        calls = calls_per_timing(timed(bare, 1, clock))
+        timed(lambda: classifier.logits(images), 1, clock)
+        cases = {"logits": lambda: classifier.logits(images)}
+        found = measure(cases, bare, calls=calls, seconds=seconds, clock=clock)["logits"]
+    return {
+        "network": name,
+        "median": 1 / found.median,
+        "low": None if found.high is None else 1 / found.high,
+        "high": None if found.low is None else 1 / found.low,
+        "n": found.n,
+        "met": 1 / found.median >= LEAST,
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Ratios of interleaved timings: medians, their intervals, when to stop, which targets are met."""
+"""Ratios of interleaved timings: medians, their intervals, when to stop, which targets are met.
+
+Nothing but Python, since `dev.py gpu` runs where scipy may be missing.
+"""
 
 from __future__ import annotations
 
@@ -6,34 +9,17 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 CONFIDENCE = 0.95
 HALF_WIDTH = 0.005
 """A row is conclusive when its interval ends within this share of the median, on both sides."""
 MIN_PAIRS = 20
+SHAPES = ("sd15", "sdxl")
 CASES = ("lam0", "strength0", "lam0.5", "lam1", "freeu_v2", "pag")
-LAM0_LIMIT = 1.005
-SDXL_LIMIT = 0.95
-
+LAM0_LIMIT, SDXL_LIMIT = 1.005, 0.95
 Call = Callable[[], object]
 Clock = Callable[[], float]
-
-
-def interval_rank(n: int, confidence: float = CONFIDENCE) -> int | None:
-    """The k for which the k-th smallest and the k-th largest of n values hold the true median.
-
-    The number of values below the median is binomial(n, 1/2), whatever their distribution;
-    the largest k with 1 - 2 P(fewer than k below) >= confidence is taken. None if even the
-    two extremes (k = 1) are not enough, which is so below 6 values at 95 %.
-    """
-    tail, k = 0.0, 0
-    while k <= n // 2:
-        tail += math.comb(n, k) / 2**n
-        if 1 - 2 * tail < confidence:
-            break
-        k += 1
-    return k or None
 
 
 @dataclass(frozen=True)
@@ -50,15 +36,21 @@ class Interval:
         """True if there are enough values and the interval is narrow enough on both sides."""
         if self.low is None or self.high is None or self.n < MIN_PAIRS:
             return False
-        room = HALF_WIDTH * self.median
-        return self.median - self.low <= room and self.high - self.median <= room
+        return max(self.median - self.low, self.high - self.median) <= HALF_WIDTH * self.median
 
 
 def median_interval(values: Sequence[float]) -> Interval:
-    """The median and the interval from the order of the values; no distribution is assumed."""
+    """The median and the interval from the order of the values; no distribution is assumed.
+
+    How many values are below the true median is binomial(n, 1/2): the k-th from both ends are
+    taken with the largest k for which 1 - 2 P(fewer than k below) is the confidence.
+    """
     ordered, n = sorted(values), len(values)
-    k = interval_rank(n)
-    low, high = (None, None) if k is None else (ordered[k - 1], ordered[n - k])
+    k, tail = 0, 0.5**n
+    while 1 - 2 * tail >= CONFIDENCE:
+        k += 1
+        tail += math.comb(n, k) / 2**n
+    low, high = (ordered[k - 1], ordered[n - k]) if k else (None, None)
     return Interval(statistics.median(ordered), low, high, n)
 
 
@@ -77,41 +69,14 @@ class Subject:
     peaks: Mapping[str, int]
 
 
-@dataclass
-class Pairs:
-    """The pairs of one case against the plain model; a ratio is case / plain."""
-
-    run: Call
-    plain: Call
-    ratios: list[float] = field(default_factory=list)
-
-    def add(self, calls: int, clock: Clock) -> None:
-        """One pair, back to back; every other one starts with the plain model."""
-        if len(self.ratios) % 2:
-            below = timed(self.plain, calls, clock)
-            above = timed(self.run, calls, clock)
-        else:
-            above = timed(self.run, calls, clock)
-            below = timed(self.plain, calls, clock)
-        self.ratios.append(above / below)
-
-    def interval(self) -> Interval:
-        """What is known so far; there must be at least one pair."""
-        return median_interval(self.ratios)
-
-
 def timed(run: Call, calls: int, clock: Clock) -> float:
     """Seconds for some calls in a row, after one `run.ready()` outside of the time if it has
     such a method."""
-    getattr(run, "ready", _nothing)()
+    getattr(run, "ready", lambda: None)()
     begin = clock()
     for _ in range(calls):
         run()
     return clock() - begin
-
-
-def _nothing() -> None:
-    pass
 
 
 def calls_per_timing(seconds_per_call: float, shortest: float = 0.05) -> int:
@@ -130,71 +95,60 @@ def measure(
 ) -> dict[str, Interval]:
     """Pairs in turn for all cases until every one is conclusive or the time is used up.
 
+    A pair is the ratio of a case to `plain`, back to back; every other one begins with `plain`.
     In turn, so that a machine that gets slower meanwhile is the same for all of them; what
     is conclusive gets no more pairs. Every case gets at least one pair.
     """
     end = clock() + seconds
-    pairs = {name: Pairs(run, plain) for name, run in cases.items()}
+    ratios: dict[str, list[float]] = {name: [] for name in cases}
     known: dict[str, Interval] = {}
-    open_cases = list(pairs)
-    while open_cases:
-        for name in open_cases:
+    unsure = list(cases)
+    while unsure:
+        for name in unsure:
             if name in known and clock() >= end:
                 break
-            pairs[name].add(calls, clock)
-            known[name] = pairs[name].interval()
+            pair = [cases[name], plain]
+            turn = -1 if len(ratios[name]) % 2 else 1
+            above, below = [timed(run, calls, clock) for run in pair[::turn]][::turn]
+            ratios[name].append(above / below)
+            known[name] = median_interval(ratios[name])
         after_round(known)
         if clock() >= end:
             break
-        open_cases = [name for name in open_cases if not known[name].conclusive]
+        unsure = [name for name in unsure if not known[name].conclusive]
     return known
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """One target beside what was measured; `met` is None if that does not decide it."""
+def at_most(found: Interval, limit: Interval) -> bool | None:
+    """Whether a figure is at most another one; None if that cannot be said.
 
-    text: str
-    met: bool | None
-
-
-def at_most(found: Interval, low: float, high: float | None = None) -> bool | None:
-    """Whether a figure is at most a limit, which may itself be known as an interval only.
-
-    A conclusive figure is judged by its median against `low` alone; another one only if its
-    whole interval lies on one side of the limit, low to high.
+    By the medians if both are conclusive, else only if the intervals do not overlap.
     """
-    if found.conclusive and high is None:
-        return found.median <= low
-    if found.low is None or found.high is None:
+    if found.conclusive and limit.conclusive:
+        return found.median <= limit.median
+    if found.low is None or found.high is None or limit.low is None or limit.high is None:
         return None
-    if found.high <= low:
+    if found.high <= limit.low:
         return True
-    return False if found.low > (low if high is None else high) else None
+    return False if found.low > limit.high else None
 
 
-def not_above(found: Interval, other: Interval) -> bool | None:
-    """Whether a figure is at most another one: by the medians if both are conclusive."""
-    if found.conclusive and other.conclusive:
-        return found.median <= other.median
-    if other.low is None or other.high is None:
-        return None
-    return at_most(found, other.low, other.high)
+def verdicts(shape: str, found: Mapping[str, Interval]) -> dict[str, list[dict[str, object]]]:
+    """The targets of each case that has some (`text`), and whether they are `met`."""
 
+    def exactly(limit: float) -> Interval:
+        return Interval(limit, limit, limit, MIN_PAIRS)
 
-def verdicts(shape: str, found: Mapping[str, Interval]) -> dict[str, list[Verdict]]:
-    """The targets of each case that has some, and whether they are met."""
-    targets: dict[str, list[Verdict]] = {}
+    targets = [("lam1", "below 1.00", exactly(math.nextafter(1.0, 0.0)))]
+    if shape == "sdxl":
+        targets.append(("lam1", f"at most {SDXL_LIMIT} (5 % faster)", exactly(SDXL_LIMIT)))
     for case in ("lam0", "lam0.5"):
+        targets.append((case, f"at most {LAM0_LIMIT}", exactly(LAM0_LIMIT)))
+        if "freeu_v2" in found:
+            targets.append((case, "not above freeu_v2", found["freeu_v2"]))
+    said: dict[str, list[dict[str, object]]] = {}
+    for case, text, limit in targets:
         if case in found:
-            targets[case] = [Verdict(f"at most {LAM0_LIMIT}", at_most(found[case], LAM0_LIMIT))]
-            if "freeu_v2" in found:
-                beside = not_above(found[case], found["freeu_v2"])
-                targets[case].append(Verdict("not above freeu_v2", beside))
-    if "lam1" in found:
-        below = at_most(found["lam1"], math.nextafter(1.0, 0.0))
-        targets["lam1"] = [Verdict("below 1.00", below)]
-        if shape == "sdxl":
-            faster = at_most(found["lam1"], SDXL_LIMIT)
-            targets["lam1"].append(Verdict(f"at most {SDXL_LIMIT} (5 % faster)", faster))
-    return targets
+            met = at_most(found[case], limit)
+            said.setdefault(case, []).append({"text": text, "met": met})
+    return said

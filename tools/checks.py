@@ -7,22 +7,23 @@ import json
 import os
 import subprocess
 import tempfile
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .beside import GENERATIONS, REGISTRY, prepare_beside
-from .cache import cache_root, make_folder, write_whole
-from .environment import prepare
+from .beside import (
+    GENERATIONS,
+    REGISTRY,
+    prepare_beside,
+    prepare_layer,
+    prepare_old_torch,
+    read_facts,
+)
+from .downloads import check_host, newest_version, prepare_all, prepare_browser
+from .environment import cache_root, make_folder, prepare, write_json
 from .failure import Failure, say
-from .frontend import newest_version, prepare_browser
-from .host import check_host, prepare_all
-from .host_environment import prepare_layer, read_facts
-from .junit import count_outcomes, summary_line
-from .old_torch import prepare_old_torch
-from .pip import clean_environment
+from .process import clean_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_TESTS = 5
@@ -32,9 +33,17 @@ WORKERS = min(4, os.cpu_count() or 1)
 BROWSER, WEBUI, ARCHIVE = "tests/browser", "tests/webui", "tests/registry"
 IN_HOST = ("browser", "comfyui", "registry")
 """How the names of the folders begin whose tests run inside a ComfyUI."""
-SLOW = ("browser", "comfyui_http", "tools", "webui", "evidence")
+SLOW = ("browser", "comfyui_http", "comfyui", "tools", "registry", "webui", "evidence")
 """Folders whose files take long: they come first, so that no process waits for one at the end."""
 LEFT_OUT = "NOT RUN: the browser tests were left out (--no-browser)."
+COUNTS = "DETOUR_COUNTS"
+"""Names the file that tests/conftest.py writes the counts to."""
+OUTCOMES = {
+    "passed": ("passed", "xpassed"),
+    "failed": ("failed", "error"),
+    "skipped": ("skipped", "xfailed"),
+}
+"""What is counted, and pytest's words for it."""
 
 
 def lint(python: Path) -> bool:
@@ -57,49 +66,41 @@ def lint(python: Path) -> bool:
     return good
 
 
-def lint_command(_: Sequence[str]) -> int:
+def lint_command(_options: argparse.Namespace, _extra: Sequence[str]) -> int:
     """`dev.py lint`: the exit status."""
     good = lint(prepare(dev=True))
     say("Lint: all good" if good else "Lint: failed")
     return 0 if good else 1
 
 
-def test_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Our own options, and what follows `--` for pytest."""
-    own, extra = list(arguments), []
-    if "--" in own:
-        cut = own.index("--")
-        own, extra = own[:cut], own[cut + 1 :]
-    parser = argparse.ArgumentParser(
-        prog="dev.py test", description="Lint, then all tests, against a real ComfyUI."
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `dev.py test`."""
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the counts there")
     parser.add_argument("-k", metavar="EXPR", help="only tests whose names match, as in pytest")
     told = "also what takes long: every pipeline and scheduler of diffusers, large networks"
     parser.add_argument("--long", action="store_true", help=told)
     parser.add_argument("--no-lint", action="store_true", help="leave ruff and pyright out")
-    parser.add_argument("--no-browser", action="store_true", help="leave the browser tests out")
+    told = "leave out the tests that need Chromium"
+    parser.add_argument("--no-browser", action="store_true", help=told)
     told = "only the tests that need a ComfyUI, in this one and what its requirements.txt names"
     parser.add_argument("--host", type=Path, metavar="FOLDER", help=told)
     told = "also read hostile files with a real torch 2.1.2 (670 MB, needs a C compiler)"
     parser.add_argument("--old-torch", action="store_true", help=told)
     parser.epilog = "What follows -- goes to pytest: dev.py test -- tests/core -x"
-    return parser.parse_args(own), extra
 
 
 def pytest_command(
-    python: Path, junit: Path, expression: str | None, extra: list[str], folders: Sequence[str]
+    python: Path, expression: str | None, extra: Sequence[str], folders: Sequence[str]
 ) -> list[str]:
     """The pytest call; these folders unless `extra` names files or folders of its own."""
     command = [str(python), "-m", "pytest", "--import-mode=importlib", "-q"]
     # Without this the extension's own __init__.py would be collected as a test package.
-    command += [f"--confcutdir={ROOT / 'tests'}", f"--rootdir={ROOT}", f"--junitxml={junit}"]
-    command += ["-o", "junit_family=xunit2"]
+    command += [f"--confcutdir={ROOT / 'tests'}", f"--rootdir={ROOT}"]
     if not named_tests(extra):
         command += [f"--numprocesses={WORKERS}", "--dist=loadscope", "--no-loadscope-reorder"]
     if expression:
         command += ["-k", expression]
-    return command + extra + ([] if named_tests(extra) else list(folders))
+    return [*command, *extra, *([] if named_tests(extra) else folders)]
 
 
 def all_tests(in_host: bool = False) -> list[str]:
@@ -113,27 +114,25 @@ def all_tests(in_host: bool = False) -> list[str]:
     return [f"tests/{name}" for name in ordered]
 
 
-def named_tests(extra: list[str]) -> list[str]:
+def named_tests(extra: Sequence[str]) -> list[str]:
     """Those of pytest's arguments that are files or folders of ours."""
     return [word for word in extra if word[:1] != "-" and (ROOT / word.split("::")[0]).exists()]
 
 
-def asks_for(folder: str, named: list[str]) -> bool:
+def asks_for(folder: str, named: Sequence[str]) -> bool:
     """Whether tests of `folder` are among the named ones."""
     wanted = ROOT / folder
     places = [(ROOT / word.split("::")[0]).resolve() for word in named]
     return any(wanted in (place, *place.parents) or place in wanted.parents for place in places)
 
 
-def test_command(arguments: Sequence[str]) -> int:
+def test_command(options: argparse.Namespace, extra: Sequence[str]) -> int:
     """`dev.py test`: lint, pytest, the counts; the exit status."""
-    options, extra = test_options(arguments)
     python, host = prepare_all(dev=True) if options.host is None else prepare_other(options.host)
     named = named_tests(extra) or all_tests(in_host=bool(options.host))
-    if not options.long and not named_tests(extra):
-        extra += ["-m", "not long"]
+    words = [*extra, *([] if options.long or named_tests(extra) else ["-m", "not long"])]
     if options.no_browser:
-        extra += [f"--ignore={ROOT / BROWSER}"]
+        words += [f"--ignore={ROOT / BROWSER}"]
     elif asks_for(BROWSER, named):
         prepare_browser(python)
     beside = prepare_beside(
@@ -147,18 +146,19 @@ def test_command(arguments: Sequence[str]) -> int:
     environment = {**clean_environment(), **beside, "COMFYUI_PATH": str(host)}
     # The processes share the cores; threads of their own would only stand in the way.
     environment.update(OMP_NUM_THREADS="1", DETOUR_SCREENSHOTS=str(pictures))
-    status, counts = run_pytest(python, options.k, extra, named, environment)
+    command = pytest_command(python, options.k, words, named)
+    status, counts = run_pytest(command, environment)
     if options.host is not None:
         counts["host"] = {**asdict(read_facts(host)), "newest_frontend": newest_version()}
-        say(
-            "ComfyUI {version}, frontends {frontend} and {newest_frontend}".format(**counts["host"])
-        )
     if options.json:
         write_json(options.json, counts)
     if status == NO_TESTS:
         say("Tests: nothing to run was found")
     if not lint_good:
         say("Lint: failed (see above)")
+    if options.host is not None:
+        text = "ComfyUI {version}, frontends {frontend} and {newest_frontend}"
+        say(text.format(**counts["host"]))
     for part, outcome in counts["parts"].items():
         say(f"  {part}: {summary_line(outcome)}")
     say(LEFT_OUT if options.no_browser else f"Screenshots to look at: {pictures}")
@@ -173,29 +173,37 @@ def prepare_other(folder: Path) -> tuple[Path, Path]:
     return prepare_layer(host), host
 
 
-def run_pytest(
-    python: Path,
-    expression: str | None,
-    extra: list[str],
-    folders: Sequence[str],
-    environment: dict[str, str],
-) -> tuple[int, dict[str, Any]]:
+def run_pytest(command: list[str], environment: dict[str, str]) -> tuple[int, dict[str, Any]]:
     """Run pytest; its exit status and the counts."""
     with tempfile.TemporaryDirectory(prefix="detour-test-") as folder:
-        junit = Path(folder) / "junit.xml"
+        file = Path(folder) / "counts.json"
         say("Tests: pytest")
-        command = pytest_command(python, junit, expression, extra, folders)
-        status = subprocess.run(command, cwd=ROOT, env=environment).returncode
-        try:
-            return status, count_outcomes(junit)
-        except (OSError, ElementTree.ParseError) as error:
-            raise Failure(f"pytest wrote no result (exit status {status}).") from error
+        told = {**environment, COUNTS: str(file)}
+        status = subprocess.run(command, cwd=ROOT, env=told).returncode
+        if not file.is_file():
+            raise Failure(f"pytest wrote no result (exit status {status}).")
+        return status, json.loads(file.read_text(encoding="utf-8"))
 
 
-def write_json(path: Path, data: object) -> None:
-    """Write figures for machines; a `Failure` when the file cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(data, indent=2) + os.linesep)
-    except OSError as error:
-        raise Failure(f"{path} cannot be written ({error.strerror or error}).") from error
+def count_outcomes(stats: Mapping[str, Iterable[Any]]) -> dict[str, Any]:
+    """`{"passed", "failed", "skipped", "parts": {folder: the same three}}` of pytest's reports.
+
+    Errors count as failed, expected failures as skipped; what failed in its end did not pass.
+    A test that lies in no folder below tests/ is in the part "other".
+    """
+    ended: dict[str, str] = {}
+    for outcome, words in sorted(OUTCOMES.items(), key=lambda item: item[0] == "failed"):
+        for word in words:
+            ended |= {report.nodeid: outcome for report in stats.get(word, ())}
+    counts: dict[str, Any] = {**dict.fromkeys(OUTCOMES, 0), "parts": {}}
+    for test, outcome in sorted(ended.items()):
+        place = test.split("::")[0].split("/")
+        part = place[1] if len(place) > 2 else "other"
+        counts["parts"].setdefault(part, dict.fromkeys(OUTCOMES, 0))[outcome] += 1
+        counts[outcome] += 1
+    return counts
+
+
+def summary_line(counts: Mapping[str, Any]) -> str:
+    """The line that ends every test run, for people and for scripts."""
+    return ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES)

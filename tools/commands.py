@@ -11,65 +11,91 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from . import gpu
-from .cache import cache_root
-from .checks import ROOT, lint_command, test_command
-from .environment import prepare
+from . import checks, gpu
+from .checks import ROOT
+from .downloads import check_host, prepare_all
+from .environment import cache_root, prepare
 from .failure import Failure, say
 from .gpu_pack import check_pack, make_pack
-from .host import check_host, prepare_all
-from .pip import clean_environment
-from .ports import check_port
-from .process import end_process, start_process, stop_like_ctrl_c
-from .server import ComfyServer
+from .process import clean_environment, end_process, start_process, stop_like_ctrl_c
+from .server import ComfyServer, check_port
 
 PORT = 8188
 PACK = "detour"
 TEMPLATE = "Extensions > detour > Tiny model first steps"
-SUBJECTS = ("spurious", "architectures")
 EXAMPLES = "evidence.example_files"
+MODULES = {
+    "demo": ("demo.run", "see the variety dial on a tiny model, in a real ComfyUI, on the CPU"),
+    "bench": ("tools.bench", "how long things take"),
+    "workflows": (
+        "tools.workflows",
+        "would the real editor save the example workflows as they are?",
+    ),
+    "train": ("demo.train", "train the tiny model again"),
+    "train-classifiers": ("demo.train_classifiers", "train the demo's image classifiers again"),
+}
+"""Commands that hand all their options to a module of this repository, next to a ComfyUI."""
+IN_A_BROWSER = ("workflows",)
+"""Those of them that need the environment of the tests."""
+SUBJECTS = {
+    "spurious": "what the single-weight edit is worth, against its rivals, on held-out pictures",
+    "architectures": "which networks of torchvision, timm and transformers can be edited",
+}
 PATH_OPTIONS = ("--json", "--output")
 STOP_SECONDS = 15.0
-USAGE = """usage: python dev.py COMMAND [options]
-
-  demo   [--quick | --full] [--json FILE] [--output DIR]
-         see the variety dial work on a tiny model, in a real ComfyUI, on the CPU
-  serve  [--port N] [--examples]
-         open a real ComfyUI with this extension in it; stays until Ctrl-C; --examples puts
-         there what the templates with MobileNetV2 need
-  examples FOLDER
-         the same files into your own ComfyUI folder
-  test   [--json FILE] [-k EXPR] [--long] [--no-lint] [--no-browser] [--host FOLDER] [--old-torch]
-         [-- pytest arguments]
-         lint and all tests; --long adds those that take long, --no-browser leaves out those that
-         need Chromium; --host runs those that need a ComfyUI in the one in FOLDER, with what its
-         requirements.txt names;
-         --old-torch also reads hostile files with a real torch 2.1.2
-  lint   ruff and pyright
-  bench  [--json FILE] [options]   how long things take
-  evidence spurious [--quick] [--json FILE] [--output DIR]
-         what the single-weight edit is worth, against its rivals, on held-out pictures
-  evidence architectures [--quick] [--json FILE]
-         which networks of torchvision, timm and transformers are read and can be edited
-  gpu    [--small] [--json FILE] [--pack FOLDER | --from FOLDER]
-         exactness, cost and classifiers on a CUDA device, within 8 minutes
-  workflows [--save]
-         open the example workflows in the real editor: would it save them as they are?
-         --save writes what it says
-  train  [options]                 train the tiny model again
-  train-classifiers  [options]     train the demo's image classifiers again
-
-Everything is prepared on first use in a cache folder (DETOUR_CACHE puts it elsewhere).
+EPILOG = """Everything is prepared on first use in a cache folder (DETOUR_CACHE puts it elsewhere).
 COMFYUI_PATH puts another ComfyUI in the place of the one that is fetched."""
+Command = Callable[[argparse.Namespace, Sequence[str]], int]
 
 
-def serve_command(arguments: Sequence[str]) -> int:
-    """`dev.py serve`: a ComfyUI with the pack in it, until Ctrl-C or its own end."""
-    parser = argparse.ArgumentParser(prog="dev.py serve", description="Open a real ComfyUI.")
-    parser.add_argument("--port", type=int, default=PORT, metavar="N", help=f"default {PORT}")
+def make_parser() -> argparse.ArgumentParser:
+    """Every command with its options; `run` is what it does, `hands_on` whether the options that
+    are not its own go to a module."""
+    parser = argparse.ArgumentParser(
+        prog="dev.py", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command")
+
+    def add(name: str, run: Command, told: str, hands_on: bool = False) -> argparse.ArgumentParser:
+        # A module that the options are handed to says by itself what they are.
+        one = commands.add_parser(name, help=told, description=told, add_help=not hands_on)
+        one.set_defaults(run=run, hands_on=hands_on)
+        return one
+
+    for name, (module, told) in MODULES.items():
+        add(name, run_module, told, hands_on=True).set_defaults(module=module)
+    serve = add("serve", serve_command, "open a real ComfyUI with Detour in it, until Ctrl-C")
+    serve.add_argument("--port", type=int, default=PORT, metavar="N", help=f"default {PORT}")
     told = "put MobileNetV2 and marked photos there, for the templates that need them"
-    parser.add_argument("--examples", action="store_true", help=told)
-    options = parser.parse_args(arguments)
+    serve.add_argument("--examples", action="store_true", help=told)
+    told = "put MobileNetV2 (14 MB) and photos without and with a watermark (45 MB) into your "
+    examples = add("examples", examples_command, told + "ComfyUI, for the templates with them")
+    examples.add_argument("folder", type=Path, metavar="FOLDER", help="your ComfyUI folder")
+    checks.add_options(add("test", checks.test_command, "lint and all tests, in a real ComfyUI"))
+    add("lint", checks.lint_command, "ruff and pyright")
+    told = "exactness, cost and classifiers on a CUDA device, within 8 minutes"
+    gpu.add_options(add("gpu", gpu_command, told))
+    evidence = add("evidence", evidence_command, "what is claimed, measured", hands_on=True)
+    told = "; ".join(f"{name}: {what}" for name, what in SUBJECTS.items())
+    evidence.add_argument("subject", choices=SUBJECTS, help=told)
+    return parser
+
+
+def parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The options of the command, and what goes to pytest or to a module."""
+    own, extra = list(arguments), []
+    if own[:1] == ["test"] and "--" in own:
+        cut = own.index("--")
+        own, extra = own[:cut], own[cut + 1 :]
+    parser = make_parser()
+    options, others = parser.parse_known_args(["--help"] if own in ([], ["help"]) else own)
+    if others and not options.hands_on:
+        parser.error(f"{options.command} does not know {' '.join(others)}")
+    return options, extra + others
+
+
+def serve_command(options: argparse.Namespace, _extra: Sequence[str]) -> int:
+    """`dev.py serve`: a ComfyUI with the pack in it, until Ctrl-C or its own end."""
     check_port(options.port)
     python, host = prepare_all(evidence=options.examples)
     base = cache_root() / "serve" / str(options.port)
@@ -92,16 +118,9 @@ def serve_command(arguments: Sequence[str]) -> int:
     return 0
 
 
-def examples_command(arguments: Sequence[str]) -> int:
+def examples_command(options: argparse.Namespace, _extra: Sequence[str]) -> int:
     """`dev.py examples FOLDER`: what two templates need, into the user's own ComfyUI."""
-    parser = argparse.ArgumentParser(
-        prog="dev.py examples",
-        description="Put MobileNetV2 (14 MB) and photos without and with a watermark (45 MB) "
-        "into your ComfyUI, for the templates that need them.",
-    )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="your ComfyUI folder")
-    named = parser.parse_args(arguments).folder.expanduser().resolve()
-    folder = check_host(named, "FOLDER")
+    folder = check_host(options.folder.expanduser().resolve(), "FOLDER")
     return _run(prepare(evidence=True), EXAMPLES, [str(folder)], {})
 
 
@@ -119,32 +138,19 @@ def absolute_paths(arguments: Sequence[str], here: Path) -> list[str]:
     return result
 
 
-def run_module(module: str, arguments: Sequence[str]) -> int:
+def run_module(options: argparse.Namespace, extra: Sequence[str]) -> int:
     """Run a module of this repository in the environment, next to a ComfyUI."""
-    check_module(module)
-    python, host = prepare_all()
-    return _run(python, module, arguments, {"COMFYUI_PATH": str(host)})
+    python, host = prepare_all(dev=options.command in IN_A_BROWSER)
+    return _run(python, options.module, extra, {"COMFYUI_PATH": str(host)})
 
 
-def evidence_command(arguments: Sequence[str]) -> int:
+def evidence_command(options: argparse.Namespace, extra: Sequence[str]) -> int:
     """`dev.py evidence SUBJECT`: run that module of `evidence/`; it needs no ComfyUI."""
-    subject = arguments[0] if arguments else ""
-    if subject not in SUBJECTS:
-        raise Failure(f"Say what the evidence is about: dev.py evidence {' | '.join(SUBJECTS)}.")
-    module = f"evidence.{subject}"
-    check_module(module)
-    return _run(prepare(evidence=True), module, arguments[1:], {})
+    return _run(prepare(evidence=True), f"evidence.{options.subject}", extra, {})
 
 
-def workflows_command(arguments: Sequence[str]) -> int:
-    """`dev.py workflows`: in the environment of the tests, which drives a browser."""
-    python, host = prepare_all(dev=True)
-    return _run(python, "tools.workflows", arguments, {"COMFYUI_PATH": str(host)})
-
-
-def gpu_command(arguments: Sequence[str]) -> int:
+def gpu_command(options: argparse.Namespace, _extra: Sequence[str]) -> int:
     """`dev.py gpu`: in this Python with a pack, else in the environment of the other commands."""
-    options = gpu.parse(arguments)
     if options.source:
         host, packages = check_pack(options.source.expanduser().resolve())
         more = {gpu.SITE: str(packages), "COMFYUI_PATH": str(host)}
@@ -154,12 +160,6 @@ def gpu_command(arguments: Sequence[str]) -> int:
         make_pack(options.pack.expanduser().resolve(), host, python)
         return 0
     return gpu.run(options, python, {"COMFYUI_PATH": str(host)})
-
-
-def check_module(module: str) -> None:
-    """A `Failure` for a module that this checkout does not have."""
-    if not (ROOT / (module.replace(".", "/") + ".py")).is_file():
-        raise Failure(f"This checkout has no {module.replace('.', '/')}.py.")
 
 
 def _run(python: Path, module: str, arguments: Sequence[str], more: dict[str, str]) -> int:
@@ -176,39 +176,12 @@ def _run(python: Path, module: str, arguments: Sequence[str], more: dict[str, st
         end_process(process, STOP_SECONDS)
 
 
-def _module(name: str) -> Callable[[Sequence[str]], int]:
-    """The command that runs one module."""
-    return lambda arguments: run_module(name, arguments)
-
-
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
-    "demo": _module("demo.run"),
-    "serve": serve_command,
-    "examples": examples_command,
-    "bench": _module("tools.bench"),
-    "test": test_command,
-    "lint": lint_command,
-    "evidence": evidence_command,
-    "gpu": gpu_command,
-    "workflows": workflows_command,
-    "train": _module("demo.train"),
-    "train-classifiers": _module("demo.train_classifiers"),
-}
-
-
 def main(arguments: Sequence[str]) -> int:
     """Run one command; the exit status. What fails ends in one sentence, no traceback."""
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(USAGE)
-        return 0 if arguments else 1
-    name, rest = arguments[0], arguments[1:]
-    command = COMMANDS.get(name)
-    if command is None:
-        say(f"Error: there is no command {name}; there are {', '.join(COMMANDS)}.")
-        return 1
+    options, extra = parse(arguments)
     stop_like_ctrl_c()
     try:
-        return command(rest)
+        return options.run(options, extra)
     except Failure as failure:
         _tell(*filter(None, [failure.details]), f"Error: {failure}")
     except OSError as error:

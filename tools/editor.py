@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .downloads import HOW_TO_INSTALL, chosen_host, chromium, host_folder
 from .failure import Failure
-from .frontend import HOW_TO_INSTALL, chromium
-from .host import chosen_host, host_folder
 from .server import ComfyServer
 
 FLAGS = (

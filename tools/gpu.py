@@ -1,7 +1,7 @@
 """`dev.py gpu`: exactness, cost and classifiers on a CUDA machine, within 8 minutes.
 
 Each part runs in a process of its own with a deadline, so that a device that hangs or fails
-costs that part alone; what it found until then is kept (`gpu_report`). This file needs
+costs that part alone; what it found until then is kept (`gpu_part`). This file needs
 nothing but Python; `python -m tools.gpu PART FILE SECONDS [--small]` is one part.
 """
 
@@ -20,11 +20,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .cache import write_whole
+from .environment import write_json
 from .failure import say
-from .gpu_report import Report, read_lines
-from .pip import clean_environment
-from .process import end_process, start_process
+from .gpu_part import Report, read_lines
+from .process import clean_environment, end_process, start_process
 
 ROOT = Path(__file__).resolve().parent.parent
 MINUTES = 8.0
@@ -36,28 +35,26 @@ SITE = "DETOUR_GPU_SITE"
 """Names a folder with packages that are taken where the machine lacks them."""
 
 
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
+def minutes(text: str) -> float:
+    """A number above 0, for argparse."""
+    value = float(text)
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError
+    return value
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `dev.py gpu`."""
-    parser = argparse.ArgumentParser(
-        prog="dev.py gpu", description="Check and time Detour on this machine's CUDA device."
-    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    parser.add_argument("--minutes", type=float, default=MINUTES, metavar="N", help="at most")
+    parser.add_argument("--minutes", type=minutes, default=MINUTES, metavar="N", help="at most")
     names = [name for name in PARTS if name != "machine"]
     parser.add_argument("--part", choices=names, action="append", help="only this one")
     parser.add_argument("--small", action="store_true", help="tiny models, on the CPU: a rehearsal")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument(
-        "--pack", type=Path, metavar="FOLDER", help="collect what a machine without network needs"
-    )
-    where.add_argument(
-        "--from", type=Path, metavar="FOLDER", dest="source", help="use such a folder, no network"
-    )
-    options = parser.parse_args(arguments)
-    if not (math.isfinite(options.minutes) and options.minutes > 0):
-        parser.error("--minutes must be a number above 0")
-    options.part = [name for name in names if name in (options.part or names)]
-    return options
+    told = "collect what a machine without network needs"
+    where.add_argument("--pack", type=Path, metavar="FOLDER", help=told)
+    told = "use such a folder, no network"
+    where.add_argument("--from", type=Path, metavar="FOLDER", dest="source", help=told)
 
 
 def empty() -> dict[str, Any]:
@@ -116,14 +113,16 @@ def run(options: argparse.Namespace, python: Path, more: dict[str, str]) -> int:
     environment = clean_environment() | more
     environment |= {"DETOUR_DEVICE": "cpu" if options.small else "cuda:0"}
     figures = empty()
-    for name in ("machine", *options.part):
+    for name in PARTS:
+        if name not in ("machine", *(options.part or PARTS)):
+            continue
         lines = [("skipped", [name, "there is no device to run it on"])]
         if name == "machine" or figures["device"]:
             seconds = 60 * options.minutes * PARTS[name]
             lines = run_part(name, seconds, options.small, environment, python)
         merge(figures, lines)
         if options.json:
-            write_whole(options.json, json.dumps(figures, indent=1) + "\n")
+            write_json(options.json, figures)
     good = not figures["skipped"] and not figures["exact"]["failed"]
     say("")
     say(f"{figures['device'] or 'no device'}, torch {figures['torch'] or 'unknown'}")
@@ -155,9 +154,9 @@ def part(name: str) -> Callable[[Report, bool], None]:
     """What a part runs; imports torch and, where needed, ComfyUI."""
     if name == "machine":
         return machine
-    from . import gpu_stubs
+    from . import gpu_part
 
-    gpu_stubs.install()
+    gpu_part.install()
     logging.getLogger("detour").setLevel(logging.ERROR)  # windows are missed on purpose
     return importlib.import_module(f".gpu_{name}", __package__).run
 

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import torch
 
-from .bench_classify import measure_network
-from .bench_search import measure_apart, write_features
-from .gpu_report import Report
+from .bench_search import measure_apart, measure_network, write_features
+from .gpu_part import Report
 
 NETWORKS, SMALL_NETWORKS = ("vit_b_16", "convnext_base"), ("convnext_tiny",)
 SIDE, SMALL_SIDE = 224, 32

@@ -11,10 +11,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from .cache import remove_tree
+from .downloads import check_host
+from .environment import remove_tree
 from .failure import Failure, say
-from .host import check_host
-from .pip import clean_environment
+from .process import clean_environment
 
 HOST, PACKAGES = "comfyui", "site"
 PURE = ("einops", "packaging", "torchsde", "tqdm", "trampoline", "typing_extensions")

@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .cache import write_whole
 from .checks import ROOT
 from .editor import local_host
+from .environment import write_whole
 from .failure import Failure, say
 from .server import ComfyServer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -49,3 +50,9 @@ def stop_like_ctrl_c() -> None:
 
 def _stop(*_: object) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without what would make another Python look elsewhere."""
+    unwanted = {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONSTARTUP", "VIRTUAL_ENV"}
+    return {name: value for name, value in os.environ.items() if name not in unwanted}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,26 +15,99 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .base_folder import fill_base, remove_base, remove_placed
 from .failure import Failure, tail
-from .pip import clean_environment
-from .ports import LOOPBACK, PORT_TAKEN, check_port, free_port
-from .process import end_process, start_process
-from .prompts import OnMessage, run_prompt
+from .process import clean_environment, end_process, start_process
 
-POLL_SECONDS, STOP_SECONDS, REQUEST_SECONDS = 0.2, 10.0, 30.0
+LOOPBACK = "127.0.0.1"
+PORT_TAKEN = re.compile(r"address already in use|Errno 98|Errno 48|WinError 10048", re.I)
+"""What a server's log says when somebody else was quicker."""
+FOLDERS = ("custom_nodes", "models", "input", "output", "temp", "user")
+"""What ComfyUI expects in the folder that it works in."""
+NOT_COPIED = shutil.ignore_patterns(
+    ".git", "tests", "__pycache__", "*.pyc", ".*_cache", ".hypothesis", ".venv", "node_modules"
+)
+POLL_SECONDS, STOP_SECONDS, REQUEST_SECONDS, HISTORY_SECONDS = 0.2, 10.0, 30.0, 10.0
 FLAGS = (
     "--cpu --disable-auto-launch --disable-api-nodes "
     "--database-url sqlite:///:memory: --preview-method none"
 ).split()
+QUIET = dict.fromkeys(
+    "PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED PYTHONUTF8 HF_HUB_DISABLE_TELEMETRY "
+    "DO_NOT_TRACK".split(),
+    "1",
+)
+OnMessage = Callable[[dict[str, Any]], None]
 
 
 class ServerDied(Failure):
     """The server ended, hung or did not load a custom node; `details` holds its log's end."""
+
+
+class PromptFailed(Failure):
+    """A prompt was refused, failed, was interrupted or took too long.
+
+    `node_id` and `exception_message` say where and what for a node that failed ("" otherwise);
+    `node_errors` is the server's answer to a prompt that it refused. `details`: the traceback.
+    """
+
+    def __init__(
+        self,
+        sentence: str,
+        data: Mapping[str, Any] | None = None,
+        node_errors: Mapping[str, Any] | None = None,
+    ) -> None:
+        data = data or {}
+        super().__init__(sentence, "".join(data.get("traceback") or ()))
+        self.node_id = str(data.get("node_id") or "")
+        self.exception_message = str(data.get("exception_message") or "").strip()
+        self.node_errors = dict(node_errors or {})
+
+
+def free_port() -> int:
+    """A port on the loopback that is free at this moment."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def check_port(port: int) -> None:
+    """A `Failure` when somebody else listens on this port, or it is no port at all."""
+    if not 0 < port < 65536:
+        raise Failure(f"{port} is not a port; ports are 1 to 65535.")
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        if sys.platform != "win32":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise Failure(
+                f"Port {port} is taken or not allowed; choose another one with --port."
+            ) from error
+
+
+def place(source: Path, target: Path) -> None:
+    """Link `target` to `source`, or copy it; what an earlier run left there is replaced."""
+    remove_placed(target)
+    try:
+        target.symlink_to(source, target_is_directory=source.is_dir())
+    except (OSError, NotImplementedError):
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=NOT_COPIED)
+        else:
+            shutil.copy2(source, target)
+
+
+def remove_placed(target: Path) -> None:
+    """Take a link or a copy away again; what a link points to is never touched."""
+    if target.is_symlink() or target.is_file():
+        target.unlink()
+    elif target.is_dir():
+        shutil.rmtree(target)
 
 
 class ComfyServer:
@@ -85,13 +160,11 @@ class ComfyServer:
         """Start the server and wait until it answers; `ServerDied` when it does not."""
         if self._wanted_port is not None:
             check_port(self._wanted_port)
-        if self._kept_base is None:
-            self.base = Path(tempfile.mkdtemp(prefix="detour-comfyui-")).resolve()
-        else:
-            self.base = self._kept_base.resolve()
+        made = self._kept_base or Path(tempfile.mkdtemp(prefix="detour-comfyui-"))
+        self.base = made.resolve()
         self.log = self.base / "server.log"
         try:
-            fill_base(self.base, self._custom_nodes)
+            self._fill_base()
             self._start()
             self._check_custom_nodes()
         except BaseException:
@@ -102,6 +175,21 @@ class ComfyServer:
     def __exit__(self, *_: object) -> None:
         """Stop the server and clean up."""
         self.stop()
+
+    def _fill_base(self) -> None:
+        """Make the folders that ComfyUI expects and put the custom nodes in place.
+
+        Each is a link where links are possible and a copy otherwise. Raises `Failure` for a
+        custom node that is not there.
+        """
+        for name in FOLDERS:
+            (self.base / name).mkdir(parents=True, exist_ok=True)
+        for name, source in self._custom_nodes.items():
+            if not source.exists():
+                raise Failure(
+                    f"The custom node {name} should be in {source}, and nothing is there."
+                )
+            place(source.resolve(), self.base / "custom_nodes" / name)
 
     def _start(self) -> None:
         """Launch; once more on another port when somebody took the free one meanwhile."""
@@ -121,18 +209,11 @@ class ComfyServer:
         command = [str(self.python), str(self.host / "main.py"), "--listen", LOOPBACK]
         command += ["--port", str(self.port), "--base-directory", str(self.base)]
         command += ["--user-directory", str(self.base / "user"), *FLAGS, *self._arguments]
-        environment = clean_environment()
-        environment.update(PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1", PYTHONUTF8="1")
-        environment.update(HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1")
-        environment.update(self._environment)
+        environment = clean_environment() | QUIET | self._environment
         with self.log.open("wb") as output:
+            told = {"stdout": output, "stderr": subprocess.STDOUT}
             self._process = start_process(
-                command,
-                STOP_SECONDS,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=self.base,
-                env=environment,
+                command, STOP_SECONDS, cwd=self.base, env=environment, **told
             )
 
     def _wait_until_ready(self) -> None:
@@ -173,7 +254,7 @@ class ComfyServer:
         """End our own process and remove what was put in place; safe to call twice."""
         self._end_process()
         if self._kept_base is None:
-            remove_base(self.base)
+            shutil.rmtree(self.base, ignore_errors=True)  # links are removed, not followed
             return
         for name in self._custom_nodes:
             remove_placed(self.base / "custom_nodes" / name)
@@ -183,10 +264,6 @@ class ComfyServer:
         process, self._process = self._process, None
         if process is not None:
             end_process(process, STOP_SECONDS)
-
-    def save_log(self, target: Path) -> None:
-        """Copy the log to a place that outlives the temporary folder."""
-        shutil.copyfile(self.log, target)
 
     def get_json(self, path: str) -> Any:
         """GET a path and parse what comes back; urllib's errors (all OSError) pass through."""
@@ -213,6 +290,15 @@ class ComfyServer:
         with opener.open(request, timeout=REQUEST_SECONDS) as answer:
             return answer.read()
 
+    def interrupt(self) -> None:
+        """Stop the prompt that runs now, if any."""
+        self.post_json("/interrupt", {})
+
+    def view(self, filename: str, subfolder: str = "", type: str = "output") -> bytes:
+        """The bytes of a picture that a prompt made."""
+        query = {"filename": filename, "subfolder": subfolder, "type": type}
+        return self._request("/view?" + urllib.parse.urlencode(query))
+
     def run(
         self,
         prompt: Mapping[str, Any],
@@ -226,13 +312,87 @@ class ComfyServer:
         refused, failed, was interrupted or took longer than `timeout` seconds, and
         `ServerDied` when the server ended meanwhile.
         """
-        return run_prompt(self, prompt, on_message, timeout)
+        follow = self._follow(prompt, on_message or (lambda _: None))
+        try:
+            return self._outputs(asyncio.run(asyncio.wait_for(follow, timeout)))
+        except asyncio.TimeoutError as error:
+            self.check_alive()
+            self.interrupt()
+            raise PromptFailed(f"The prompt was not done after {timeout:g} s.") from error
+        except OSError as error:
+            self.check_alive()
+            raise PromptFailed(f"The connection to ComfyUI failed ({error}).") from error
 
-    def interrupt(self) -> None:
-        """Stop the prompt that runs now, if any."""
-        self.post_json("/interrupt", {})
+    async def _follow(self, prompt: Mapping[str, Any], on_message: OnMessage) -> str:
+        """Listen first, then queue, so that no message is missed; return the prompt's id."""
+        import aiohttp
 
-    def view(self, filename: str, subfolder: str = "", type: str = "output") -> bytes:
-        """The bytes of a picture that a prompt made."""
-        query = {"filename": filename, "subfolder": subfolder, "type": type}
-        return self._request("/view?" + urllib.parse.urlencode(query))
+        client = uuid.uuid4().hex
+        address = f"{self.url}/ws?clientId={client}"
+        try:
+            async with (
+                aiohttp.ClientSession(trust_env=False) as session,
+                session.ws_connect(address, max_msg_size=0) as socket,
+            ):
+                prompt_id = await asyncio.to_thread(self._queue, prompt, client)
+                async for message in socket:
+                    if message.type == aiohttp.WSMsgType.BINARY:
+                        on_message({"type": "binary", "data": message.data})
+                    elif message.type == aiohttp.WSMsgType.TEXT:
+                        parsed = json.loads(message.data)
+                        on_message(parsed)
+                        if _is_end(parsed, prompt_id):
+                            return prompt_id
+        except aiohttp.ClientError as error:
+            self.check_alive()
+            raise PromptFailed(f"The connection to ComfyUI failed ({error}).") from error
+        await asyncio.sleep(0.5)
+        self.check_alive()
+        raise PromptFailed("ComfyUI closed the connection before the prompt was done.")
+
+    def _queue(self, prompt: Mapping[str, Any], client: str) -> str:
+        """POST the prompt; its id, or `PromptFailed` with what the server says is wrong."""
+        status, answer = self.post_json("/prompt", {"prompt": prompt, "client_id": client})
+        if status == 200 and isinstance(answer, dict) and not answer.get("node_errors"):
+            return str(answer["prompt_id"])
+        if not isinstance(answer, dict):
+            raise PromptFailed(f"ComfyUI refused the prompt (status {status}): {answer}")
+        error = answer.get("error") or {}
+        message = error.get("message", "") if isinstance(error, dict) else str(error)
+        node_errors = answer.get("node_errors") or {}
+        reasons = [
+            f"node {node} ({entry.get('class_type', '?')}): {item.get('message', '')}"
+            + (f" ({item['details']})" if item.get("details") else "")
+            for node, entry in node_errors.items()
+            for item in entry.get("errors", [])
+        ]
+        sentence = f"ComfyUI refused the prompt (status {status}): " + "; ".join(
+            [message, *reasons]
+        )
+        raise PromptFailed(sentence, node_errors=node_errors)
+
+    def _outputs(self, prompt_id: str) -> dict[str, Any]:
+        """The prompt's outputs; the server says "done" a moment before its history has them."""
+        deadline = time.monotonic() + HISTORY_SECONDS
+        while time.monotonic() < deadline:
+            history = self.get_json(f"/history/{prompt_id}")
+            if prompt_id in history:
+                return history[prompt_id].get("outputs") or {}
+            time.sleep(0.05)
+        raise PromptFailed("ComfyUI finished the prompt and kept no history of it.")
+
+
+def _is_end(message: Mapping[str, Any], prompt_id: str) -> bool:
+    """Whether this message ends our prompt well; `PromptFailed` when it ends it badly."""
+    kind, data = message.get("type"), message.get("data") or {}
+    if not isinstance(data, dict) or data.get("prompt_id") != prompt_id:
+        return False
+    if kind == "execution_error":
+        raise PromptFailed(
+            f"Node {data.get('node_id')} ({data.get('node_type')}) failed: "
+            f"{data.get('exception_type')}: {str(data.get('exception_message')).strip()}",
+            data,
+        )
+    if kind == "execution_interrupted":
+        raise PromptFailed("The prompt was interrupted.", data)
+    return kind == "execution_success" or (kind == "executing" and data.get("node") is None)

@@ -17,9 +17,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .cache import write_whole
 from .checks import ROOT
 from .editor import local_host, open_editor
+from .environment import write_whole
 from .failure import Failure, say
 from .server import ComfyServer
 

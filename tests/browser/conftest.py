@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from tools.downloads import newest_frontend, newest_version
 from tools.editor import SETTINGS, SIZE, local_host, open_browser
 from tools.failure import Failure
-from tools.frontend import newest_frontend, newest_version
 from tools.server import ComfyServer
 
 from .desk import Desk

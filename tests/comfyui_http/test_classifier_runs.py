@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tools.prompts import PromptFailed
+from tools.server import PromptFailed
 
 DIGITS = "coloured_digits.safetensors"
 GRAPH = {

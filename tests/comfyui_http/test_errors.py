@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from tools.prompts import PromptFailed
+from tools.server import PromptFailed
 
 PLAIN = {
     "model": {"class_type": "DetourDemoModel", "inputs": {"prompt": "", "variant": "demo"}},

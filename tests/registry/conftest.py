@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.host import chosen_host, host_folder
+from tools.downloads import chosen_host, host_folder
 from tools.server import ComfyServer
 
 ROOT = Path(__file__).resolve().parents[2]

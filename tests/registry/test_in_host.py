@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.prompts import PromptFailed
+from tools.server import PromptFailed
 from tools.workflows import to_prompt
 
 ROOT = Path(__file__).resolve().parents[2]

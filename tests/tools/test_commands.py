@@ -1,4 +1,4 @@
-"""dev.py: every failure is one sentence and exit status 1; counts are counted right."""
+"""dev.py: every failure is one sentence and exit status 1; what each one starts."""
 
 from __future__ import annotations
 
@@ -10,20 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tools import checks, commands
+from tools import commands
 from tools.failure import Failure
-from tools.junit import count_outcomes, summary_line
-from tools.ports import free_port
+from tools.server import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-JUNIT = """<?xml version="1.0"?><testsuites><testsuite>
-<testcase classname="tests.core.test_a" name="one"/>
-<testcase classname="tests.core.test_a.TestB" name="two"><failure message="x"/></testcase>
-<testcase classname="tests.tools.test_c" name="three"><skipped message="x"/></testcase>
-<testcase classname="tests.tools.test_c" name="four"><failure/><error/></testcase>
-<testcase classname="" name="tests.comfyui.test_d"><error message="not collected"/></testcase>
-<testcase classname="tests.test_top" name="five"/>
-</testsuite></testsuites>"""
 
 
 def dev(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -47,12 +38,16 @@ def assert_one_sentence(result: subprocess.CompletedProcess[str]) -> None:
 def test_help_names_every_command() -> None:
     result = dev("--help")
     assert result.returncode == 0
-    assert all(f"\n  {name} " in result.stdout for name in commands.COMMANDS)
-    assert dev().returncode == 1
+    for name in "demo serve examples test lint bench evidence gpu train train-classifiers".split():
+        assert f"\n    {name} " in result.stdout or f"\n    {name}\n" in result.stdout
+    assert dev().stdout == dev("help").stdout == result.stdout
 
 
-def test_an_unknown_command() -> None:
-    assert_one_sentence(dev("dmeo"))
+@pytest.mark.parametrize("words", ["dmeo", "lint --fix", "evidence", "evidence spurios", "gpu --x"])
+def test_what_there_is_not(words: str) -> None:
+    result = dev(*words.split())
+    assert result.returncode == 2
+    assert "dev.py" in result.stderr and "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("command", ["demo", "serve", "test", "train"])
@@ -91,24 +86,13 @@ def test_no_traceback(
     error: BaseException,
     text: str,
 ) -> None:
-    def fail(_: object) -> int:
+    def fail(dev: bool) -> Path:
         raise error
 
     monkeypatch.setattr(commands, "stop_like_ctrl_c", lambda: None)
-    monkeypatch.setitem(commands.COMMANDS, "lint", fail)
+    monkeypatch.setattr(commands.checks, "prepare", fail)
     assert commands.main(["lint"]) == 1
     assert capsys.readouterr().out == text
-
-
-def test_a_module_that_is_not_there() -> None:
-    with pytest.raises(Failure, match=r"This checkout has no tools/nothing\.py"):
-        commands.run_module("tools.nothing", [])
-
-
-@pytest.mark.parametrize("arguments", [[], ["spurios"], ["--quick"]])
-def test_the_evidence_wants_a_subject(arguments: list[str]) -> None:
-    with pytest.raises(Failure, match=r"dev\.py evidence spurious"):
-        commands.evidence_command(arguments)
 
 
 @pytest.mark.parametrize("lacks", ["folder", "main.py"])
@@ -121,34 +105,45 @@ def test_examples_want_a_comfyui_folder(tmp_path: Path, lacks: str) -> None:
 
 
 @pytest.fixture
-def examples_run(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The arguments of each run of the module that writes the example files; it fails."""
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Each module that is run, with its arguments; it fails."""
     runs: list[list[str]] = []
 
     def run(_python: Path, module: str, arguments: list[str], _more: dict[str, str]) -> int:
-        assert commands.check_module(module) is None
-        runs.append(arguments)
+        runs.append([module, *arguments])
         return 1
 
     monkeypatch.setattr(commands, "_run", run)
+    monkeypatch.setattr(commands, "stop_like_ctrl_c", lambda: None)
     monkeypatch.setattr(commands, "prepare", lambda evidence: Path("python"))
-    monkeypatch.setattr(commands, "prepare_all", lambda evidence: (Path("python"), Path("host")))
+    both = (Path("python"), Path("host"))
+    monkeypatch.setattr(commands, "prepare_all", lambda evidence=False: both)
     return runs
 
 
-def test_examples_go_into_the_folder_that_is_named(
-    tmp_path: Path, examples_run: list[list[str]]
-) -> None:
+def test_examples_go_into_the_folder_that_is_named(tmp_path: Path, runs: list[list[str]]) -> None:
     (tmp_path / "comfy").mkdir()
     (tmp_path / "main.py").touch()
-    assert commands.examples_command([str(tmp_path)]) == 1
-    assert examples_run == [[str(tmp_path)]]
+    assert commands.main(["examples", str(tmp_path)]) == 1
+    assert runs == [["evidence.example_files", str(tmp_path)]]
 
 
-def test_serve_puts_the_examples_into_its_own_base(examples_run: list[list[str]]) -> None:
-    assert commands.serve_command(["--examples", "--port", str(free_port())]) == 1
-    ((base,),) = examples_run
+def test_serve_puts_the_examples_into_its_own_base(runs: list[list[str]]) -> None:
+    assert commands.main(["serve", "--examples", "--port", str(free_port())]) == 1
+    ((_, base),) = runs
     assert Path(base).parent.name == "serve"
+
+
+def test_options_go_to_the_module(runs: list[list[str]]) -> None:
+    for words in ("demo --quick --json a.json", "bench --help", "evidence spurious --json b -k c"):
+        commands.main(words.split())
+    assert runs == [
+        ["demo.run", "--quick", "--json", "a.json"],
+        ["tools.bench", "--help"],
+        ["evidence.spurious", "--json", "b", "-k", "c"],
+    ]
+    for command, (module, _) in commands.MODULES.items():
+        assert (ROOT / (module.replace(".", "/") + ".py")).is_file(), command
 
 
 def test_files_are_named_from_where_the_user_is(tmp_path: Path) -> None:
@@ -172,31 +167,3 @@ def test_an_old_python_is_told_so(
     monkeypatch.setattr(entry.sys, "version_info", (3, 8, 1))
     assert entry.main() == 1
     assert capsys.readouterr().out.startswith("Error: this needs Python 3.10 or newer")
-
-
-def test_counts_by_folder(tmp_path: Path) -> None:
-    file = tmp_path / "junit.xml"
-    file.write_text(JUNIT)
-    counts = count_outcomes(file)
-    assert summary_line(counts) == "2 passed, 3 failed, 1 skipped"
-    assert counts["parts"] == {
-        "comfyui": {"passed": 0, "failed": 1, "skipped": 0},
-        "core": {"passed": 1, "failed": 1, "skipped": 0},
-        "other": {"passed": 1, "failed": 0, "skipped": 0},
-        "tools": {"passed": 0, "failed": 1, "skipped": 1},
-    }
-
-
-def test_pytest_gets_what_follows_the_dashes() -> None:
-    options, extra = checks.test_options(["-k", "a", "--", "-x", "--json"])
-    assert (options.k, options.json, extra) == ("a", None, ["-x", "--json"])
-    python, junit = Path("python"), Path("junit.xml")
-    every = checks.pytest_command(python, junit, "a", extra, checks.all_tests())
-    folders = {path.name for path in (checks.ROOT / "tests").iterdir() if any(path.rglob("test_*"))}
-    assert {f"tests/{name}" for name in folders} == {
-        word for word in every if word.startswith("tests/")
-    }
-    named = checks.pytest_command(
-        python, junit, None, ["tests/tools/test_host.py::test_x"], checks.all_tests()
-    )
-    assert named[-1] == "tests/tools/test_host.py::test_x"

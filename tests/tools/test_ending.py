@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tools.ports import free_port
+from tools.server import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 BUSY_MAIN = """

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tools import cache, environment, pip
+from tools import environment
 from tools.failure import Failure
 
 ROOT = Path(__file__).resolve().parents[2]
+KEY = "0123456789ab"
 
 
 @pytest.fixture(autouse=True)
@@ -20,24 +22,31 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
+def empty_venv(folder: Path) -> None:
+    """Not worth the seconds of a real one: an empty file named like the Python."""
+    python = environment.environment_python(folder)
+    python.parent.mkdir(parents=True)
+    python.touch()
+
+
 @pytest.fixture
-def fake_build(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Installs nothing: a venv is an empty file named like its Python; stages are noted."""
-    stages: list[str] = []
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Makes an environment, empty but for what `fill` puts there."""
+    monkeypatch.setattr(environment, "_make_venv", empty_venv)
 
-    def make_venv(folder: Path) -> None:
-        python = environment.environment_python(folder)
-        python.parent.mkdir(parents=True)
-        python.touch()
+    def build(fill: Callable[[Path], None] = lambda _: None, needed_gb: float = 0.0) -> Path:
+        folder = tmp_path / "cache" / "venv"
+        return environment.build(folder, "test.stamp", KEY, needed_gb, "a test", fill)
 
-    def run_pip(python: Path, arguments: list[str], stage: str, log: Path) -> None:
-        stages.append(stage)
+    return build
 
-    monkeypatch.setattr(environment, "make_venv", make_venv)
-    monkeypatch.setattr(environment, "run_pip", run_pip)
-    monkeypatch.setattr(environment, "NEEDED_GB", 0.0)
-    monkeypatch.setattr(environment, "ADDED_NEEDED_GB", 0.0)
-    return stages
+
+def refuse(_: Path) -> None:
+    raise AssertionError("it was built again")
+
+
+def interrupt(_: Path) -> None:
+    raise KeyboardInterrupt
 
 
 def test_the_key_follows_the_requirements(tmp_path: Path) -> None:
@@ -51,161 +60,81 @@ def test_the_key_follows_the_requirements(tmp_path: Path) -> None:
 
 
 def test_every_requirement_is_pinned() -> None:
-    files = (
-        environment.HOST_REQUIREMENTS,
-        environment.DEV_REQUIREMENTS,
-        environment.WEIGHTS_REQUIREMENTS,
-        environment.EVIDENCE_REQUIREMENTS,
-        environment.WATERMARK_REQUIREMENTS,
-    )
-    lines = environment.requirement_lines(*files)
-    assert len(lines) > 20
-    assert all("==" in line.split(";")[0] for line in lines)
+    for file in environment.HERE.glob("requirements-*.txt"):
+        lines = environment.requirement_lines(file)
+        assert lines
+        assert all("==" in line.split(";")[0] for line in lines), file.name
 
 
-def test_a_finished_environment_is_not_built_again(fake_build: list[str]) -> None:
-    python = environment.prepare()
-    assert len(fake_build) == 2
-    assert environment.prepare() == python
-    assert len(fake_build) == 2
-    environment.prepare(dev=True)
-    environment.prepare(dev=True)
-    assert len(fake_build) == 5
-    environment.prepare(evidence=True)
-    environment.prepare(dev=True, evidence=True)
-    assert len(fake_build) == 7
-
-
-def test_the_packages_of_the_evidence_come_with_the_evidence_only(fake_build: list[str]) -> None:
-    environment.prepare(dev=True)
-    assert not any("compares" in stage for stage in fake_build)
-    environment.prepare(evidence=True)
-    assert [stage for stage in fake_build if "compares" in stage] == fake_build[-2:]
-    folder = environment.environment_folder()
-    (folder / environment.EVIDENCE.stamp).write_text("another key")
-    environment.prepare(evidence=True)
-    assert len(fake_build) == 9
-
-
-def test_the_watermark_can_be_done_without(
-    fake_build: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    whole = environment.run_pip
-
-    def refused(python: Path, arguments: list[str], stage: str, log: Path) -> None:
-        if "watermark" in stage:
-            raise Failure("No such package.")
-        whole(python, arguments, stage, log)
-
-    monkeypatch.setattr(environment, "run_pip", refused)
-    python = environment.prepare(evidence=True)
-    assert python.exists()
-    assert "ImageNet-W's watermark could not be installed" in capsys.readouterr().out
-    monkeypatch.setattr(environment, "run_pip", whole)
-    before = len(fake_build)
-    environment.prepare(evidence=True)
-    assert len(fake_build) == before + 1
-    environment.prepare(evidence=True)
-    assert len(fake_build) == before + 1
-
-
-@pytest.mark.parametrize("broken_stage", ["torch", "ComfyUI", "tests"])
-def test_an_interrupted_build_is_remade(
-    fake_build: list[str], monkeypatch: pytest.MonkeyPatch, broken_stage: str
-) -> None:
-    whole = environment.run_pip
-
-    def interrupted(python: Path, arguments: list[str], stage: str, log: Path) -> None:
-        if broken_stage in stage:
-            raise KeyboardInterrupt
-        whole(python, arguments, stage, log)
-
-    monkeypatch.setattr(environment, "run_pip", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        environment.prepare(dev=True)
-    folder = environment.environment_folder()
-    key = environment.environment_key(environment.HOST_REQUIREMENTS)
-    host_done = environment.is_finished(folder, environment.HOST_STAMP, key)
-    assert host_done == (broken_stage == "tests")
-    left = folder / "half-installed"
+@pytest.mark.parametrize("broken", ["interrupted", "stamp", "python"])
+def test_what_is_not_whole_is_remade(build: Callable[..., Path], broken: str) -> None:
+    if broken == "interrupted":
+        with pytest.raises(KeyboardInterrupt):
+            build(interrupt)
+    else:
+        python = build()
+        if broken == "python":
+            python.unlink()
+        else:
+            (python.parents[1] / "test.stamp").write_text("of something else")
+    left = environment.cache_root() / "venv" / "half-installed"
     left.touch()
-    monkeypatch.setattr(environment, "run_pip", whole)
-    environment.prepare(dev=True)
-    assert left.exists() == host_done
-    assert environment.is_finished(folder, environment.HOST_STAMP, key)
+    python = build()
+    assert not left.exists() and python.exists()
+    assert build(refuse) == python
 
 
-@pytest.mark.parametrize("content", ["", "abc", "another key"])
-def test_a_stamp_of_something_else_does_not_count(fake_build: list[str], content: str) -> None:
-    environment.prepare()
-    (environment.environment_folder() / environment.HOST_STAMP).write_text(content)
-    environment.prepare()
-    assert len(fake_build) == 4
+def test_a_full_disk_is_refused_before_anything_is_made(build: Callable[..., Path]) -> None:
+    with pytest.raises(Failure, match="Not enough disk space"):
+        build(refuse, needed_gb=1e9)
+    assert not (environment.cache_root() / "venv").exists()
 
 
-def test_an_environment_whose_python_is_gone_is_remade(fake_build: list[str]) -> None:
-    environment.prepare().unlink()
-    assert environment.prepare().exists()
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What pip is asked for; it refuses what holds a word of the list's first entry."""
+    asked: list[list[str]] = [[]]
 
-
-def test_other_torch_where_the_pins_cannot_be_had(
-    fake_build: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked: list[list[str]] = []
-
-    def run_pip(python: Path, arguments: list[str], stage: str, log: Path) -> None:
+    def run_pip(_python: Path, arguments: list[str], stage: str) -> None:
         asked.append(arguments)
-        if any(argument.startswith("torch==") for argument in arguments):
-            raise pip.PackageMissing("no such torch")
+        if any(word in " ".join([*arguments, stage]) for word in asked[0]):
+            raise Failure("It cannot be had.")
 
     monkeypatch.setattr(environment, "run_pip", run_pip)
+    monkeypatch.setattr(environment, "_make_venv", empty_venv)
+    monkeypatch.setattr(environment, "NEEDED_GB", 0.0)
+    monkeypatch.setattr(environment, "ADDED_NEEDED_GB", 0.0)
+    return asked
+
+
+def test_other_torch_where_the_pins_cannot_be_had(asked: list[list[str]]) -> None:
+    asked[0] = ["torch=="]
     environment.prepare()
-    assert asked[1] == ["install", "torch", "torchvision"]
-    assert "cannot be had on this platform" in capsys.readouterr().out
+    assert asked[2] == ["install", "torch", "torchvision"]
 
 
-def test_a_full_disk_is_refused_before_anything_is_made(
-    own_cache: Path, fake_build: list[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("word", ["requirements-watermark", "requirements-weights"])
+def test_the_watermark_alone_can_be_done_without(
+    asked: list[list[str]], word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(environment, "NEEDED_GB", 1e9)
-    with pytest.raises(Failure, match="Not enough disk space"):
-        environment.prepare()
-    assert not fake_build
-    assert not environment.environment_folder().exists()
+    asked[0] = [word]
+    if "weights" in word:
+        with pytest.raises(Failure, match="cannot be had"):
+            environment.prepare(evidence=True)
+        return
+    environment.prepare(evidence=True)
+    assert "ImageNet-W's watermark could not be installed" in capsys.readouterr().out
+    asked[:] = [[]]
+    environment.prepare(evidence=True)
+    assert len(asked) == 2, "it is tried again, and nothing else"
 
 
-@pytest.mark.parametrize(
-    ("log", "sentence"),
-    [
-        ("ERROR: Could not install: [Errno 28] No space left on device", "disk became full"),
-        (
-            "WARNING: Retrying after NewConnectionError('x')\n"
-            "ERROR: No matching distribution found for torch==2.14.1",
-            "could not be reached",
-        ),
-        ("ERROR: No matching distribution found for torch==2.14.1", "torch==2.14.1 cannot be had"),
-        ("ERROR: ResolutionImpossible: see the docs", "do not fit together"),
-        ("something else", "pip failed"),
-    ],
-)
-def test_pip_errors_are_one_sentence(tmp_path: Path, log: str, sentence: str) -> None:
-    file = tmp_path / "pip.log"
-    file.write_text(log)
-    failure = pip.explain("installing", file)
-    assert sentence in str(failure)
-    assert "\n" not in str(failure)
-    assert failure.details == log.splitlines()[-1]
-
-
-def test_pip_runs_quietly_and_fails_with_its_log(
+def test_pip_fails_quietly_with_the_end_of_its_log(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    log = tmp_path / "pip.log"
-    pip.run_pip(Path(sys.executable), ["install", "--no-index", "pip"], "asking", log)
-    assert "asking: done in" in capfd.readouterr().out
     missing = str(tmp_path / "missing.txt")
     with pytest.raises(Failure) as caught:
-        pip.run_pip(Path(sys.executable), ["install", "-r", missing], "installing", log)
+        environment.run_pip(Path(sys.executable), ["install", "-r", missing], "installing")
     assert "missing.txt" in caught.value.details
     assert capfd.readouterr().out.count("\n") == 1
 
@@ -213,7 +142,7 @@ def test_pip_runs_quietly_and_fails_with_its_log(
 def test_only_one_process_holds_a_lock(tmp_path: Path) -> None:
     script = (
         "import sys, time\n"
-        "from tools.cache import lock\n"
+        "from tools.environment import lock\n"
         "with lock('same'):\n"
         "    with open(sys.argv[1], 'a') as file:\n"
         "        file.write('in '); file.flush(); time.sleep(0.3); file.write('out ')\n"
@@ -227,7 +156,7 @@ def test_only_one_process_holds_a_lock(tmp_path: Path) -> None:
 
 def test_a_lock_of_a_killed_process_is_free() -> None:
     script = (
-        "import time\nfrom tools.cache import lock\n"
+        "import time\nfrom tools.environment import lock\n"
         "with lock('same'):\n    print('held', flush=True); time.sleep(60)\n"
     )
     command = [sys.executable, "-c", script]
@@ -235,12 +164,12 @@ def test_a_lock_of_a_killed_process_is_free() -> None:
         assert process.stdout is not None
         process.stdout.readline()
         process.kill()
-    with cache.lock("same"):
+    with environment.lock("same"):
         pass
 
 
 def test_a_file_is_written_whole(tmp_path: Path) -> None:
-    cache.write_whole(tmp_path / "stamp", "text")
+    environment.write_whole(tmp_path / "stamp", "text")
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["stamp"]
 
 

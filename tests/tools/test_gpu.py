@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tools import gpu, gpu_pack
+from tools.downloads import chosen_host, host_folder
 from tools.failure import Failure
-from tools.gpu_report import Report, read_lines
-from tools.host import chosen_host, host_folder
+from tools.gpu_part import Report, read_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPES = ("sd15", "sdxl")

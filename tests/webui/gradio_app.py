@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from tools.frontend import HOW_TO_INSTALL, chromium
+from tools.downloads import HOW_TO_INSTALL, chromium
 
 APP = Path(__file__).with_name("page_app.py")
 GENERATIONS = ("DETOUR_GRADIO3", "DETOUR_GRADIO4")
