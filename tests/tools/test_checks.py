@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.conftest import group_of
 from tools import checks
 from tools.commands import parse
 from tools.failure import Failure
@@ -91,6 +92,21 @@ def test_pytest_gets_what_follows_the_dashes() -> None:
     test = "tests/tools/test_downloads.py::test_x"
     named = checks.pytest_command(Path("python"), None, [test], checks.all_tests())
     assert named[-1] == test
+
+
+@pytest.mark.parametrize(
+    ("test", "group"),
+    [
+        ("tests/browser/test_menus.py::test_x[newest-nodes2-1]", "newest"),
+        ("tests/browser/test_menus.py::test_x", "tests/browser/test_menus.py"),
+        ("tests/webui/test_tab.py::test_x[DETOUR_GRADIO4]", "DETOUR_GRADIO4"),
+        ("tests/comfyui/test_rows.py::test_x[own-canvas]", "comfyui"),
+        ("tests/comfyui_http/test_errors.py::test_x", "comfyui_http"),
+        ("tests/core/test_schedule.py::test_x[a::b]", "tests/core/test_schedule.py"),
+    ],
+)
+def test_what_shares_a_server_goes_to_one_process(test: str, group: str) -> None:
+    assert group_of(test) == group
 
 
 @pytest.mark.parametrize("left_out", [True, False])
