@@ -117,7 +117,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     monkeypatch.setattr(commands, "stop_like_ctrl_c", lambda: None)
     monkeypatch.setattr(commands, "prepare", lambda evidence: Path("python"))
     both = (Path("python"), Path("host"))
-    monkeypatch.setattr(commands, "prepare_all", lambda evidence=False: both)
+    monkeypatch.setattr(commands, "prepare_all", lambda **_: both)
     return runs
 
 
