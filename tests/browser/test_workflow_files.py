@@ -1,6 +1,7 @@
 """The example workflows in the real editor: laid out with room, and saved as they are.
 
-The files are the source of the templates; these tests are what keeps them whole.
+The files are the source of the templates; these tests are what keeps them whole. As they are, they
+are saved by the ComfyUI that our tests fetch: a newer one adds outputs to nodes of its own.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tools.host import VERSION
 from tools.workflows import FOLDER, to_prompt, to_text
 
 FILES = sorted(FOLDER.glob("*.json"))
@@ -93,8 +95,9 @@ def test_a_file_is_what_the_editor_saves_and_has_room(desk, path):
     before = json.loads(path.read_text(encoding="utf-8"))
     desk.load(before)
     exported = desk.exported()
-    saved = to_text(exported["workflow"], before, drawn=desk.nodes2)
-    assert saved == path.read_text(encoding="utf-8"), "run `python dev.py workflows --save`"
+    if desk.server.get_json("/system_stats")["system"]["comfyui_version"] == VERSION:
+        saved = to_text(exported["workflow"], before, drawn=desk.nodes2)
+        assert saved == path.read_text(encoding="utf-8"), "run `python dev.py workflows --save`"
     assert asked(exported["output"]) == asked(to_prompt(before, desk.server.get_json(NODES)))
     for _ in other_letters(desk):
         assert_room(desk)
