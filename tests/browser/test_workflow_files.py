@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tools.host import VERSION
+from tools.downloads import VERSION
 from tools.workflows import FOLDER, to_prompt, to_text
 
 FILES = sorted(FOLDER.glob("*.json"))
