@@ -71,7 +71,7 @@ def test_controls_have_frozen_ids_and_the_hosts_exact_types(web):
 
 def test_a_field_has_one_sentence_and_the_closed_help_has_the_rest(page):
     for name in ARGUMENTS[1:]:
-        assert DIAL[name].what in page.text_content(f"#{element(name)}")
+        assert DIAL[name].means in page.text_content(f"#{element(name)}")
     help_text = page.locator(f"#{element('help')} li").first
     assert not help_text.is_visible()
     page.click(f"#{element('help')} >> text=What you should see")
