@@ -1,6 +1,7 @@
 """The schedule: its golden table, its window's edges, and what it refuses."""
 
 import math
+from dataclasses import FrozenInstanceError
 
 import pytest
 from hypothesis import given
@@ -77,6 +78,11 @@ def test_a_jump_in_the_curve_takes_the_later_point():
     assert schedule.lam(0.5) == 0.0
 
 
+def test_the_curve_holds_its_ends():
+    schedule = Schedule(1.0, "curve", 0.0, 1.0, points=((0.25, 0.5), (0.5, 1.0), (0.75, 0.25)))
+    assert schedule.lam(0.1) == 0.5 and schedule.lam(0.9) == 0.25
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
@@ -84,11 +90,15 @@ def test_a_jump_in_the_curve_takes_the_later_point():
         ({"strength": math.inf}, "strength is inf"),
         ({"strength": 1.5}, "from -1 to 1"),
         ({"start_percent": 0.5, "end_percent": 0.5}, "must be smaller than end_percent"),
+        ({"start_percent": 1.5}, "start_percent is 1.5"),
         ({"end_percent": 1.2}, "end_percent is 1.2"),
         ({"shape": "zigzag"}, "constant, ramp_up"),
         ({"schedule_by": "time"}, "sigma, step"),
         ({"shape": "curve"}, "needs points"),
         ({"points": ((0.5, 1.0), (0.2, 1.0))}, "go up"),
+        ({"points": ((1.5, 1.0),)}, "place u of a point is 1.5"),
+        ({"points": ((0.5, 1.5),)}, "value v of a point is 1.5"),
+        ({"points": ((0.5, -1.5),)}, "value v of a point is -1.5"),
         ({"points": ((0.5, math.nan),)}, "value v of a point is nan"),
     ],
 )
@@ -112,6 +122,8 @@ def test_strengths_are_read_and_refused_by_name():
         parse_strengths(" , ")
     with pytest.raises(ValueError, match="strength is 2"):
         parse_strengths("2")
+    with pytest.raises(ValueError, match=r"strength is -1\.5"):
+        parse_strengths("-1.5")
 
 
 def test_apply_to_keeps_the_rows_of_one_half():
@@ -142,6 +154,16 @@ def test_rows_that_are_all_alike_are_one_number():
     assert dial.call([0.5, 0.5]).lam() == dial.call([0.5, 0.5]).lam(each=3) == 0.5
     assert dial.call([0.5, 0.75]).lam() == (0.5, 0.25)
     assert dial.call([0.5, 0.75]).lam(each=2) == (0.5, 0.5, 0.25, 0.25)
+
+
+def test_settings_and_calls_stay_as_they_were_checked():
+    schedule, dial = Schedule(), Dial()
+    call = Call(dial, (0.1,), (0.5,))
+    assert dial.skip_compute and not call.other_half
+    assert call.lam() == call.lam(each=2) == 0.5
+    for one, field in ((schedule, "strength"), (dial, "apply_to"), (call, "lams")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(one, field, None)
 
 
 def coverage_of(dial, *places, skipped=()):

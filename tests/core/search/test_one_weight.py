@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detour.probes.features import Probes
-from detour.search.one_weight import bias_only, column_blocks, worst_group
+from detour.search.one_weight import BYTES_PER_CELL, bias_only, column_blocks, worst_group
 from detour.search.problem import problem
 from detour.search.scan import bound_key, events, peaks, scan
 
@@ -55,6 +55,69 @@ def test_bias_only_is_the_best_shift(random_probes, oracle, seed, c, kind, attri
     same(found, score)
     assert found.change.weights == ()
     assert abs(found.change.shift) == pytest.approx(float(size), rel=1e-12)
+    shift = Fraction(found.change.shift)
+    shifted = literal.score(found.change.row, literal.column(0), Fraction(0), shift)
+    same(found, shifted)
+
+
+def mirrored(seed):
+    """Classes 0 and 1 and columns 0 and 1 may be exchanged: every change has a twin."""
+    draw = torch.Generator().manual_seed(seed)
+    logits, features = (torch.randn(6, n, generator=draw) for n in (3, 2))
+    y, a = torch.randint(3, (6,), generator=draw), torch.arange(6) % 2
+    swap = torch.tensor([1, 0, 2])
+    return Probes(
+        torch.cat([features, features.flip(1)]),
+        torch.cat([a, a]),
+        torch.cat([y, swap[y]]),
+        logits=torch.cat([logits, logits[:, swap]]),
+    )
+
+
+@pytest.mark.parametrize("seed", [0, 4, 7, 9, 11, 36])
+def test_of_equal_changes_the_one_of_the_lower_row_is_taken(oracle, seed):
+    """Though the other one is in the lower column."""
+    found = worst_group(mirrored(seed))
+    *_, row, j = oracle(mirrored(seed)).best_weight()
+    assert (found.change.row, found.change.weights[0][0]) == (row, j) == (0, 1)
+
+
+@pytest.mark.parametrize("seed", [0, 3, 4, 9])
+def test_of_equal_shifts_the_one_of_the_lower_row_is_taken(seed):
+    found = bias_only(mirrored(seed))
+    assert found.change.row == 0 and found.change.shift != 0
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_of_equal_changes_of_a_row_the_one_in_the_lower_column_is_taken(random_probes, sign):
+    """Whichever of the two is negative."""
+    probes = random_probes(5, n=20, d=1, c=2, kind="signed")
+    features = sign * torch.cat([probes.features, -probes.features], dim=1)
+    ((column, _),) = worst_group(
+        Probes(features, probes.a, probes.y, logits=probes.z)
+    ).change.weights
+    assert column == 0
+
+
+@pytest.mark.parametrize(("seed", "row"), [(998, 1), (1307, 2)])
+def test_a_row_that_can_only_be_as_good_may_need_a_smaller_change(random_probes, oracle, seed, row):
+    """Two rows make all right; the upper one needs less."""
+    probes = random_probes(seed, n=6, d=2, c=3, kind="signed")
+    found = worst_group(probes)
+    *_, literal_row, _ = oracle(probes).best_weight()
+    assert found.worst == 1 and found.change.row == literal_row == row
+
+
+def test_one_probe_that_matters_is_enough_and_none_changes_nothing():
+    """Row 2 decides on the second probe alone: the first is wrong whatever it says."""
+    logits = torch.tensor([[0.0, 3.0, 0.0], [0.0, 0.5, 1.0]])
+    probes = Probes(torch.ones(2, 1), [0, 1], [0, 1], logits=logits)
+    assert worst_group(probes, target=2).mean == pytest.approx(0.5)
+    assert bias_only(probes, target=2).mean == pytest.approx(0.5)
+    wrong = torch.tensor([[0.0, 3.0, 0.0], [3.0, 0.0, 0.0]])
+    none = Probes(torch.ones(2, 1), [0, 1], [0, 1], logits=wrong)
+    found = worst_group(none, target=2)
+    assert found.change.numbers == 0 and found == bias_only(none, target=2)
 
 
 @settings(max_examples=40, deadline=None)
@@ -143,6 +206,23 @@ def test_chunks_change_nothing_and_stay_small(random_probes):
     assert len(blocks) > 1
     for _, _, block in blocks:
         assert 4 * block.nbytes <= budget
+
+
+def test_blocks_are_read_for_all_rows_and_as_wide_as_the_memory_allows(random_probes):
+    probes = random_probes(7, n=40, d=9, c=3, kind="signed")
+    every = torch.arange(40)
+    two = [problem(probes, row, every) for row in (0, 1)]
+    assert not torch.equal(two[0].rows, two[1].rows)
+    together = len(torch.cat([p.rows for p in two]).unique())
+    for problems, read, fit in ((two, together, 4), (two[:1], len(two[0].rows), 4), (two, 1, 0)):
+        blocks = list(column_blocks(probes, problems, fit * BYTES_PER_CELL * read))
+        width = max(1, fit)
+        assert [first for _, first, _ in blocks[:: len(problems)]] == list(range(0, 9, width))
+        for p, first, block in blocks:
+            assert torch.equal(block, probes.columns(p.rows, first, min(9, first + width)))
+    one = two[0].part(every[: len(two[0].rows)] == 0)
+    assert len(one.rows) == 1
+    assert next(column_blocks(probes, [one], 3 * BYTES_PER_CELL))[2].shape == (1, 3)
 
 
 def test_peaks_are_the_best_of_a_scan(random_probes):

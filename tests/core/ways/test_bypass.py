@@ -189,6 +189,10 @@ def test_a_skipped_transformer_is_still_counted(kind, x):
     assert len(list(BypassedMidBlock(block, 0.5))) == 5
 
 
+def test_a_block_that_cannot_be_looped_over_has_no_layers():
+    assert list(BypassedMidBlock(nn.Identity(), 0.5)) == []
+
+
 def test_what_is_read_runs_also_at_lam_one(unet, x):
     with bypassed(unet, at(1.0)):
         skipped = unet(x)
