@@ -86,6 +86,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", type=Path, metavar="FOLDER", help=told)
     told = "also read hostile files with a real torch 2.1.2 (670 MB, needs a C compiler)"
     parser.add_argument("--old-torch", action="store_true", help=told)
+    told = "only try small changes of the source, of all files named for it or of this one, and "
+    told += "say which of them no test notices"
+    parser.add_argument("--mutants", nargs="?", const="", metavar="FILE[:LINE]", help=told)
     parser.epilog = "What follows -- goes to pytest: dev.py test -- tests/core -x"
 
 
@@ -128,6 +131,8 @@ def asks_for(folder: str, named: Sequence[str]) -> bool:
 
 def test_command(options: argparse.Namespace, extra: Sequence[str]) -> int:
     """`dev.py test`: lint, pytest, the counts; the exit status."""
+    if options.mutants is not None:
+        return try_mutants(prepare(dev=True), options.mutants)
     python, host = prepare_all(dev=True) if options.host is None else prepare_other(options.host)
     named = named_tests(extra) or all_tests(in_host=bool(options.host))
     words = [*extra, *([] if options.long or named_tests(extra) else ["-m", "not long"])]
@@ -164,6 +169,13 @@ def test_command(options: argparse.Namespace, extra: Sequence[str]) -> int:
     say(LEFT_OUT if options.no_browser else f"Screenshots to look at: {pictures}")
     say(summary_line(counts))
     return 1 if status or not lint_good else 0
+
+
+def try_mutants(python: Path, only: str) -> int:
+    """`dev.py test --mutants`: the exit status."""
+    command = [str(python), "-m", "tools.mutants", *filter(None, [only])]
+    environment = {**clean_environment(), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=ROOT, env=environment).returncode
 
 
 def prepare_other(folder: Path) -> tuple[Path, Path]:
