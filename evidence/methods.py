@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from detour.classifier.head import Head
 from detour.edit.apply import apply_edits
 from detour.edit.record import Change, edit_of, new_stack
 from detour.judge.compare import best_degree, degree_curve
@@ -18,7 +19,7 @@ from detour.search.one_weight import bias_only, worst_group
 from detour.search.pair import weight_and_bias
 from detour.search.several import Path, fit_path
 
-from .rivals import Head, dfr, dfr_l2, project_out
+from .rivals import dfr, dfr_l2, project_out
 
 WEIGHTS = 3
 Method = Callable[[Probes, int], Head]
@@ -26,12 +27,8 @@ Method = Callable[[Probes, int], Head]
 
 def with_change(probes: Probes, change: Change, degree: float = 1.0) -> Head:
     """The probes' head after a change, rounded to float32 as an edit file would hold it."""
-    assert probes.weight is not None and probes.bias is not None
-    edit = edit_of(change, probes.weight, probes.bias, degree=degree)
-    stack = new_stack(probes.weight, probes.bias).push(edit)
-    weight, bias = apply_edits(stack, probes.weight, probes.bias)
-    assert bias is not None
-    return weight, bias
+    edit = edit_of(change, probes.head, degree=degree)
+    return apply_edits(new_stack(probes.head).push(edit), probes.head)
 
 
 def erm(probes: Probes, seed: int) -> Head:
@@ -87,9 +84,8 @@ def three_weights_bias(probes: Probes, seed: int) -> Head:
 def evidence_bias(probes: Probes, seed: int) -> Head:
     """The closed form with the bias, at the degree that is best on the probes."""
     del seed
-    assert probes.weight is not None
     change = evidence(probes, target=1, with_bias=True)
-    stack = new_stack(probes.weight, probes.bias).push(edit_of(change, probes.weight, probes.bias))
+    stack = new_stack(probes.head).push(edit_of(change, probes.head))
     return with_change(probes, change, best_degree(degree_curve(probes, stack)))
 
 

@@ -149,7 +149,7 @@ def measure_watermark(data: Watermarked) -> tuple[list[dict[str, Any]], list[dic
     rows, photos, before = [], [], data.probes.z
     for method, change in edits.items():
         head = with_change(data.probes, change)
-        logits = functional.linear(torch.as_tensor(data.probes.features), *head)
+        logits = functional.linear(torch.as_tensor(data.probes.features), head.weight, head.bias)
         rows.append({"method": method, **summary(data, before, logits, report)})
         photos += per_photo(data, method, before, logits, report)
     (column, t) = one.weights[0]

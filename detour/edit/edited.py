@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from ..classifier.head import Head
 from ..classifier.model import ImageClassifier, Progress
 from ..probes.features import Probes
 from ..probes.parts import FIT_SEED
@@ -55,10 +56,10 @@ class EditedClassifier:
 
     def edited(self) -> ImageClassifier:
         """The classifier with its edits; the same one where there are none."""
-        own = self.unedited
         if not self.stack.edits:
-            return own
-        return own.with_head(*apply_edits(self.stack, own.weight, own.bias))
+            return self.unedited
+        head = apply_edits(self.stack, _head(self.unedited))
+        return self.unedited.with_head(head.weight, head.bias)
 
     def with_stack(self, stack: EditStack) -> EditedClassifier:
         """The same classifier with other edits."""
@@ -66,8 +67,7 @@ class EditedClassifier:
 
     def with_more(self, edits: EditStack, degree: float) -> EditedClassifier:
         """With more edits on top of those there are, times `degree`; see `combined`."""
-        own = self.unedited
-        return self.with_stack(combined(self.stack, edits, own.weight, own.bias, degree))
+        return self.with_stack(combined(self.stack, edits, _head(self.unedited), degree))
 
     def with_classifier(
         self, classifier: ImageClassifier, fitted_on: ProbeSet | None = None
@@ -145,4 +145,8 @@ class EditedClassifier:
 
 def unedited_stack(classifier: ImageClassifier) -> EditStack:
     """An empty stack for this classifier's head."""
-    return new_stack(classifier.weight, classifier.bias, classifier.description.architecture)
+    return new_stack(_head(classifier), classifier.description.architecture)
+
+
+def _head(classifier: ImageClassifier) -> Head:
+    return Head(classifier.weight, classifier.bias)

@@ -63,7 +63,7 @@ def standings(
     alike, so that what the feature adds stays. Empty for two classes and for sigmoid heads,
     where there is no place among others.
     """
-    if now.threshold is not None or now.n_classes == 2:
+    if now.is_tagged or now.is_binary:
         return ()
     shifted = now.z.clone()
     shifted[:, row] -= unit_gaps(now, now.z, row, choose, present).mean()

@@ -49,7 +49,7 @@ def evidence(
     if not with_bias:
         return Change(row, ((column, t),))
     a = probes.columns(rows, column, column + 1)[:, 0]
-    own = y == (1 if probes.threshold is not None else row)
+    own = y == probes.label(row)
     return Change(row, ((column, t),), _centre(m - t * a, t * a, own, y, has))
 
 
@@ -78,8 +78,7 @@ def paired(
     change = with_a - without_a
     # From so few pairs a spread is known only to this share of itself.
     column = _clearest(change.mean(dim=0), change.std(dim=0), (2 * (count - 1)) ** -0.5)
-    two = probes.threshold is None and probes.n_classes == 2
-    z = margins(probes, row, rows)[0] if two else probes.z[rows, row].double()
+    z = margins(probes, row, rows)[0] if probes.is_binary else probes.z[rows, row].double()
     rise = _rise(z, index, has, count)
     t = float(rise.mean() / change[:, column].mean())
     shift = t * float(without_a[:, column].mean()) if with_bias else 0.0

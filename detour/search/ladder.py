@@ -184,7 +184,7 @@ def _rungs(probes: Probes, fitted: Fitted, judged: dict[str, Tensor]) -> tuple[R
                 collateral(
                     before[fitted.report],
                     judged[name][fitted.report],
-                    {1 if probes.threshold is not None else change.row},
+                    {probes.label(change.row)},
                 ),
             )
         )

@@ -83,8 +83,8 @@ def neutralize(
     is best on the validation part. present: the attribute that is the spurious feature.
     Raises ValueError for probes without a head, an unknown method, and as the methods do.
     """
-    weight = _check(probes, method)
-    stack = new_stack(weight, probes.bias) if stack is None else stack
+    _check(probes, method)
+    stack = new_stack(probes.head) if stack is None else stack
     now = with_edits(probes, stack)
     ladder, unit = None, 1.0
     if method == "worst_group":
@@ -93,7 +93,7 @@ def neutralize(
         notes = [*ladder.notes, ladder.reason]
     else:
         change, rows, *notes = _closed_form(now, method, edit, target, present, seed)
-    made = edit_of(change, weight, probes.bias, method=method, class_name=_name(probes, change))
+    made = edit_of(change, probes.head, method=method, class_name=_name(probes, change))
     pushed = stack.push(made)
     if degree is None and method == "evidence":
         degree, note = _best_degree(probes, pushed, split_parts(now, seed).validate)
@@ -117,21 +117,19 @@ def _without_classes(
 ) -> Neutralized:
     """What can be measured whatever the pictures show; `parts`: rows to choose, to report on."""
     logits, (choose, rows) = stack_logits(probes, done.stack), parts
-    two = now.threshold is None and now.n_classes == 2
-    scores = [z - z.flip(1) if two else z for z in (now.z, logits)]
+    scores = [z - z.flip(1) if now.is_binary else z for z in (now.z, logits)]
     before, after = (shortcut_gap(now, z, row, rows, present) for z in scores)
     was, found = (predictions(now, z)[rows] for z in (now.z, logits))
     return replace(
         done,
         gap=(before, after),
-        collateral=collateral(was, found, {row}) if now.threshold is None else None,
+        collateral=None if now.is_tagged else collateral(was, found, {row}),
         standings=standings(now, logits, row, choose, rows, present),
     )
 
 
 def _name(probes: Probes, change: Change) -> str:
-    index = change.row if probes.threshold is None else 1
-    return dict(enumerate(probes.class_names)).get(index, "")
+    return probes.class_name(probes.label(change.row)) if probes.class_names else ""
 
 
 def _best_degree(probes: Probes, stack: EditStack, validate: Tensor) -> tuple[float, str]:
@@ -148,12 +146,10 @@ def _best_degree(probes: Probes, stack: EditStack, validate: Tensor) -> tuple[fl
     return degree, note
 
 
-def _check(probes: Probes, method: str) -> Tensor:
+def _check(probes: Probes, method: str) -> None:
     if method not in METHODS:
         raise ValueError(f"The method is {quoted(method)}; known are {', '.join(METHODS)}.")
-    if probes.weight is None:
-        raise ValueError("These probes carry logits only. Give them the head (weight, bias).")
-    return probes.weight
+    _ = probes.head
 
 
 def _closed_form(
@@ -193,7 +189,7 @@ def _measured(
     right = was == now.y, found == now.y
     before, after = (group_metrics(now, one, rows) for one in right)
     changed = None
-    if now.threshold is None:
+    if not now.is_tagged:
         edited = {cell.row for cell in done.edit.cells}
         changed = collateral(was[rows], found[rows], edited)
     made = replace(done.edit, metrics_before=before.as_dict(), metrics_after=after.as_dict())

@@ -75,9 +75,9 @@ def problem(probes: Probes, row: int, rows: Tensor) -> Problem:
     """The problem of making row `row` right in every group of the probes `rows`."""
     margin, other, wins_tie = margins(probes, row, rows)
     y, group = probes.y[rows], probes.groups[rows]
-    chosen_class = 1 if probes.threshold is not None else row
+    own = probes.label(row)
     used, compact = group.unique(return_inverse=True)
-    sign = (y == chosen_class).to(torch.int8) - ((y != chosen_class) & (other == y)).to(torch.int8)
+    sign = (y == own).to(torch.int8) - ((y != own) & (other == y)).to(torch.int8)
     keep = sign != 0
     return Problem(
         row=row,

@@ -76,7 +76,7 @@ def remove_class(
     both = None if feasible else _with_shift(probes, every, change)
     if both is not None and not both.weights:
         change = Change(row)
-    found = predictions(probes, changed_logits(probes, change)) == _label(probes, row)
+    found = predictions(probes, changed_logits(probes, change)) == probes.label(row)
     rate = found[validate].double().mean().item() if len(validate) else 0.0
     left = int(found[choose].sum())
     return Removal(change, left == 0, before, left, rate, bias, both or (bias if left else None))
@@ -101,10 +101,6 @@ def _rank(
         ranked.append((_rate(later.moved(probes, change)), abs(t) * spread, column, t))
     _, _, column, t = min(ranked)
     return Change(row, ((column, t),))
-
-
-def _label(probes: Probes, row: int) -> int:
-    return 1 if probes.threshold is not None else row
 
 
 def _all_wrong(probes: Probes, row: int, rows: Tensor) -> Problem:
@@ -257,10 +253,10 @@ def removed(
     removal = remove_class(now, class_index, parts.choose, validate, progress=progress)
     change, notes = _pick(removal, edit)
     notes += _unknown(probes)
-    label = 1 if probes.threshold is not None else class_index
-    name = dict(enumerate(probes.class_names)).get(label, f"class {label}")
+    label = probes.label(class_index)
+    name = probes.class_name(label)
     about = {"method": "remove_class", "class_name": name, "degree": degree}
-    pushed = stack.push(edit_of(change, _weight(probes), probes.bias, **about))
+    pushed = stack.push(edit_of(change, probes.head, **about))
     return _measured(probes, now, Removed(pushed, removal, edit, name, notes=notes), parts, label)
 
 
@@ -268,7 +264,7 @@ def _measured(probes: Probes, now: Probes, done: Removed, parts: Parts, label: i
     before, after = predictions(now, now.z), predictions(now, stack_logits(probes, done.stack))
     rival = None
     if probes.bias is not None:
-        shift = edit_of(done.removal.bias_only, _weight(probes), probes.bias)
+        shift = edit_of(done.removal.bias_only, probes.head)
         rival = predictions(now, stack_logits(probes, done.stack.undo().push(shift)))
 
     def count(found: Tensor, rows: Tensor) -> int:
@@ -314,7 +310,6 @@ def _rates(
     truth = now.partly if now.classes is None else now.classes
     if truth is None:
         return ()
-    names = dict(enumerate(now.class_names))
     y = torch.as_tensor(truth)[rows]
 
     def right(found: Tensor, index: int) -> int:
@@ -322,7 +317,7 @@ def _rates(
 
     return tuple(
         ClassRate(
-            name=names.get(index, f"class {index}"),
+            name=now.class_name(index),
             index=index,
             count=int((y == index).sum()),
             before=right(before, index),
@@ -343,9 +338,3 @@ def _unknown(probes: Probes) -> tuple[str, ...]:
         f"{count} of {len(probes)} probes are of classes that this classifier does not know. They "
         "take part in choosing and in the counts of all, but in the rate of no class.",
     )
-
-
-def _weight(probes: Probes) -> Tensor:
-    if probes.weight is None:
-        raise ValueError("These probes carry logits only. Give them the head (weight, bias).")
-    return probes.weight

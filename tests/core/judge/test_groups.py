@@ -79,25 +79,24 @@ def test_ties_go_to_the_lower_class_and_not_to_the_tag():
 def test_the_edited_head_and_the_formula_agree(headed):
     probes = headed(2)
     change = Change(1, ((1, 0.8), (3, -0.1)), 0.25)
-    stack = new_stack(probes.weight, probes.bias).push(edit_of(change, probes.weight, probes.bias))
+    stack = new_stack(probes.head).push(edit_of(change, probes.head))
     z = changed_logits(probes, change)
     assert torch.equal(z, stack_logits(probes, stack))
-    full = probes.features @ apply_edits(stack, probes.weight, probes.bias)[0].T
-    full += apply_edits(stack, probes.weight, probes.bias)[1]
-    assert torch.allclose(z, full, atol=1e-5)
+    head = apply_edits(stack, probes.head)
+    assert torch.allclose(z, probes.features @ head.weight.T + head.bias, atol=1e-5)
     bare = Probes(probes.features, probes.a, probes.y, logits=probes.z.double())
     kept = bare.z.clone()
     assert torch.allclose(changed_logits(bare, change), z.double(), atol=1e-5)
     assert torch.equal(bare.z, kept)
-    assert edited_logits(probes, probes.weight, probes.bias) is probes.z
+    assert edited_logits(probes, probes.head) is probes.z
     with pytest.raises(ValueError, match="logits only"):
-        edited_logits(bare, probes.weight, None)
+        edited_logits(bare, probes.head)
 
 
 def test_the_degree_curve_starts_unedited_and_passes_the_edit(headed):
     probes = headed(3)
     change = Change(1, ((1, 0.8),), 1.0)
-    stack = new_stack(probes.weight, probes.bias).push(edit_of(change, probes.weight, probes.bias))
+    stack = new_stack(probes.head).push(edit_of(change, probes.head))
     curve = degree_curve(probes, stack)
     assert [p.degree for p in curve] == [step / 10 for step in range(21)]
     assert curve[0].metrics == group_metrics(probes, correct(probes, probes.z))

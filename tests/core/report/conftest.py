@@ -12,7 +12,7 @@ NAMES = {"class_names": ["low", "high"], "attribute_names": ["plain", "mark"]}
 
 
 def unedited(probes):
-    return new_stack(probes.weight, probes.bias)
+    return new_stack(probes.head)
 
 
 @pytest.fixture(scope="session")

@@ -128,10 +128,10 @@ def test_from_counts_the_edits_below(probes_of, empty_stack):
     ((place, value),) = effective_cells(first.stack).items()
     again = first.stack.push(first.edit)
     second = neutralize_with_ladder(probes, again, target=2, edit="one_weight")
-    head = apply_edits(again, probes.weight, probes.bias)[0]
+    head = apply_edits(again, probes.head).weight
     for cell in edit_numbers(second)["values"]:
         assert cell["from"] == float(head[cell["row"], cell["column"]])
-    assert value == float(apply_edits(first.stack, probes.weight, probes.bias)[0][place])
+    assert value == float(apply_edits(first.stack, probes.head).weight[place])
 
 
 def test_no_edit_is_said_so(empty_stack):

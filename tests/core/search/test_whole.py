@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from detour.classifier.head import Head
 from detour.edit.apply import apply_edits, combined, correct, predictions, stack_logits
 from detour.edit.record import new_stack
 from detour.judge.compare import compared
@@ -18,7 +19,7 @@ from detour.search.remove_class import removed
 
 
 def unedited(probes):
-    return new_stack(probes.weight, probes.bias)
+    return new_stack(probes.head)
 
 
 def test_the_search_is_passed_on_unchanged(headed):
@@ -160,21 +161,17 @@ def test_a_class_that_is_never_predicted_needs_no_edit(headed):
 def test_combined_stacks_scale_and_keep_what_was_there(headed):
     probes = headed(0, n=600, d=8, c=3)
     first, other = (removed(probes, unedited(probes), row).stack for row in (2, 1))
-    both = combined(first, other, probes.weight, probes.bias, 0.5)
+    both = combined(first, other, probes.head, 0.5)
     assert both.edits[:1] == first.edits and both.edits[1].degree == 0.5
-    off = combined(first, other, probes.weight, probes.bias, 0.0)
-    for one, two in zip(
-        apply_edits(off, probes.weight, probes.bias),
-        apply_edits(first, probes.weight, probes.bias),
-        strict=True,
-    ):
-        assert torch.equal(one, two)
+    off = combined(first, other, probes.head, 0.0)
+    one, two = (apply_edits(stack, probes.head) for stack in (off, first))
+    assert torch.equal(one.weight, two.weight) and torch.equal(one.bias, two.bias)
     with pytest.raises(ValueError, match="already"):
-        combined(both, other, probes.weight, probes.bias)
+        combined(both, other, probes.head)
     with pytest.raises(ValueError, match="The degree is inf"):
-        combined(first, other, probes.weight, probes.bias, math.inf)
+        combined(first, other, probes.head, math.inf)
     with pytest.raises(ValueError, match="another model"):
-        combined(first, other, probes.weight + 1, probes.bias)
+        combined(first, other, Head(probes.weight + 1, probes.bias))
 
 
 def test_groups_compared_on_the_report_part(headed):
