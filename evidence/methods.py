@@ -13,11 +13,12 @@ from detour.edit.apply import apply_edits
 from detour.edit.record import Change, edit_of, new_stack
 from detour.judge.compare import best_degree, degree_curve
 from detour.probes.features import Probes
-from detour.search.closed_forms import evidence
+from detour.search.closed_forms import from_group_means
 from detour.search.fitting import cross_fit
 from detour.search.one_weight import bias_only, worst_group
 from detour.search.pair import weight_and_bias
-from detour.search.several import Path, fit_path
+from detour.search.problem import Found
+from detour.search.several import Sizes, fit_sizes
 
 from .rivals import dfr, dfr_l2, project_out
 
@@ -72,19 +73,19 @@ def three_weights_bias(probes: Probes, seed: int) -> Head:
     """Up to three weights and the bias: greedy on all probes, and as many weights as five-fold
     cross-fitting on them says, the library's own rule for few probes."""
 
-    def fit(rows: Tensor, start: float, stop: float) -> Path:
+    def fit(rows: Tensor, start: float, stop: float) -> Sizes[Found]:
         del start, stop
-        return fit_path(probes, rows, None, WEIGHTS)
+        return fit_sizes(probes, rows, None, WEIGHTS)
 
     everything = torch.arange(len(probes))
-    fitted = cross_fit(probes, fit, everything, everything, seed)
-    return with_change(probes, fitted.path.change(fitted.key("k_weights_bias")))
+    fitted = cross_fit(probes, fit, everything, seed)
+    return with_change(probes, fitted.sizes.rungs(fitted.steps)["k_weights_bias"].change)
 
 
 def evidence_bias(probes: Probes, seed: int) -> Head:
     """The closed form with the bias, at the degree that is best on the probes."""
     del seed
-    change = evidence(probes, target=1, with_bias=True)
+    change = from_group_means(probes, target_class=1, with_bias=True)
     stack = new_stack(probes.head).push(edit_of(change, probes.head))
     return with_change(probes, change, best_degree(degree_curve(probes, stack)))
 

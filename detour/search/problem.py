@@ -90,24 +90,26 @@ def problem(probes: Probes, row: int, rows: Tensor) -> Problem:
     )
 
 
-def searched_rows(probes: Probes, target: int | None) -> list[int]:
+def searched_rows(probes: Probes, target_class: int | None) -> list[int]:
     """The rows of the head that a search tries: the target, or all (one for two classes).
 
     Raises ValueError if the target is not a row of the head.
     """
     if probes.tag is not None:
-        if target not in (None, probes.tag):
+        if target_class not in (None, probes.tag):
             raise ValueError(
-                f"The target class is {target}, but these probes are about tag {probes.tag}. "
+                f"The target class is {target_class}, but these probes are about tag {probes.tag}. "
                 "Leave the target empty."
             )
         return [probes.tag]
     n = probes.n_classes
-    if target is None:
+    if target_class is None:
         return [1] if n == 2 else list(range(n))
-    if not 0 <= target < n:
-        raise ValueError(f"The target class is {target}; it must be a number from 0 to {n - 1}.")
-    return [target]
+    if not 0 <= target_class < n:
+        raise ValueError(
+            f"The target class is {target_class}; it must be a number from 0 to {n - 1}."
+        )
+    return [target_class]
 
 
 def require_contrast(probes: Probes, rows: Tensor) -> None:
