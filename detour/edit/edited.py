@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -54,11 +54,16 @@ class EditedClassifier:
         """One name per class."""
         return self.unedited.labels
 
+    @cached_property
+    def unedited_head(self) -> Head:
+        """The last layer as it was loaded."""
+        return Head(self.unedited.weight, self.unedited.bias)
+
     def edited(self) -> ImageClassifier:
         """The classifier with its edits; the same one where there are none."""
         if not self.stack.edits:
             return self.unedited
-        head = apply_edits(self.stack, _head(self.unedited))
+        head = apply_edits(self.stack, self.unedited_head)
         return self.unedited.with_head(head.weight, head.bias)
 
     def with_stack(self, stack: EditStack) -> EditedClassifier:
@@ -67,7 +72,7 @@ class EditedClassifier:
 
     def with_more(self, edits: EditStack, degree: float) -> EditedClassifier:
         """With more edits on top of those there are, times `degree`; see `combined`."""
-        return self.with_stack(combined(self.stack, edits, _head(self.unedited), degree))
+        return self.with_stack(combined(self.stack, edits, self.unedited_head, degree))
 
     def with_classifier(
         self, classifier: ImageClassifier, fitted_on: ProbeSet | None = None
@@ -145,8 +150,5 @@ class EditedClassifier:
 
 def unedited_stack(classifier: ImageClassifier) -> EditStack:
     """An empty stack for this classifier's head."""
-    return new_stack(_head(classifier), classifier.description.architecture)
-
-
-def _head(classifier: ImageClassifier) -> Head:
-    return Head(classifier.weight, classifier.bias)
+    head = Head(classifier.weight, classifier.bias)
+    return new_stack(head, classifier.description.architecture)

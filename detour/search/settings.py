@@ -108,5 +108,5 @@ def read_removal(
     """The removal that is meant by what was typed, as `read_search`."""
     row = read_class(description, target_class)
     if row is None:
-        raise ValueError("No class to remove was named: choose one, or write its label or number.")
+        raise ValueError("No class to remove was chosen: choose one, or write its label or number.")
     return RemovalSearch(row, **settings)

@@ -55,7 +55,7 @@ def test_names_and_numbers_are_read_and_empty_is_left_open():
 
 def test_a_removal_needs_its_class():
     assert read_removal(DESCRIPTION, target_class="1", degree=0) == RemovalSearch(1, degree=0.0)
-    with pytest.raises(ValueError, match="No class to remove was named"):
+    with pytest.raises(ValueError, match="No class to remove was chosen"):
         read_removal(DESCRIPTION, target_class=" ")
     with pytest.raises(ValueError, match="edit is 'k_weights_bias'"):
         RemovalSearch(1, "k_weights_bias")
