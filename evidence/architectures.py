@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from detour.classifier.head import Head
 from detour.classifier.load import load_classifier
 from detour.classifier.model import ImageClassifier
 from detour.edit.apply import apply_edits
@@ -147,9 +148,11 @@ def _try(network: Network, outcome: Outcome) -> None:
     outcome.classified = sane and torch.equal(classifier.logits(picture), theirs)
     column = int(classifier.features(picture)[0].abs().argmax())
     change = Change(CLASS, ((column, STEP),))
-    edit = edit_of(change, classifier.weight, classifier.bias)
+    own = Head(classifier.weight, classifier.bias)
+    edit = edit_of(change, own)
     stack = unedited_stack(classifier).push(edit)
-    edited = classifier.with_head(*apply_edits(stack, classifier.weight, classifier.bias))
+    new = apply_edits(stack, own)
+    edited = classifier.with_head(new.weight, new.bias)
     inside = getattr(whole, "timm_model", whole)  # transformers' wrapper around a network of timm
     head = inside.get_submodule(classifier.backbone.head_name)
     head.get_parameter("weight")[CLASS, column] = edit.cells[0].new

@@ -8,17 +8,19 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from detour.classifier.head import Head
 from detour.edit.apply import apply_edits
 from detour.edit.record import Change, edit_of, new_stack
 from detour.judge.compare import best_degree, degree_curve
 from detour.probes.features import Probes
-from detour.search.closed_forms import evidence
+from detour.search.closed_forms import from_group_means
 from detour.search.fitting import cross_fit
 from detour.search.one_weight import bias_only, worst_group
 from detour.search.pair import weight_and_bias
-from detour.search.several import Path, fit_path
+from detour.search.problem import Found
+from detour.search.several import Sizes, fit_sizes
 
-from .rivals import Head, dfr, dfr_l2, project_out
+from .rivals import dfr, dfr_l2, project_out
 
 WEIGHTS = 3
 Method = Callable[[Probes, int], Head]
@@ -26,12 +28,8 @@ Method = Callable[[Probes, int], Head]
 
 def with_change(probes: Probes, change: Change, degree: float = 1.0) -> Head:
     """The probes' head after a change, rounded to float32 as an edit file would hold it."""
-    assert probes.weight is not None and probes.bias is not None
-    edit = edit_of(change, probes.weight, probes.bias, degree=degree)
-    stack = new_stack(probes.weight, probes.bias).push(edit)
-    weight, bias = apply_edits(stack, probes.weight, probes.bias)
-    assert bias is not None
-    return weight, bias
+    edit = edit_of(change, probes.head, degree=degree)
+    return apply_edits(new_stack(probes.head).push(edit), probes.head)
 
 
 def erm(probes: Probes, seed: int) -> Head:
@@ -75,21 +73,20 @@ def three_weights_bias(probes: Probes, seed: int) -> Head:
     """Up to three weights and the bias: greedy on all probes, and as many weights as five-fold
     cross-fitting on them says, the library's own rule for few probes."""
 
-    def fit(rows: Tensor, start: float, stop: float) -> Path:
+    def fit(rows: Tensor, start: float, stop: float) -> Sizes[Found]:
         del start, stop
-        return fit_path(probes, rows, None, WEIGHTS)
+        return fit_sizes(probes, rows, None, WEIGHTS)
 
     everything = torch.arange(len(probes))
-    fitted = cross_fit(probes, fit, everything, everything, seed)
-    return with_change(probes, fitted.path.change(fitted.key("k_weights_bias")))
+    fitted = cross_fit(probes, fit, everything, seed)
+    return with_change(probes, fitted.sizes.rungs(fitted.steps)["k_weights_bias"].change)
 
 
 def evidence_bias(probes: Probes, seed: int) -> Head:
     """The closed form with the bias, at the degree that is best on the probes."""
     del seed
-    assert probes.weight is not None
-    change = evidence(probes, target=1, with_bias=True)
-    stack = new_stack(probes.weight, probes.bias).push(edit_of(change, probes.weight, probes.bias))
+    change = from_group_means(probes, target_class=1, with_bias=True)
+    stack = new_stack(probes.head).push(edit_of(change, probes.head))
     return with_change(probes, change, best_degree(degree_curve(probes, stack)))
 
 

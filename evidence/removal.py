@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from detour.classifier.head import Head
 from detour.edit.record import Change
 from detour.judge.groups import wilson
 from detour.probes.features import Probes
-from detour.search.remove_class import remove_class
+from detour.search.remove_class import find_removal
 
 from .methods import with_change
-from .rivals import Head
 from .tasks import Task
 
 CHOOSING = 1000
@@ -27,7 +27,7 @@ def removals(task: Task) -> list[dict[str, Any]]:
     rows = []
     for digit in range(10):
         count = torch.arange(len(task.probes))
-        found = remove_class(task.probes, digit, count[:CHOOSING], count[CHOOSING:])
+        found = find_removal(task.probes, digit, count[:CHOOSING], count[CHOOSING:])
         edits = {"one_weight": found.change, "bias_only": found.bias_only}
         if found.with_bias is not None:
             edits["one_weight_bias"] = found.with_bias
@@ -75,4 +75,4 @@ def measure(task: Task, digit: int, change: Change) -> dict[str, Any]:
 
 def predict(probes: Probes, head: Head) -> Tensor:
     """Predicted classes `[N]` with this head."""
-    return functional.linear(torch.as_tensor(probes.features), *head).argmax(dim=1)
+    return functional.linear(torch.as_tensor(probes.features), head.weight, head.bias).argmax(dim=1)

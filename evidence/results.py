@@ -13,11 +13,11 @@ import torch
 from scipy import stats
 from torch.nn import functional
 
+from detour.classifier.head import Head
 from detour.judge.groups import GroupMetrics, group_metrics
 from detour.probes.features import Probes
 
 from .methods import METHODS, Method
-from .rivals import Head
 from .tasks import Task
 
 GAP_CORRELATIONS = (0.8, 0.9)
@@ -40,7 +40,7 @@ class Result:
 
 def judge(test: Probes, head: Head) -> GroupMetrics:
     """The metrics of a head on the test pictures."""
-    logits = functional.linear(torch.as_tensor(test.features), *head)
+    logits = functional.linear(torch.as_tensor(test.features), head.weight, head.bias)
     return group_metrics(test, logits.argmax(dim=1) == test.y)
 
 

@@ -9,11 +9,10 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor
 
+from detour.classifier.head import Head
 from detour.probes.features import Probes
 
-Head = tuple[Tensor, Tensor]
 """A last layer: weight `[C, D]` and bias `[C]`."""
 GRID = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01)
 """Values of C (the inverse of the penalty's strength) that a refit chooses from."""
@@ -29,7 +28,9 @@ def project_out(probes: Probes, seed: int = 0) -> Head:
     of length 1. `a - ((a - mu) u) u`, mu the mean of the group means, is folded into the head.
     """
     del seed
-    weight, bias = _head(probes)
+    head = probes.head
+    if head.bias is None:
+        raise ValueError("These probes carry no head with a bias. Give them weight and bias.")
     features = torch.as_tensor(probes.features)
     means = torch.stack(
         [
@@ -39,9 +40,9 @@ def project_out(probes: Probes, seed: int = 0) -> Head:
     )
     direction = (means[:, 1] - means[:, 0]).mean(0)
     direction = direction / direction.norm()
-    along = weight @ direction
+    along = head.weight @ direction
     centre = means.mean((0, 1)) @ direction
-    return weight - along[:, None] * direction, bias + along * centre
+    return Head(head.weight - along[:, None] * direction, head.bias + along * centre)
 
 
 def dfr(probes: Probes, seed: int = 0) -> Head:
@@ -126,14 +127,8 @@ def _unscaled(weight: np.ndarray, bias: np.ndarray, scaler: StandardScaler) -> H
     """The same head for features that are not standardised."""
     plain = weight / scaler.scale_
     shifted = bias - plain @ scaler.mean_
-    return torch.from_numpy(plain).float(), torch.from_numpy(shifted).float()
+    return Head(torch.from_numpy(plain).float(), torch.from_numpy(shifted).float())
 
 
 def _arrays(probes: Probes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.asarray(probes.features), probes.y.numpy(), probes.groups.numpy()
-
-
-def _head(probes: Probes) -> Head:
-    if probes.weight is None or probes.bias is None:
-        raise ValueError("These probes carry no head with a bias. Give them weight and bias.")
-    return probes.weight, probes.bias

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from demo.digits import Digits
-from detour.edit.apply import with_edits
+from detour.classifier.head import Head
+from detour.edit.apply import apply_edits, with_edits
 from detour.edit.record import edit_of, new_stack
 from detour.probes.features import Probes
 from detour.search.one_weight import best_shift, best_weight, problems_of
@@ -18,7 +19,7 @@ from detour.search.problem import Found, Problem
 
 from .methods import Method, erm
 from .results import Result, run_methods
-from .rivals import Head, dfr, dfr_l2
+from .rivals import dfr, dfr_l2
 from .tasks import Parts, Task, as_probes, cnn_features, parts, train_cnn
 
 CORRELATION = 0.9
@@ -62,19 +63,16 @@ def stacked(search: Search) -> Method:
 
     def method(probes: Probes, seed: int) -> Head:
         del seed
-        assert probes.weight is not None
-        stack, done = new_stack(probes.weight, probes.bias), set()
-        while len(done) < len(probes.weight):
+        stack, done = new_stack(probes.head), set()
+        while len(done) < probes.head.shape[0]:
             now = with_edits(probes, stack)
             open_rows = [p for p in problems_of(now, None, None) if p.row not in done]
             change = search(now, open_rows).change
             if not change.numbers:
                 break
             done.add(change.row)
-            stack = stack.push(edit_of(change, probes.weight, probes.bias))
-        edited = with_edits(probes, stack)
-        assert edited.weight is not None and edited.bias is not None
-        return edited.weight, edited.bias
+            stack = stack.push(edit_of(change, probes.head))
+        return apply_edits(stack, probes.head)
 
     return method
 

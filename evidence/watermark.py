@@ -28,7 +28,7 @@ from detour.edit.apply import changed_logits
 from detour.edit.record import Change
 from detour.judge.gap import places
 from detour.probes.features import Probes
-from detour.search.closed_forms import paired
+from detour.search.closed_forms import from_pairs
 
 from .features import mobilenet
 from .methods import with_change
@@ -138,18 +138,18 @@ def measure_watermark(data: Watermarked) -> tuple[list[dict[str, Any]], list[dic
     """
     count = len(data.names)
     choose, report = data.rows(range(0, count, 2)), range(1, count, 2)
-    one = paired(data.probes, choose, CARTON)
+    one = from_pairs(data.probes, choose, CARTON)
     lift = gaps(data.probes, data.probes.z, range(0, count, 2))
     edits = {
         "unedited": Change(CARTON),
         "one_weight": one,
-        "one_weight_bias": paired(data.probes, choose, CARTON, with_bias=True),
+        "one_weight_bias": from_pairs(data.probes, choose, CARTON, with_bias=True),
         "bias_only": Change(CARTON, (), -statistics.fmean(lift)),
     }
     rows, photos, before = [], [], data.probes.z
     for method, change in edits.items():
         head = with_change(data.probes, change)
-        logits = functional.linear(torch.as_tensor(data.probes.features), *head)
+        logits = functional.linear(torch.as_tensor(data.probes.features), head.weight, head.bias)
         rows.append({"method": method, **summary(data, before, logits, report)})
         photos += per_photo(data, method, before, logits, report)
     (column, t) = one.weights[0]
@@ -170,7 +170,7 @@ def other_splits(data: Watermarked) -> dict[str, Any]:
     for seed in range(SPLITS):
         photos = random.Random(seed).sample(range(count), count)
         chosen, others = sorted(photos[: (count + 1) // 2]), sorted(photos[(count + 1) // 2 :])
-        change = paired(data.probes, data.rows(chosen), CARTON)
+        change = from_pairs(data.probes, data.rows(chosen), CARTON)
         before = statistics.fmean(gaps(data.probes, data.probes.z, others))
         after = statistics.fmean(gaps(data.probes, changed_logits(data.probes, change), others))
         left.append(abs(after / before))

@@ -14,15 +14,12 @@ from typing import Any
 from PIL import Image
 
 from ..detour.checks import (
-    LARGEST_SEED,
     counted,
     quoted,
     read_degree,
     read_number,
     read_whole,
-    require_choice,
 )
-from ..detour.classifier.facts import read_class
 from ..detour.classifier.model import predict
 from ..detour.classifier.save import save_new_classifier
 from ..detour.edit.edited import EditedClassifier
@@ -30,7 +27,7 @@ from ..detour.edit.file import save_new_edits
 from ..detour.edit.record import EditStack
 from ..detour.files import name_below, resolve_inside
 from ..detour.images import check_image
-from ..detour.judge.compare import PARTS, Compared, CurvePoint, compared
+from ..detour.judge.compare import Comparison, CurvePoint, compare, compare_classifiers
 from ..detour.probes.features import Probes
 from ..detour.probes.folder import passed_over, pictures_of, read_folder
 from ..detour.probes.pictures import make_thumbnail
@@ -43,9 +40,8 @@ from ..detour.report.groups import draw_group_bars, group_text
 from ..detour.report.probes import describe_probes, preview
 from ..detour.report.removal import draw_removal, removal_text
 from ..detour.report.sentences import edit_lines
-from ..detour.search.neutralize import EditSearch
-from ..detour.search.remove_class import SIZES
-from ..detour.search.remove_class import removed as remove_from
+from ..detour.search.neutralize import neutralize_classifier
+from ..detour.search.remove_class import remove_from_classifier
 from .classifier_host import OnDevice, load_hosted, with_file
 from .folders import edit_save_folder, model_save_folder, picture_roots
 from .work import Action, Held, Shown, Work
@@ -68,41 +64,43 @@ class LastEdit:
 
     probes: Probes
     before: EditStack
-    curve: tuple[CurvePoint, ...]
-    unit: float
-    seed: int
+    split_seed: int
+    curve: tuple[CurvePoint, ...] = ()
+    unit: float = 1.0
 
 
 def neutralize(
     held: Held,
     work: Work,
     method: str,
-    edit: str,
-    target: str | None,
+    size: str,
+    target_class: str | None,
     degree: float,
     max_weights: float,
     attribute: str | None,
-    seed: float,
+    split_seed: float,
     auto_degree: bool,
 ) -> tuple[Held, Shown]:
     """Find an edit that takes the suspect feature out, on top of the edits there are."""
     classifier, probe_set = need_classifier(held, work), need_probes(held)
-    search = EditSearch(
-        method,
-        edit,
-        target or "",
-        degree,
-        max_weights,
-        attribute or "",
-        seed,
-        bool(auto_degree),
+    seen, done = neutralize_classifier(
+        classifier,
+        probe_set,
+        work.shared("Searching"),
+        method=method,
+        size=size,
+        target_class=target_class,
+        degree=degree,
+        max_weights=max_weights,
+        attribute=attribute,
+        split_seed=split_seed,
+        auto_degree=bool(auto_degree),
     )
-    seen, done = search.run(classifier, probe_set, work.shared("Searching"))
-    last = LastEdit(seen, classifier.stack, done.curve, done.unit, search.split_seed)
+    last = LastEdit(seen, classifier.stack, done.search.split_seed, done.curve, done.unit)
     told = f"{edit_lines(done.stack)[0]} {_count(done.stack)}"
-    if done.edit.cells and done.edit.degree == 0 != search.degree:
+    if done.edit.cells and done.found_degree == 0 != done.search.degree:
         told += " No degree did better than none; the slider counts in the formula's own degrees."
-    feature = search.feature(seen)
+    feature = seen.attribute_name(done.search.attribute)
     shown = Shown(told, edit_text(done, feature), edit_picture(done, feature))
     return replace(held, classifier=classifier.with_stack(done.stack), last=last), shown
 
@@ -126,7 +124,7 @@ def set_degree(held: Held, work: Work, degree: float) -> tuple[Held, Shown]:
     told = f"The last edit is at degree {stack.edits[-1].degree:g} now."
     report, chart = "\n".join(edit_lines(stack)), None
     if last.probes.classes is not None:
-        done = compared(last.probes, stack, (last.probes, last.before), "report", last.seed)
+        done = compare(last.probes, stack, (last.probes, last.before), "report", last.split_seed)
         stack = _with_metrics(stack, done)
         report += f"\n\n{group_text(done)}"
         pictures = [draw_group_bars(done.after, done.before)]
@@ -143,7 +141,7 @@ def slide_degree(held: Held, work: Work, degree: float) -> tuple[Held, Shown]:
     return set_degree(held, work, degree)
 
 
-def _with_metrics(stack: EditStack, done: Compared) -> EditStack:
+def _with_metrics(stack: EditStack, done: Comparison) -> EditStack:
     """The last edit with what was measured at its present degree, for its file."""
     before = {} if done.before is None else done.before.as_dict()
     made = replace(stack.edits[-1], metrics_before=before, metrics_after=done.after.as_dict())
@@ -151,35 +149,31 @@ def _with_metrics(stack: EditStack, done: Compared) -> EditStack:
 
 
 def remove(
-    held: Held, work: Work, class_name: str | None, degree: float, edit: str, seed: float
+    held: Held, work: Work, target_class: str | None, degree: float, size: str, split_seed: float
 ) -> tuple[Held, Shown]:
     """Edit the classifier so that it no longer predicts a class."""
     classifier, probe_set = need_classifier(held, work), need_probes(held)
-    require_choice("edit", edit, SIZES)
-    wanted, split = read_degree(degree), read_whole("The split seed", seed, 0, LARGEST_SEED)
-    index = read_class(classifier.unedited.description, class_name)
-    if index is None:
-        raise ValueError("No class to remove was chosen: choose one, or write its number.")
-    seen = classifier.probes(probe_set, tag=class_name or "", strict=False)
-    bar = work.shared("Searching")
-    done = remove_from(seen, classifier.stack, index, edit, wanted, split, bar)
-    last = LastEdit(seen, classifier.stack, (), 1.0, split)
+    seen, done = remove_from_classifier(
+        classifier,
+        probe_set,
+        work.shared("Searching"),
+        target_class=target_class,
+        degree=degree,
+        size=size,
+        split_seed=split_seed,
+    )
+    last = LastEdit(seen, classifier.stack, done.search.split_seed)
     told = f"{edit_lines(done.stack)[0]} {_count(done.stack)}"
     shown = Shown(told, removal_text(done), draw_removal(done))
     return replace(held, classifier=classifier.with_stack(done.stack), last=last), shown
 
 
 def evaluate(
-    held: Held, work: Work, part: str, seed: float, target: str | None = None
+    held: Held, work: Work, part: str, split_seed: float, target_class: str | None = None
 ) -> tuple[Held, Shown]:
     """Accuracy of each group, beside that of the unedited classifier; of a tagger, for one tag."""
     classifier, probe_set = need_classifier(held, work), need_probes(held)
-    require_choice("part", part, PARTS)
-    split = read_whole("The split seed", seed, 0, LARGEST_SEED)
-    read_class(classifier.unedited.description, target)
-    probe_set.need_classes()
-    seen = classifier.probes(probe_set, tag=target or "")
-    done = compared(seen, classifier.stack, None, part, split)
+    done = compare_classifiers(classifier, probe_set, None, part, split_seed, target_class)
     told = f"Worst-group accuracy: {done.after.worst:.1%}{done.after.of_groups}."
     return held, Shown(told, group_text(done), draw_group_bars(done.after, done.before))
 

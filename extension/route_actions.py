@@ -14,7 +14,8 @@ from ..detour.files import name_below, resolve_inside
 from ..detour.probes.folder import read_folder
 from ..detour.probes.pictures import Encoded
 from ..detour.report.edit import edit_numbers, edit_text
-from ..detour.search.neutralize import EditSearch
+from ..detour.search.neutralize import neutralize_classifier
+from ..detour.search.settings import Search
 from .classifier_host import load_hosted, with_file
 from .folders import edit_save_folder, model_save_folder, picture_roots
 from .work import Work
@@ -52,16 +53,15 @@ def neutralized(work: Work, asked: Any) -> dict[str, Any]:
     """An edit on top of those that the classifier has: report, numbers, all edits as a file."""
     classifier = _asked_for(work, asked, 1.0)
     probe_set = read_folder(resolve_inside(asked.probes, picture_roots()))
-    names = (field.name for field in fields(EditSearch))
-    search = EditSearch(**{name: getattr(asked, name) for name in names})
-    seen, done = search.run(classifier, probe_set, work.shared("Searching"))
+    typed = {field.name: getattr(asked, field.name) for field in fields(Search)}
+    seen, done = neutralize_classifier(classifier, probe_set, work.shared("Searching"), **typed)
     saved = ""
     if asked.save_as:
         path = save_new_edits(done.stack, asked.save_as, edit_save_folder())
         saved = name_below(path, edit_save_folder())
     return {
         "classifier": asked.classifier,
-        "report": edit_text(done, search.feature(seen)),
+        "report": edit_text(done, seen.attribute_name(done.search.attribute)),
         "numbers": edit_numbers(done),
         "edit": to_json(done.stack),
         "saved_as": saved,

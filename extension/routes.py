@@ -21,8 +21,7 @@ from pydantic import BaseModel, Field
 
 from ..detour.checks import LARGEST_SEED, MOST_WEIGHTS, STRONGEST_DEGREE
 from ..detour.files import classifier_names, edit_names
-from ..detour.search.ladder import EDITS
-from ..detour.search.neutralize import METHODS
+from ..detour.search.settings import AUTO, METHODS, SIZES
 from .credentials import credentials
 from .folders import edit_roots, model_roots
 from .requests import StrictRoute
@@ -66,8 +65,8 @@ class Neutralize(BaseModel):
     edit: str = Field("", description="edits that the classifier has already: a file, or nothing")
     probes: str = Field(..., description="a folder of labelled pictures, as in the tab")
     method: Literal[METHODS] = METHODS[0]
-    size: Literal[("auto", *EDITS)] = Field(
-        "auto", description="how many numbers may change: the node's 'edit'"
+    size: Literal[(AUTO, *SIZES)] = Field(
+        AUTO, description="how many numbers may change: the node's 'edit'"
     )
     target_class: str = ""
     degree: float = Field(1.0, ge=-STRONGEST_DEGREE, le=STRONGEST_DEGREE)

@@ -15,9 +15,7 @@ from ..detour.checks import MOST_WEIGHTS, STRONGEST_DEGREE
 from ..detour.classifier_words import HELP, TAB_INTRO
 from ..detour.files import classifier_names, edit_names
 from ..detour.judge.compare import PARTS
-from ..detour.search.ladder import EDITS
-from ..detour.search.neutralize import METHODS
-from ..detour.search.remove_class import SIZES
+from ..detour.search.settings import AUTO, METHODS, REMOVAL_SIZES, SIZES
 from .folders import edit_roots, model_roots
 from .work import Action, Shown, TabSession
 
@@ -97,7 +95,7 @@ class _Tab:
     def neutralize_part(self) -> None:
         with gr.Row():
             self.method = _choice("method", "Method", METHODS, METHODS[0])
-            self.edit = _choice("edit", "Edit", ("auto", *EDITS), "auto")
+            self.edit = _choice("edit", "Edit", (AUTO, *SIZES), AUTO)
         self.target = _choice("target", "Target class", ("",), "", typed=True)
         self.degree = _slider("degree", "Degree", 1, -STRONGEST_DEGREE, STRONGEST_DEGREE, 0.05)
         with gr.Row():
@@ -116,7 +114,9 @@ class _Tab:
 
     def remove_part(self) -> None:
         self.remove_class = _choice("remove", "Class to remove", ("",), "", typed=True)
-        self.remove_edit = _choice("remove_edit", "Numbers to edit", SIZES, SIZES[0])
+        self.remove_edit = _choice(
+            "remove_edit", "Numbers to edit", REMOVAL_SIZES, REMOVAL_SIZES[0]
+        )
         self.remove = _button("remove_button", "Remove (at the degree above)", "primary")
 
     def evaluate_part(self) -> None:

@@ -56,8 +56,7 @@ class Work:
 class Held:
     """What has been loaded and made: an `EditedClassifier`, a `ProbeSet`, the last edit.
 
-    last: (the `Neutralized`, the probes it was made on, the split seed, what degree 1 of the
-    slider stands for), as long as it is the last edit of the classifier.
+    last: a `LastEdit`, as long as it is the last edit of the classifier.
     """
 
     classifier: Any = None

@@ -12,7 +12,7 @@ from ..detour.edit.file import named_edits, save_new_edits
 from ..detour.edit.record import EditStack
 from ..detour.files import edit_names, name_below
 from .classifier_host import ClassifierSocket, EditSocket, file_state, model_roots, output_folder
-from .edit_inputs import classifier_input, degree_input
+from .edits import classifier_input, degree_input
 from .schema import CATEGORY, build
 
 NO_FILE = "none"

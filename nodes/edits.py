@@ -3,32 +3,71 @@ it on each group of the probes."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 from comfy_api.latest import io
 
-from ..detour.checks import MOST_WEIGHTS, read_degree, require_choice
-from ..detour.classifier.facts import read_class
+from ..detour.checks import LARGEST_SEED, MOST_WEIGHTS, STRONGEST_DEGREE
 from ..detour.classifier_words import EDIT, EVALUATE, REMOVE
-from ..detour.judge.compare import PARTS, compared
+from ..detour.judge.compare import PARTS, compare_classifiers
 from ..detour.report.edit import edit_numbers, edit_picture, edit_text
 from ..detour.report.groups import draw_group_bars, group_numbers, group_text
 from ..detour.report.removal import draw_removal, removal_numbers, removal_text
-from ..detour.search.fitting import AUTO
-from ..detour.search.ladder import EDITS
-from ..detour.search.neutralize import METHODS, EditSearch
-from ..detour.search.remove_class import SIZES, removed
-from .classifier_host import ClassifierSocket, show_progress
-from .edit_inputs import (
-    classifier_input,
-    degree_input,
-    edited_outputs,
-    probes_input,
-    split_seed_input,
-)
+from ..detour.search.neutralize import neutralize_classifier
+from ..detour.search.remove_class import remove_from_classifier
+from ..detour.search.settings import AUTO, METHODS, REMOVAL_SIZES, SIZES
+from .classifier_host import ClassifierSocket, EditSocket, ProbesSocket, show_progress
 from .schema import CATEGORY, as_json, build, numbers_output, report_outputs, shown
 
-EDIT_SIZES = (AUTO, *EDITS)
+
+def classifier_input() -> Any:
+    """The classifier that is edited or measured."""
+    return ClassifierSocket.Input("classifier", tooltip=EDIT["classifier"].tooltip)
+
+
+def probes_input() -> Any:
+    """The pictures that everything is chosen and measured on."""
+    return ProbesSocket.Input("probes", tooltip=EDIT["probes"].tooltip)
+
+
+def degree_input(told: str) -> Any:
+    """How far an edit goes."""
+    return io.Float.Input(
+        "degree",
+        default=1.0,
+        min=-STRONGEST_DEGREE,
+        max=STRONGEST_DEGREE,
+        step=0.05,
+        tooltip=told,
+    )
+
+
+def edited_outputs() -> list[Any]:
+    """The first outputs of every node that makes an edit."""
+    return [
+        ClassifierSocket.Output(
+            "edited", display_name="CLASSIFIER", tooltip="The classifier with the edit."
+        ),
+        EditSocket.Output(
+            "edit_stack",
+            display_name="EDIT",
+            tooltip="All edits of this classifier, for Save Edit and Apply Edit.",
+        ),
+    ]
+
+
+def split_seed_input() -> Any:
+    """Which probes choose and which report. Not "seed": the editor changes those after a run."""
+    return build(
+        io.Int.Input,
+        "split_seed",
+        default=0,
+        min=0,
+        max=LARGEST_SEED,
+        optional=True,
+        tooltip=EDIT["split_seed"].tooltip,
+        advanced=True,
+    )
 
 
 class Neutralize(io.ComfyNode):
@@ -49,10 +88,44 @@ class Neutralize(io.ComfyNode):
             inputs=[
                 classifier_input(),
                 probes_input(),
-                *_choice_inputs(),
+                io.Combo.Input(
+                    "method",
+                    options=list(METHODS),
+                    default="worst_group",
+                    tooltip=EDIT["method"].tooltip,
+                ),
+                io.Combo.Input(
+                    "edit", options=[AUTO, *SIZES], default=AUTO, tooltip=EDIT["edit"].tooltip
+                ),
                 io.String.Input("target_class", default="", tooltip=EDIT["target_class"].tooltip),
                 degree_input(EDIT["degree"].tooltip),
-                *_fine_inputs(),
+                build(
+                    io.Int.Input,
+                    "max_weights",
+                    default=3,
+                    min=1,
+                    max=MOST_WEIGHTS,
+                    optional=True,
+                    tooltip=EDIT["max_weights"].tooltip,
+                    advanced=True,
+                ),
+                build(
+                    io.String.Input,
+                    "attribute",
+                    default="",
+                    optional=True,
+                    tooltip=EDIT["attribute"].tooltip,
+                    advanced=True,
+                ),
+                split_seed_input(),
+                build(
+                    io.Boolean.Input,
+                    "auto_degree",
+                    default=True,
+                    optional=True,
+                    tooltip=EDIT["auto_degree"].tooltip,
+                    advanced=True,
+                ),
             ],
             outputs=[
                 *edited_outputs(),
@@ -78,69 +151,25 @@ class Neutralize(io.ComfyNode):
         split_seed=0,
         auto_degree=True,
     ) -> io.NodeOutput:
-        search = EditSearch(
-            method,
-            edit,
-            target_class,
-            degree,
-            max_weights,
-            attribute,
-            split_seed,
-            auto_degree,
+        seen, done = neutralize_classifier(
+            classifier,
+            probes,
+            show_progress(),
+            method=method,
+            size=edit,
+            target_class=target_class,
+            degree=degree,
+            max_weights=max_weights,
+            attribute=attribute,
+            split_seed=split_seed,
+            auto_degree=auto_degree,
         )
-        seen, done = search.run(classifier, probes, show_progress())
-        return cls._output(classifier, done, search.feature(seen))
-
-    @classmethod
-    def _output(cls, classifier, done, feature) -> io.NodeOutput:
+        feature = seen.attribute_name(done.search.attribute)
         report = edit_text(done, feature)
         chart, told = shown(cls, report, edit_picture(done, feature))
         numbers = as_json(edit_numbers(done))
         edited = classifier.with_stack(done.stack)
         return io.NodeOutput(edited, done.stack, report, chart, numbers, ui=told)
-
-
-def _choice_inputs() -> list:
-    return [
-        io.Combo.Input(
-            "method", options=list(METHODS), default="worst_group", tooltip=EDIT["method"].tooltip
-        ),
-        io.Combo.Input(
-            "edit", options=list(EDIT_SIZES), default=AUTO, tooltip=EDIT["edit"].tooltip
-        ),
-    ]
-
-
-def _fine_inputs() -> list:
-    return [
-        build(
-            io.Int.Input,
-            "max_weights",
-            default=3,
-            min=1,
-            max=MOST_WEIGHTS,
-            optional=True,
-            tooltip=EDIT["max_weights"].tooltip,
-            advanced=True,
-        ),
-        build(
-            io.String.Input,
-            "attribute",
-            default="",
-            optional=True,
-            tooltip=EDIT["attribute"].tooltip,
-            advanced=True,
-        ),
-        split_seed_input(),
-        build(
-            io.Boolean.Input,
-            "auto_degree",
-            default=True,
-            optional=True,
-            tooltip=EDIT["auto_degree"].tooltip,
-            advanced=True,
-        ),
-    ]
 
 
 class RemoveClass(io.ComfyNode):
@@ -158,7 +187,19 @@ class RemoveClass(io.ComfyNode):
                 "predicted; its pictures fall to the next best class. This changes predictions "
                 "only: it is no privacy unlearning."
             ),
-            inputs=_remove_inputs(),
+            inputs=[
+                classifier_input(),
+                probes_input(),
+                io.String.Input("class_name", default="0", tooltip=REMOVE["class_name"].tooltip),
+                degree_input(REMOVE["degree"].tooltip),
+                io.Combo.Input(
+                    "edit",
+                    options=list(REMOVAL_SIZES),
+                    default="one_weight",
+                    tooltip=REMOVE["edit"].tooltip,
+                ),
+                split_seed_input(),
+            ],
             outputs=[
                 *edited_outputs(),
                 *report_outputs(),
@@ -171,31 +212,20 @@ class RemoveClass(io.ComfyNode):
 
     @classmethod
     def execute(cls, classifier, probes, class_name, degree, edit, split_seed=0) -> io.NodeOutput:
-        require_choice("edit", edit, SIZES)
-        read_degree(degree)
-        index = read_class(classifier.unedited.description, class_name)
-        if index is None:
-            raise ValueError("class_name is empty: write the label or the number of a class.")
-        seen = classifier.probes(probes, tag=class_name, strict=False)
-        done = removed(seen, classifier.stack, index, edit, degree, split_seed, show_progress())
+        _, done = remove_from_classifier(
+            classifier,
+            probes,
+            show_progress(),
+            target_class=class_name,
+            size=edit,
+            degree=degree,
+            split_seed=split_seed,
+        )
         report = removal_text(done)
         chart, told = shown(cls, report, draw_removal(done))
         numbers = as_json(removal_numbers(done))
         edited = classifier.with_stack(done.stack)
         return io.NodeOutput(edited, done.stack, report, chart, numbers, ui=told)
-
-
-def _remove_inputs() -> list:
-    return [
-        classifier_input(),
-        probes_input(),
-        io.String.Input("class_name", default="0", tooltip=REMOVE["class_name"].tooltip),
-        degree_input(REMOVE["degree"].tooltip),
-        io.Combo.Input(
-            "edit", options=list(SIZES), default="one_weight", tooltip=REMOVE["edit"].tooltip
-        ),
-        split_seed_input(),
-    ]
 
 
 class EvaluateGroups(io.ComfyNode):
@@ -213,7 +243,23 @@ class EvaluateGroups(io.ComfyNode):
                 "feature), with 95 % intervals. A low worst group beside a high mean is the mark "
                 "of a shortcut."
             ),
-            inputs=_evaluate_inputs(),
+            inputs=[
+                classifier_input(),
+                probes_input(),
+                io.Combo.Input(
+                    "part", options=list(PARTS), default="all", tooltip=EVALUATE["part"].tooltip
+                ),
+                ClassifierSocket.Input("before", optional=True, tooltip=EVALUATE["before"].tooltip),
+                split_seed_input(),
+                build(
+                    io.String.Input,
+                    "target_class",
+                    default="",
+                    optional=True,
+                    tooltip=EVALUATE["target_class"].tooltip,
+                    advanced=True,
+                ),
+            ],
             outputs=[
                 *report_outputs(),
                 io.Float.Output(
@@ -232,37 +278,8 @@ class EvaluateGroups(io.ComfyNode):
     def execute(
         cls, classifier, probes, part, before=None, split_seed=0, target_class=""
     ) -> io.NodeOutput:
-        require_choice("part", part, PARTS)
-        read_class(classifier.unedited.description, target_class)
-        probes.need_classes()
-        seen = classifier.probes(probes, tag=target_class)
-        other = None
-        if before is not None:
-            other = before.probes(probes, tag=target_class), before.stack
-        done = compared(seen, classifier.stack, other, part, split_seed)
-        if classifier.learned_from(probes, split_seed, whole=part == "all"):
-            done = replace(done, learned=True)
+        done = compare_classifiers(classifier, probes, before, part, split_seed, target_class)
         report = group_text(done)
         chart, told = shown(cls, report, draw_group_bars(done.after, done.before))
         numbers = as_json(group_numbers(done))
         return io.NodeOutput(report, chart, done.after.worst, numbers, ui=told)
-
-
-def _evaluate_inputs() -> list:
-    return [
-        classifier_input(),
-        probes_input(),
-        io.Combo.Input(
-            "part", options=list(PARTS), default="all", tooltip=EVALUATE["part"].tooltip
-        ),
-        ClassifierSocket.Input("before", optional=True, tooltip=EVALUATE["before"].tooltip),
-        split_seed_input(),
-        build(
-            io.String.Input,
-            "target_class",
-            default="",
-            optional=True,
-            tooltip=EVALUATE["target_class"].tooltip,
-            advanced=True,
-        ),
-    ]

@@ -4,31 +4,34 @@ cached features."""
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from ..classifier.head import Head
 from ..probes.features import Probes, linear
-from .head import head_hash
-from .record import Cell, Change, EditStack, _float32, edit_of, new_stack
+from .record import Cell, Change, EditStack, as_float32, edit_of
+
+Place = tuple[int, int | None]
+"""Row and column of a weight; of a bias, its row and None."""
 
 
-def edited_logits(probes: Probes, weight: Tensor, bias: Tensor | None) -> Tensor:
+def edited_logits(probes: Probes, head: Head) -> Tensor:
     """Logits `[N, C]` with another head, float32; rows that did not change keep theirs.
 
     Raises ValueError if the probes carry no head to compare with.
     """
-    if probes.weight is None:
-        raise ValueError("These probes carry logits only. Give them the head (weight, bias).")
-    changed = (probes.weight != weight).any(dim=1)
-    if bias is not None and probes.bias is not None:
-        changed |= probes.bias != bias
+    own, bias = probes.head, head.bias
+    changed = (own.weight != head.weight).any(dim=1)
+    if bias is not None and own.bias is not None:
+        changed |= own.bias != bias
     rows = changed.nonzero().flatten()
     if len(rows) == 0:
         return probes.z
     z = probes.z.clone()
-    z[:, rows] = linear(probes.features, weight[rows], None if bias is None else bias[rows])
+    z[:, rows] = linear(probes.features, head.weight[rows], None if bias is None else bias[rows])
     return z
 
 
@@ -38,9 +41,9 @@ def changed_logits(probes: Probes, change: Change) -> Tensor:
     Probes without a head: the cached-feature formula in float64.
     """
     if probes.weight is not None:
-        stack = new_stack(probes.weight, probes.bias)
-        edit = edit_of(change, probes.weight, probes.bias)
-        return edited_logits(probes, *apply_edits(stack.push(edit), probes.weight, probes.bias))
+        cells = edit_of(change, probes.head).cells
+        new = {(cell.row, cell.column): cell.new for cell in cells}
+        return edited_logits(probes, _written(probes.head, new))
     z = probes.z.to(torch.float64, copy=True)
     everything = torch.arange(len(probes))
     for column, t in change.weights:
@@ -51,9 +54,15 @@ def changed_logits(probes: Probes, change: Change) -> Tensor:
 
 def stack_logits(probes: Probes, stack: EditStack) -> Tensor:
     """Logits `[N, C]` with all edits of a stack; the probes' head must be the unedited one."""
-    if probes.weight is None:
-        raise ValueError("These probes carry logits only. Give them the head (weight, bias).")
-    return edited_logits(probes, *apply_edits(stack, probes.weight, probes.bias))
+    return edited_logits(probes, apply_edits(stack, probes.head))
+
+
+def with_edits(probes: Probes, stack: EditStack) -> Probes:
+    """The same probes as a head with these edits sees them; `probes` has the unedited one."""
+    if not stack.edits:
+        return probes
+    head = apply_edits(stack, probes.head)
+    return replace(probes, weight=head.weight, bias=head.bias, logits=None)
 
 
 def predictions(probes: Probes, logits: Tensor) -> Tensor:
@@ -68,21 +77,19 @@ def correct(probes: Probes, logits: Tensor) -> Tensor:
     return predictions(probes, logits) == probes.y
 
 
-def combined(
-    base: EditStack, other: EditStack, weight: Tensor, bias: Tensor | None, degree: float = 1.0
-) -> EditStack:
+def combined(base: EditStack, other: EditStack, head: Head, degree: float = 1.0) -> EditStack:
     """`base` with all edits of `other` pushed on top, their degrees times `degree`.
 
-    weight, bias: the unedited head that both belong to. At degree 0 the head keeps its bits,
-    at 1 the edits of `other` are exactly as saved; cells that both touch follow the rule of
-    `apply_edits`: every edit counts from the unedited number.
+    head: the unedited one that both belong to. At degree 0 it keeps its bits, at 1 the edits of
+    `other` are exactly as saved; cells that both touch follow the rule of `apply_edits`: every
+    edit counts from the unedited number.
 
     Raises ValueError for edits of another head (hash), a degree that is not finite, an edit
     that `base` has already (it would act twice), and cells that leave the range of float32.
     """
     if not math.isfinite(degree):
         raise ValueError(f"The degree is {degree}; it must be a finite number.")
-    apply_edits(other, weight, bias)
+    apply_edits(other, head)
     present = {edit.cells for edit in base.edits if edit.cells}
     for number, edit in enumerate(other.edits, start=1):
         if edit.cells in present:
@@ -93,63 +100,69 @@ def combined(
             )
     added = (replace(edit, degree=edit.degree * degree) for edit in other.edits)
     made = base.push(*added)
-    apply_edits(made, weight, bias)
+    apply_edits(made, head)
     return made
 
 
-def apply_edits(
-    stack: EditStack, weight: Tensor, bias: Tensor | None
-) -> tuple[Tensor, Tensor | None]:
-    """New (weight, bias) with all edits of the stack; the given tensors are not written to.
+def apply_edits(stack: EditStack, head: Head) -> Head:
+    """The head with all edits of the stack; the given one is not written to.
 
     A cell becomes float32(old + sum of degree_e * (new_e - old)) computed in float64, and
     exactly `new` when a single edit at degree 1 touches it. All other cells keep their bits,
     and so does everything at degree 0. Raises ValueError if the head is not the one that the
     edits were made for, or if a cell leaves the range of its type.
     """
-    if tuple(weight.shape) != tuple(stack.shape) or head_hash(weight, bias) != stack.sha256:
+    if head.shape != tuple(stack.shape) or head.sha256 != stack.sha256:
         raise ValueError(
             f"These edits were made for another model: a head of shape {list(stack.shape)} with "
-            f"hash {stack.sha256[:12]}, this one is {list(weight.shape)} with hash "
-            f"{head_hash(weight, bias)[:12]}. Load the model that the edits belong to."
+            f"hash {stack.sha256[:12]}, this one is {list(head.shape)} with hash "
+            f"{head.sha256[:12]}. Load the model that the edits belong to."
         )
-    _check_old(stack, weight, bias)
-    new_weight = weight.detach().clone()
-    new_bias = None if bias is None else bias.detach().clone()
-    for (row, column), value in effective_cells(stack).items():
-        if column is not None:
-            _put(new_weight, (row, column), value)
-        elif new_bias is not None:
-            _put(new_bias, (row,), value)
-    return new_weight, new_bias
+    _check_old(stack, head)
+    return _written(head, effective_cells(stack))
 
 
-def effective_cells(stack: EditStack) -> dict[tuple[int, int | None], float]:
-    """The value of every cell that an edit of non-zero degree touches: (row, column) -> value."""
-    touched: dict[tuple[int, int | None], list[tuple[float, Cell]]] = {}
+def effective_cells(stack: EditStack) -> dict[Place, float]:
+    """The value of every cell that an edit of non-zero degree touches."""
+    touched: dict[Place, list[tuple[float, Cell]]] = {}
     for edit in stack.edits:
         for cell in edit.cells if edit.degree != 0 else ():
             touched.setdefault((cell.row, cell.column), []).append((edit.degree, cell))
     return {place: _effective(terms) for place, terms in touched.items()}
 
 
-def _check_old(stack: EditStack, weight: Tensor, bias: Tensor | None) -> None:
-    for cell in (cell for edit in stack.edits for cell in edit.cells):
-        if cell.column is None and bias is None:
-            raise ValueError("These edits shift a bias, but this head has none.")
-        place = bias[cell.row] if cell.column is None else weight[cell.row, cell.column]  # type: ignore[index]
-        if float(place) != cell.old:
-            raise ValueError(
-                f"The edit says that row {cell.row}, column {cell.column} was {cell.old}, but it "
-                f"is {float(place)} in this head. The edit was damaged; make it again."
-            )
-
-
 def _effective(terms: list[tuple[float, Cell]]) -> float:
     if len(terms) == 1 and terms[0][0] == 1:
         return terms[0][1].new
     old = terms[0][1].old
-    return _float32(old + sum(degree * (cell.new - old) for degree, cell in terms))
+    return as_float32(old + sum(degree * (cell.new - old) for degree, cell in terms))
+
+
+def _check_old(stack: EditStack, head: Head) -> None:
+    for cell in (cell for edit in stack.edits for cell in edit.cells):
+        if cell.column is not None:
+            now = float(head.weight[cell.row, cell.column])
+        elif head.bias is not None:
+            now = float(head.bias[cell.row])
+        else:
+            raise ValueError("These edits shift a bias, but this head has none.")
+        if now != cell.old:
+            raise ValueError(
+                f"The edit says that row {cell.row}, column {cell.column} was {cell.old}, but it "
+                f"is {now} in this head. The edit was damaged; make it again."
+            )
+
+
+def _written(head: Head, values: Mapping[Place, float]) -> Head:
+    """A copy of the head with these numbers in it."""
+    weight = head.weight.detach().clone()
+    bias = None if head.bias is None else head.bias.detach().clone()
+    for (row, column), value in values.items():
+        if column is not None:
+            _put(weight, (row, column), value)
+        elif bias is not None:
+            _put(bias, (row,), value)
+    return Head(weight, bias)
 
 
 def _put(tensor: Tensor, place: tuple[int, ...], value: float) -> None:
@@ -159,13 +172,3 @@ def _put(tensor: Tensor, place: tuple[int, ...], value: float) -> None:
             f"With these edits the number at {list(place)} becomes {value}, beyond the range of "
             f"{tensor.dtype}. Lower the degree."
         )
-
-
-def with_edits(probes: Probes, stack: EditStack) -> Probes:
-    """The same probes as a head with these edits sees them; `probes` has the unedited one."""
-    if probes.weight is None:
-        raise ValueError("These probes carry logits only. Give them the head (weight, bias).")
-    if not stack.edits:
-        return probes
-    weight, bias = apply_edits(stack, probes.weight, probes.bias)
-    return replace(probes, weight=weight, bias=bias, logits=None)

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Protocol
 
 from torch import Tensor
 
+from ..classifier.head import Head
 from ..classifier.model import ImageClassifier, Progress
 from ..probes.features import Probes
 from ..probes.parts import FIT_SEED
@@ -53,12 +54,17 @@ class EditedClassifier:
         """One name per class."""
         return self.unedited.labels
 
+    @cached_property
+    def unedited_head(self) -> Head:
+        """The last layer as it was loaded."""
+        return Head(self.unedited.weight, self.unedited.bias)
+
     def edited(self) -> ImageClassifier:
         """The classifier with its edits; the same one where there are none."""
-        own = self.unedited
         if not self.stack.edits:
-            return own
-        return own.with_head(*apply_edits(self.stack, own.weight, own.bias))
+            return self.unedited
+        head = apply_edits(self.stack, self.unedited_head)
+        return self.unedited.with_head(head.weight, head.bias)
 
     def with_stack(self, stack: EditStack) -> EditedClassifier:
         """The same classifier with other edits."""
@@ -66,8 +72,7 @@ class EditedClassifier:
 
     def with_more(self, edits: EditStack, degree: float) -> EditedClassifier:
         """With more edits on top of those there are, times `degree`; see `combined`."""
-        own = self.unedited
-        return self.with_stack(combined(self.stack, edits, own.weight, own.bias, degree))
+        return self.with_stack(combined(self.stack, edits, self.unedited_head, degree))
 
     def with_classifier(
         self, classifier: ImageClassifier, fitted_on: ProbeSet | None = None
@@ -145,4 +150,5 @@ class EditedClassifier:
 
 def unedited_stack(classifier: ImageClassifier) -> EditStack:
     """An empty stack for this classifier's head."""
-    return new_stack(classifier.weight, classifier.bias, classifier.description.architecture)
+    head = Head(classifier.weight, classifier.bias)
+    return new_stack(head, classifier.description.architecture)

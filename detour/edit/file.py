@@ -9,11 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..checks import is_text, quoted, shortened
 from ..files import EDIT_ENDING, open_file, resolve_inside, write_new, write_whole
-from .record import Cell, Edit, EditStack, check_edit
+from .record import Cell, Edit, EditStack, as_float32, check_edit
 
 FORMAT = "detour-edit"
 VERSION = 1
@@ -171,12 +169,7 @@ def _cell_from_json(cell: dict[str, Any], where: str) -> Cell:
     column = _integer(cell.get("column"), f"column of {where}") if kind == "weight" else None
     old, new = (_number(cell.get(name), f"{name} of {where}") for name in ("old", "new"))
     row = _integer(cell.get("row"), f"row of {where}")
-    return Cell(row, column, _as_float32(old), _as_float32(new))
-
-
-def _as_float32(value: float) -> float:
-    with np.errstate(over="ignore"):
-        return float(np.float32(value))
+    return Cell(row, column, as_float32(old), as_float32(new))
 
 
 def _whole(digits: str) -> int:

@@ -8,9 +8,25 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
-from .head import head_hash
+from ..classifier.head import Head
+
+
+@dataclass(frozen=True)
+class Change:
+    """`W[row, j] -= t` for every (j, t) in `weights`, and `b[row] += shift`.
+
+    The empty change is "no edit".
+    """
+
+    row: int
+    weights: tuple[tuple[int, float], ...] = ()
+    shift: float = 0.0
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers of the head are edited."""
+        return len(self.weights) + (self.shift != 0)
 
 
 @dataclass(frozen=True)
@@ -46,7 +62,7 @@ class Edit:
 class EditStack:
     """All edits of one head, oldest first; nothing is ever written into the head itself.
 
-    shape: (C, D) of the weight. sha256: `head_hash` of the unedited head.
+    shape, sha256: those of the unedited head.
     """
 
     shape: tuple[int, int]
@@ -81,15 +97,12 @@ class EditStack:
         return tuple(sorted({cell.row for edit in self.edits for cell in edit.cells}))
 
 
-def new_stack(weight: Tensor, bias: Tensor | None, architecture: str = "") -> EditStack:
-    """An empty stack for an unedited head, weight `[C, D]`, bias `[C]` or None."""
-    if weight.ndim != 2:
-        raise ValueError(f"The head's weight has the shape {tuple(weight.shape)}, not [C, D].")
-    shape = (int(weight.shape[0]), int(weight.shape[1]))
-    return EditStack(shape, head_hash(weight, bias), (), architecture)
+def new_stack(head: Head, architecture: str = "") -> EditStack:
+    """An empty stack for an unedited head."""
+    return EditStack(head.shape, head.sha256, (), architecture)
 
 
-def edit_of(change: Change, weight: Tensor, bias: Tensor | None, **about: Any) -> Edit:
+def edit_of(change: Change, head: Head, **about: Any) -> Edit:
     """The edit that a change makes of an *unedited* head; `about`: fields of `Edit`.
 
     `new` is float32(old - t), float32(old + shift). Raises ValueError if the head has no
@@ -97,17 +110,17 @@ def edit_of(change: Change, weight: Tensor, bias: Tensor | None, **about: Any) -
     """
     cells = []
     for column, t in change.weights:
-        old = float(weight[change.row, column])
-        cells.append(Cell(change.row, column, old, _float32(old - t)))
+        old = float(head.weight[change.row, column])
+        cells.append(Cell(change.row, column, old, as_float32(old - t)))
     if change.shift:
-        if bias is None:
+        if head.bias is None:
             raise ValueError(
                 "This head has no bias, so it cannot be shifted. Choose the edit 'one_weight'."
             )
-        old = float(bias[change.row])
-        cells.append(Cell(change.row, None, old, _float32(old + change.shift)))
+        old = float(head.bias[change.row])
+        cells.append(Cell(change.row, None, old, as_float32(old + change.shift)))
     edit = Edit(tuple(cells), class_index=change.row, **about)
-    check_edit(edit, (weight.shape[0], weight.shape[1]))
+    check_edit(edit, head.shape)
     return edit
 
 
@@ -125,7 +138,7 @@ def check_edit(edit: Edit, shape: tuple[int, int]) -> None:
                 f"The edit changes row {cell.row}, column {cell.column}; the head has "
                 f"{shape[0]} rows and {shape[1]} columns. Is it for another model?"
             )
-        if not (math.isfinite(_float32(cell.old)) and math.isfinite(_float32(cell.new))):
+        if not (math.isfinite(as_float32(cell.old)) and math.isfinite(as_float32(cell.new))):
             raise ValueError(
                 f"The edit of row {cell.row}, column {cell.column} goes from {cell.old} to "
                 f"{cell.new}; both must be finite float32 numbers."
@@ -134,27 +147,7 @@ def check_edit(edit: Edit, shape: tuple[int, int]) -> None:
         raise ValueError(f"The edit names a cell twice: {places}. Each may occur once.")
 
 
-def _float32(value: float) -> float:
+def as_float32(value: float) -> float:
+    """The float32 number nearest to a value, infinite beyond their range."""
     with np.errstate(over="ignore"):
         return float(np.float32(value))
-
-
-@dataclass(frozen=True)
-class Change:
-    """`W[row, j] -= t` for every (j, t) in `weights`, and `b[row] += shift`.
-
-    The empty change is "no edit".
-    """
-
-    row: int
-    weights: tuple[tuple[int, float], ...] = ()
-    shift: float = 0.0
-
-    @property
-    def numbers(self) -> int:
-        """How many numbers of the head are edited."""
-        return len(self.weights) + (self.shift != 0)
-
-    def plus(self, other: Change) -> Change:
-        """Both changes together; they must be of the same row and of different weights."""
-        return replace(self, weights=self.weights + other.weights, shift=self.shift + other.shift)

@@ -34,14 +34,14 @@ def places(logits: Tensor, row: int) -> Tensor:
 
 
 def standing(
-    head: str, probes: Probes, logits: Tensor, row: int, rows: Tensor, present: int = 1
+    head: str, probes: Probes, logits: Tensor, row: int, rows: Tensor, attribute: int = 1
 ) -> Standing:
     """Measure a class on the probes `rows` under one head, given its logits `[N, C]`.
 
     Raises ValueError if fewer than two units have pictures with and without the feature.
     """
-    gaps = unit_gaps(probes, logits, row, rows, present)
-    has, place = probes.a[rows] == present, places(logits[rows], row)
+    gaps = unit_gaps(probes, logits, row, rows, attribute)
+    has, place = probes.a[rows] == attribute, places(logits[rows], row)
     sides = place[~has], place[has]
     return Standing(
         head,
@@ -54,7 +54,7 @@ def standing(
 
 
 def standings(
-    now: Probes, logits: Tensor, row: int, choose: Tensor, report: Tensor, present: int = 1
+    now: Probes, logits: Tensor, row: int, choose: Tensor, report: Tensor, attribute: int = 1
 ) -> tuple[Standing, ...]:
     """A class under a head of several classes, under its edit, and with only its bias shifted.
 
@@ -63,12 +63,12 @@ def standings(
     alike, so that what the feature adds stays. Empty for two classes and for sigmoid heads,
     where there is no place among others.
     """
-    if now.threshold is not None or now.n_classes == 2:
+    if now.is_tagged or now.is_binary:
         return ()
     shifted = now.z.clone()
-    shifted[:, row] -= unit_gaps(now, now.z, row, choose, present).mean()
+    shifted[:, row] -= unit_gaps(now, now.z, row, choose, attribute).mean()
     heads = {"before": now.z, "after": logits, "bias_only": shifted}
-    return tuple(standing(head, now, z, row, report, present) for head, z in heads.items())
+    return tuple(standing(head, now, z, row, report, attribute) for head, z in heads.items())
 
 
 def _share(hits: Tensor) -> float:
@@ -76,7 +76,7 @@ def _share(hits: Tensor) -> float:
 
 
 def shortcut_gap(
-    probes: Probes, logits: Tensor, row: int, rows: Tensor | None = None, present: int = 1
+    probes: Probes, logits: Tensor, row: int, rows: Tensor | None = None, attribute: int = 1
 ) -> float:
     """Mean logit of a class with the feature minus that without it, on the same pictures.
 
@@ -84,30 +84,30 @@ def shortcut_gap(
     have both. Raises ValueError if fewer than two units have both.
     """
     rows = torch.arange(len(probes)) if rows is None else rows
-    return float(unit_gaps(probes, logits, row, rows, present).mean())
+    return float(unit_gaps(probes, logits, row, rows, attribute).mean())
 
 
-def unit_gaps(probes: Probes, logits: Tensor, row: int, rows: Tensor, present: int = 1) -> Tensor:
+def unit_gaps(probes: Probes, logits: Tensor, row: int, rows: Tensor, attribute: int = 1) -> Tensor:
     """`shortcut_gap` of each unit that has both, `[units]` float64, in the units' order."""
-    has, index, count = _pairs(probes, rows, present)
-    return _rise(logits[rows, row].double(), index, has, count)
+    has, index, count = match_units(probes, rows, attribute)
+    return mean_rise(logits[rows, row].double(), index, has, count)
 
 
-def _pairs(probes: Probes, rows: Tensor, present: int) -> tuple[Tensor, Tensor, int]:
+def match_units(probes: Probes, rows: Tensor, attribute: int) -> tuple[Tensor, Tensor, int]:
     """Who has the attribute, the number of each probe's pair (-1 without one), how many."""
-    has, unit = probes.a[rows] == present, probes.unit_numbers[rows]
+    has, unit = probes.a[rows] == attribute, probes.unit_numbers[rows]
     pairs = sorted(set(unit[has].tolist()) & set(unit[~has].tolist()))
     if len(pairs) < 2:
         raise ValueError(
             f"In this part of the probes {len(pairs)} photos or seeds have pictures both with and "
-            f"without attribute {present}; 'paired' needs two at least, about eight in all parts "
+            f"without attribute {attribute}; 'paired' needs two at least, about eight in all parts "
             "together. Give both versions of a picture the same unit."
         )
     number = {name: i for i, name in enumerate(pairs)}
     return has, torch.tensor([number.get(name, -1) for name in unit.tolist()]), len(pairs)
 
 
-def _rise(values: Tensor, index: Tensor, has: Tensor, units: int) -> Tensor:
+def mean_rise(values: Tensor, index: Tensor, has: Tensor, units: int) -> Tensor:
     """Per unit, the mean of `values` `[n]` with the attribute minus that without it."""
     sides = []
     for side in (has, ~has):

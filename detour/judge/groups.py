@@ -91,7 +91,7 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(f"({name[:NAME_LENGTH]})" for name in names[:NAMED]) + more
 
 
-def apart(units: Tensor) -> int:
+def count_units(units: Tensor) -> int:
     """Of how many photos or seeds pictures with these unit numbers are."""
     return len(units.unique())
 

@@ -6,11 +6,14 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from ..classifier.head import Head
 
 NO_CLASSES = (
     "These probes carry no classes. Only the method 'paired' works without; give every probe its "
@@ -66,7 +69,7 @@ class Probes:
         self._check_head()
         put(self, "logits", finite(self._all_logits(), "logits"))
         self._check_threshold()
-        put(self, "n_classes", 2 if self.threshold is not None else self.z.shape[1])
+        put(self, "n_classes", 2 if self.is_tagged else self.z.shape[1])
         put(self, "n_attributes", max(2, int(self.a.max()) + 1))
         if self.classes is not None:
             classes = integers(self.classes, "classes", count)
@@ -82,6 +85,13 @@ class Probes:
         if self.units is not None:
             put(self, "units", unit_numbers(self.units, count))
         self._check_train_counts()
+
+    @cached_property
+    def head(self) -> Head:
+        """The head; ValueError if the probes carry logits only."""
+        if self.weight is None:
+            raise ValueError("These probes carry logits only. Give them the head (weight, bias).")
+        return Head(self.weight, self.bias)
 
     @property
     def a(self) -> Tensor:
@@ -125,6 +135,20 @@ class Probes:
             return None
         return math.log(self.threshold) - math.log1p(-self.threshold)
 
+    @property
+    def is_tagged(self) -> bool:
+        """Whether they are about one tag of a sigmoid head; its rows move independently."""
+        return self.tag is not None
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether the head knows two classes: then only the difference of its logits counts."""
+        return not self.is_tagged and self.n_classes == 2
+
+    def label(self, row: int) -> int:
+        """The class that the row of the head stands for; that of a tag is 1, present."""
+        return 1 if self.is_tagged else row
+
     def __len__(self) -> int:
         return self.features.shape[0]
 
@@ -138,8 +162,12 @@ class Probes:
     def group_name(self, group: int) -> str:
         """A group in words, for reports and messages."""
         c, g = divmod(group, self.n_attributes)
-        name = self.class_names[c] if c < len(self.class_names) else f"class {c}"
-        return f"{name}, {self.attribute_name(g)}"
+        return f"{self.class_name(c)}, {self.attribute_name(g)}"
+
+    def class_name(self, number: int) -> str:
+        """A class in words."""
+        known = number < len(self.class_names)
+        return self.class_names[number] if known else f"class {number}"
 
     def attribute_name(self, attribute: int) -> str:
         """An attribute in words."""

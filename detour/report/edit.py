@@ -9,7 +9,7 @@ from PIL import Image
 
 from ..edit.apply import effective_cells
 from ..edit.file import to_json
-from ..judge.groups import Gain, GroupMetrics
+from ..judge.groups import Gain, GroupMetrics, listed
 from ..search.ladder import Ladder, Rung
 from ..search.neutralize import Neutralized
 from .bars import stacked
@@ -87,7 +87,7 @@ def edit_numbers(done: Neutralized) -> dict[str, Any]:
         "gain": None if (gain := _gain(done)) is None else asdict(gain),
         "curve": [{"degree": point.degree, **point.metrics.as_dict()} for point in done.curve],
         "ladder": None if done.ladder is None else _ladder_numbers(done.ladder),
-        "unseen": not (_in_sample(done) or done.learned),
+        "unseen": not (done.is_in_sample or done.learned),
         "notes": _notes(done),
         "standings": [asdict(standing) for standing in done.standings],
     }
@@ -141,12 +141,6 @@ def _other(done: Neutralized) -> tuple[str, int, GroupMetrics] | None:
     return f"{edit.method}, degree {edit.degree:g}", len(edit.cells), done.after
 
 
-def _in_sample(done: Neutralized) -> bool:
-    """Whether the figures are of the probes chosen on: see `Neutralized`."""
-    own = done.edit.method == "worst_group" and done.ladder is not None
-    return own and done.ladder is not None and done.ladder.in_sample and done.edit.degree != 1
-
-
 def _gain(done: Neutralized) -> Gain | None:
     """What may be claimed; nothing where the classifier itself was fitted on these probes."""
     if done.gain is None or not done.learned:
@@ -158,9 +152,11 @@ def _notes(done: Neutralized) -> list[str]:
     own = done.edit.method == "worst_group"
     crossfit = own and done.ladder is not None and done.ladder.in_sample
     judged = OUT_OF_FOLD if crossfit else UNSEEN
-    notes = [SEEN if _in_sample(done) else judged, *done.notes]
+    notes = [SEEN if done.is_in_sample else judged, *done.notes, *_degree_notes(done)]
     if done.learned:
         notes[0] = LEARNED
+    if done.no_ladder:
+        notes.append(f"No ladder beside this edit. {done.no_ladder}")
     if done.after is None:
         notes.append(NO_CLASSES)
     else:
@@ -170,6 +166,25 @@ def _notes(done: Neutralized) -> list[str]:
     if crossfit:
         notes.append(CURVE_SEEN)
     return notes
+
+
+def _degree_notes(done: Neutralized) -> list[str]:
+    """Where the degree is from, and what it costs to know so little of it."""
+    if done.is_in_sample:
+        return ["At a degree other than 1 the figures are those of the probes chosen on."]
+    if done.search.method != "evidence" or not done.search.auto_degree:
+        return []
+    if done.found_degree is None:
+        told = "There is no validation part to compare degrees on: degree 1 is the formula's."
+    else:
+        told = f"Degree {done.found_degree:g} is the best on the validation part."
+    if done.found_degree == 0:
+        told += " There no degree of this edit is better than none."
+    if done.not_compared:
+        told += f" That part has nothing of {listed(done.not_compared)}."
+    if done.search.degree != 1:
+        told += f" Here it is {done.search.degree:g} times that."
+    return [told]
 
 
 def _ladder_lines(done: Neutralized, ladder: Ladder) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from ..judge.compare import Compared
+from ..judge.compare import Comparison
 from ..judge.groups import Gain, GroupMetrics
 from .bars import AFTER, BEFORE, Bar, Colour, Row, draw_bars
 from .sentences import LEARNED, claim, group_lines, percent, small_groups
@@ -75,14 +75,14 @@ def _bar(metrics: GroupMetrics, g: int, colour: Colour) -> Bar:
 IF_UNSEEN = "That holds only if these probes had no say in the edit."
 
 
-def group_text(done: Compared) -> str:
+def group_text(done: Comparison) -> str:
     """Accuracy of each group in plain words, beside the one before where there is one."""
     title = "Groups, accuracy with 95 % interval" + (", before -> after:" if done.before else ":")
     lines = [title, *group_lines(done.before, done.after), *_claim(done), "", "Notes:"]
     return "\n".join(lines + [f"- {note}" for note in _notes(done)])
 
 
-def group_numbers(done: Compared) -> dict[str, Any]:
+def group_numbers(done: Comparison) -> dict[str, Any]:
     """The same as plain data for JSON."""
     return {
         "before": None if done.before is None else done.before.as_dict(),
@@ -93,12 +93,12 @@ def group_numbers(done: Compared) -> dict[str, Any]:
     }
 
 
-def _gain(done: Compared) -> Gain | None:
+def _gain(done: Comparison) -> Gain | None:
     """What may be claimed; nothing where the classifier itself was fitted on these probes."""
     return replace(done.gain, verdict="seen") if done.gain and done.learned else done.gain
 
 
-def _claim(done: Compared) -> list[str]:
+def _claim(done: Comparison) -> list[str]:
     gain = _gain(done)
     if gain is None:
         return []
@@ -107,6 +107,6 @@ def _claim(done: Compared) -> list[str]:
     return [f"{told} {IF_UNSEEN}" if shown else told]
 
 
-def _notes(done: Compared) -> list[str]:
+def _notes(done: Comparison) -> list[str]:
     learned = [LEARNED] if done.learned else []
     return [*done.notes, *learned, *small_groups(done.after)]

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ..edit.file import to_json
 from ..judge.groups import share_interval
-from ..search.remove_class import ClassRate, Removed
+from ..search.remove_class import ClassRate, Removal
 from .bars import AFTER, BEFORE, Bar, Row, draw_bars
 from .canvas import ACCENT
 from .sentences import edit_lines, interval, percent
@@ -18,7 +18,7 @@ MOST = 30
 """More classes than this make an unreadable picture; those that changed most are drawn."""
 
 
-def draw_removal(done: Removed) -> Image.Image:
+def draw_removal(done: Removal) -> Image.Image:
     """The removed class among unseen pictures, then the share of each class that is recognised.
 
     The orange bars are the rival, a bias shift alone.
@@ -48,7 +48,7 @@ def draw_removal(done: Removed) -> Image.Image:
     return draw_bars(title, [first, *rows], legend, None, told)
 
 
-def _shown(done: Removed) -> tuple[str, list[ClassRate]]:
+def _shown(done: Removal) -> tuple[str, list[ClassRate]]:
     rates = list(done.rates)
     if len(rates) <= MOST:
         return "", rates
@@ -89,7 +89,7 @@ ONLY_PREDICTIONS = (
 )
 
 
-def removal_text(done: Removed) -> str:
+def removal_text(done: Removal) -> str:
     """The whole report in plain words."""
     lines = [f"Removal of class '{done.class_name}' at degree {done.edit.degree:g}."]
     lines += [ONLY_PREDICTIONS, "", *edit_lines(done.stack), ""]
@@ -119,18 +119,18 @@ def removal_text(done: Removed) -> str:
     return "\n".join(lines)
 
 
-def removal_numbers(done: Removed) -> dict[str, Any]:
+def removal_numbers(done: Removal) -> dict[str, Any]:
     """Every number of the report as plain data for JSON."""
-    removal = done.removal
+    found = done.found
     low, high = done.interval
     return {
         "edits": to_json(done.stack),
         "class_name": done.class_name,
-        "edit_size": done.edit_size,
-        "feasible": removal.feasible,
-        "predicted": removal.predicted,
-        "remaining": removal.remaining,
-        "rate_validate": removal.rate_validate,
+        "edit_size": done.search.size,
+        "feasible": found.feasible,
+        "predicted": found.predicted,
+        "remaining": found.remaining,
+        "rate_validate": found.rate_validate,
         "degree": done.edit.degree,
         "search_degree": 1,
         "sizes": dict(zip(("choose", "validate", "report"), done.sizes, strict=True)),
@@ -147,7 +147,7 @@ def removal_numbers(done: Removed) -> dict[str, Any]:
     }
 
 
-def _rival(done: Removed) -> str:
+def _rival(done: Removal) -> str:
     if done.unseen_bias is None:
         return ""
     at = "" if done.edit.degree == 1 else ", at degree 1"

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..edit.record import Change
-from ..judge.gap import _pairs, _rise
+from ..judge.gap import match_units, mean_rise
 from ..probes.features import Probes, pieces
 from .problem import margins, searched_rows
 
@@ -15,14 +15,15 @@ FLOOR = 0.01
 hardly ever move are not picked for their tiny spread."""
 
 
-def evidence(
+def from_group_means(
     probes: Probes,
     rows: Tensor | None = None,
-    target: int | None = None,
+    target_class: int | None = None,
     with_bias: bool = False,
-    present: int = 1,
+    attribute: int = 1,
 ) -> Change:
-    """The weight whose feature differs most with the attribute, set to close the margin's gap.
+    """`evidence`: the weight whose feature differs most with the attribute, set to close the
+    margin's gap.
 
     The gap of a quantity is its mean over the pictures with the attribute minus that without,
     within each class, averaged over the classes that have both. j has the largest gap of
@@ -31,14 +32,14 @@ def evidence(
     Q the means of `m - t * a_j` over the groups of the target class and of the others;
     with pictures of one side only, `s = t * mean a_j` over those without the attribute.
 
-    rows: probes to choose on (all if None). target: needed unless there are two classes.
-    present: the attribute that is the spurious feature; all others are "without".
+    rows: probes to choose on (all if None). target_class: needed unless there are two classes.
+    attribute: the one that is the spurious feature; all others are "without".
     Raises ValueError if no class has both, or no feature differs. Source: ours.
     """
-    row = _target(probes, target)
+    row = _target(probes, target_class)
     rows = torch.arange(len(probes)) if rows is None else rows
-    has, y = probes.a[rows] == present, probes.y[rows]
-    cells = _cells(y, has, present)
+    has, y = probes.a[rows] == attribute, probes.y[rows]
+    cells = _cells(y, has, attribute)
     means, squares = _moments(probes, rows, cells)
     gap = (means[0::2] - means[1::2]).mean(dim=0)
     spread = (squares - means.square()).clamp_min(0).mean(dim=0).sqrt()
@@ -49,18 +50,18 @@ def evidence(
     if not with_bias:
         return Change(row, ((column, t),))
     a = probes.columns(rows, column, column + 1)[:, 0]
-    own = y == (1 if probes.threshold is not None else row)
+    own = y == probes.label(row)
     return Change(row, ((column, t),), _centre(m - t * a, t * a, own, y, has))
 
 
-def paired(
+def from_pairs(
     probes: Probes,
     rows: Tensor | None = None,
-    target: int | None = None,
+    target_class: int | None = None,
     with_bias: bool = False,
-    present: int = 1,
+    attribute: int = 1,
 ) -> Change:
-    """The same for the same pictures without and with the feature; needs no class labels.
+    """`paired`: the same pictures without and with the feature; needs no class labels.
 
     Per unit, `da` is the mean of the pictures with the attribute minus that of those without:
     `j = argmax |mean da_j| / (sd da_j + eps)`, `t = mean dz_c / mean da_j`; eps is the average
@@ -71,23 +72,22 @@ def paired(
 
     Raises ValueError if fewer than two units have both, or no feature differs. Source: ours.
     """
-    row = _target(probes, target)
+    row = _target(probes, target_class)
     rows = torch.arange(len(probes)) if rows is None else rows
-    has, index, count = _pairs(probes, rows, present)
+    has, index, count = match_units(probes, rows, attribute)
     with_a, without_a = (_unit_means(probes, rows, index, side, count) for side in (has, ~has))
     change = with_a - without_a
     # From so few pairs a spread is known only to this share of itself.
     column = _clearest(change.mean(dim=0), change.std(dim=0), (2 * (count - 1)) ** -0.5)
-    two = probes.threshold is None and probes.n_classes == 2
-    z = margins(probes, row, rows)[0] if two else probes.z[rows, row].double()
-    rise = _rise(z, index, has, count)
+    z = margins(probes, row, rows)[0] if probes.is_binary else probes.z[rows, row].double()
+    rise = mean_rise(z, index, has, count)
     t = float(rise.mean() / change[:, column].mean())
     shift = t * float(without_a[:, column].mean()) if with_bias else 0.0
     return Change(row, ((column, t),), shift)
 
 
-def _target(probes: Probes, target: int | None) -> int:
-    found = searched_rows(probes, target)
+def _target(probes: Probes, target_class: int | None) -> int:
+    found = searched_rows(probes, target_class)
     if len(found) > 1:
         raise ValueError(
             f"With {probes.n_classes} classes this method needs a target class: the one that "
@@ -96,12 +96,12 @@ def _target(probes: Probes, target: int | None) -> int:
     return found[0]
 
 
-def _cells(y: Tensor, has: Tensor, present: int) -> list[Tensor]:
+def _cells(y: Tensor, has: Tensor, attribute: int) -> list[Tensor]:
     """Masks of the groups with and without the attribute, class by class."""
     both = [c for c in y.unique().tolist() if has[y == c].any() and not has[y == c].all()]
     if not both:
         raise ValueError(
-            f"No class has probes both with and without attribute {present}. Add the missing "
+            f"No class has probes both with and without attribute {attribute}. Add the missing "
             "pictures: a gap needs both."
         )
     return [(y == c) & side for c in both for side in (has, ~has)]

@@ -10,34 +10,36 @@ import torch
 from torch import Tensor
 
 from ..edit.apply import changed_logits, predictions
-from ..edit.record import Change
 from ..judge.groups import group_metrics
 from ..probes.features import Probes
 from ..probes.parts import Parts, folds
-from .problem import has_contrast
-from .several import Path
+from .problem import Found, has_contrast
+from .settings import AUTO
+from .several import Sizes
 
-Fit = Callable[[Tensor, float, float], Path]
-"""Finds a path on some probes; reports progress from one share to another."""
+Fit = Callable[[Tensor, float, float], Sizes[Found]]
+"""Finds every size on some probes; reports progress from one share to another."""
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A path, and the predictions `[N]` of its steps.
+    """Every size of edit, and the predictions `[N]` with it.
 
     in_sample: of the edits chosen on `choose`. held_out: the same where three parts are
     used; with cross-fitting, for the probes of `validate`, of edits chosen without them.
-    steps: how many weights the last rung takes. folds: of cross-fitting. unjudged: how many
-    probes of `validate` could only be judged unedited.
+    steps: how many weights the last rung takes. unseen: the probes reported on have no part in
+    choosing the edit. folds: of cross-fitting. unjudged: how many probes of `validate` could
+    only be judged unedited.
     """
 
-    path: Path
-    in_sample: dict[str, Tensor]
-    held_out: dict[str, Tensor]
+    sizes: Sizes[Found]
+    in_sample: Sizes[Tensor]
+    held_out: Sizes[Tensor]
     steps: int
     choose: Tensor
     validate: Tensor
     report: Tensor
+    unseen: bool
     folds: tuple[Tensor, ...] = ()
     unjudged: int = 0
 
@@ -46,84 +48,62 @@ class Fitted:
         """Whether there were too few probes for three parts."""
         return bool(self.folds)
 
-    def key(self, rung: str, steps: int | None = None) -> str:
-        """The step of the path that a rung of the ladder stands for, with so many weights."""
-        last = self.steps if steps is None else steps
-        return {"one_weight_bias": "step1", "k_weights_bias": f"step{last}"}.get(rung, rung)
-
-    def steps_on(self, probes: Probes, rows: Tensor) -> int:
-        """How many weights the last rung takes by the probes `rows` of `validate`."""
-        return _steps(probes, self.held_out, rows)
-
-    @property
-    def apart(self) -> bool:
-        """Whether the probes reported on have no part in choosing the edit."""
-        return self.report is not self.validate
-
 
 def three_parts(probes: Probes, fit: Fit, parts: Parts) -> Fitted:
     """Chosen on one part, compared on another, reported on the third."""
-    path = fit(parts.choose, 0.0, 1.0)
-    found = _predictions(probes, path)
-    steps = _steps(probes, found, parts.validate)
-    return Fitted(path, found, found, steps, parts.choose, parts.validate, parts.report)
+    sizes = fit(parts.choose, 0.0, 1.0)
+    found = _predictions(probes, sizes)
+    steps = count_steps(probes, found, parts.validate)
+    return Fitted(sizes, found, found, steps, parts.choose, parts.validate, parts.report, True)
 
 
-def cross_fit(probes: Probes, fit: Fit, rows: Tensor, report: Tensor, seed: int) -> Fitted:
+def cross_fit(
+    probes: Probes, fit: Fit, rows: Tensor, seed: int, report: Tensor | None = None
+) -> Fitted:
     """Chosen on all `rows`; each of five folds is judged by edits chosen on the other four.
 
     A fold whose others have one class or attribute only is judged unedited.
-    report: where to report; pass `rows` itself to report on the folds.
+    report: where to report, on the folds if None.
     """
     parts = tuple(part for part in folds(probes, rows, seed) if len(part))
     share = 1 / (len(parts) + 1)
-    path = fit(rows, 0.0, share)
-    found = _predictions(probes, path)
-    held_out = {name: value.clone() for name, value in found.items()}
-    unjudged = 0
+    sizes = fit(rows, 0.0, share)
+    found = _predictions(probes, sizes)
+    held_out, unjudged = found.each(Tensor.clone), 0
     for number, part in enumerate(parts, start=1):
         others = rows[~torch.isin(rows, part)]
-        without = {"unedited": found["unedited"]}
         if has_contrast(probes, others):
-            without = _predictions(probes, fit(others, number * share, (number + 1) * share))
+            without = fit(others, number * share, (number + 1) * share)
+            judges = _predictions(probes, without).with_steps(len(found.steps))
         else:
+            judges = found.each(lambda _: found.unedited)
             unjudged += len(part)
-        last = list(without)[-1]
-        for name, value in held_out.items():
-            value[part] = without.get(name, without[last])[part]
-    steps = _steps(probes, held_out, rows)
-    return Fitted(path, found, held_out, steps, rows, rows, report, parts, unjudged)
+        for own, judge in zip(held_out, judges, strict=True):
+            own[part] = judge[part]
+    steps, unseen = count_steps(probes, held_out, rows), report is not None
+    report = rows if report is None else report
+    return Fitted(sizes, found, held_out, steps, rows, rows, report, unseen, parts, unjudged)
 
 
-def _predictions(probes: Probes, path: Path) -> dict[str, Tensor]:
-    named = {"unedited": Change(0), "bias_only": path.bias.change, "one_weight": path.weight.change}
-    if not path.has_bias:
-        del named["bias_only"]
-    named |= {f"step{n}": found.change for n, found in enumerate(path.steps, start=1)}
-    return {n: predictions(probes, changed_logits(probes, change)) for n, change in named.items()}
+def _predictions(probes: Probes, sizes: Sizes[Found]) -> Sizes[Tensor]:
+    return sizes.each(lambda found: predictions(probes, changed_logits(probes, found.change)))
 
 
-def _steps(probes: Probes, found: dict[str, Tensor], rows: Tensor) -> int:
+def count_steps(probes: Probes, found: Sizes[Tensor], rows: Tensor) -> int:
     """How many weights to take: as long as worst-group accuracy on these probes grows."""
-    steps = 1
-    while f"step{steps + 1}" in found:
-        now, more = (
-            group_metrics(probes, found[f"step{n}"] == probes.y, rows).worst
-            for n in (steps, steps + 1)
-        )
-        if more <= now:
+    steps, best = 0, -1.0
+    for step in found.steps:
+        worst = group_metrics(probes, step == probes.y, rows).worst
+        if worst <= best:
             break
-        steps += 1
-    return steps
+        steps, best = steps + 1, worst
+    return max(1, steps)
 
 
 # Cross-fitting to the end: the size of an edit, too, is chosen without the probes it is judged on.
 #
 # Picking the best of several sizes on the very probes that are then reported flatters the pick.
 # So each fold is judged by the size, and the number of weights, that do best on the other folds.
-
-
-AUTO = "auto"
 
 
 Pick = Callable[[dict[str, Tensor], Tensor], str]
@@ -138,22 +118,21 @@ class Nested:
     picks: dict[str, int]
 
 
-def nested(probes: Probes, fitted: Fitted, names: list[str], pick: Pick) -> Nested:
+def nested(probes: Probes, fitted: Fitted, pick: Pick) -> Nested:
     """The predictions of cross-fitted edits whose size was chosen on the other folds.
 
-    names: the sizes to judge. pick: chooses among them (those of the edits). A fold that has no
-    others is judged as it came. No edit is searched anew. Source: ours, after the
-    leave-one-fold-out choice of Tibshirani and Tibshirani (2009).
+    pick: chooses among the sizes. A fold that has no others is judged as it came. No edit is
+    searched anew. Source: ours, after the leave-one-fold-out choice of Tibshirani and
+    Tibshirani (2009).
     """
-    judged = {name: fitted.held_out[fitted.key(name, 1)].clone() for name in names}
-    judged[AUTO] = fitted.held_out["unedited"].clone()
+    judged = {name: value.clone() for name, value in fitted.held_out.rungs(1).items()}
+    judged[AUTO] = fitted.held_out.unedited.clone()
     picks: Counter[str] = Counter()
     for part in fitted.folds:
         others = fitted.validate[~torch.isin(fitted.validate, part)]
         if len(others) == 0:
             continue
-        steps = fitted.steps_on(probes, others)
-        found = {name: fitted.held_out[fitted.key(name, steps)] for name in names}
+        found = fitted.held_out.rungs(count_steps(probes, fitted.held_out, others))
         taken = pick({name: value == probes.y for name, value in found.items()}, others)
         for name, value in {**found, AUTO: found[taken]}.items():
             judged[name][part] = value[part]

@@ -12,12 +12,11 @@ from ..edit.record import Change
 from ..judge.groups import GroupMetrics, collateral, group_metrics, listed, worst_difference
 from ..probes.features import Probes
 from ..probes.parts import needs_folds, split_parts
-from .fitting import AUTO, Fit, Fitted, cross_fit, nested, three_parts
-from .one_weight import MAX_BYTES, Progress
-from .several import Path, fit_path
-
-EDITS = ("one_weight", "one_weight_bias", "k_weights_bias")
-RUNGS = ("unedited", "bias_only", *EDITS)
+from .fitting import Fit, Fitted, cross_fit, nested, three_parts
+from .one_weight import Progress, part_of, quiet
+from .problem import Found
+from .settings import AUTO, SIZES, Search
+from .several import Sizes, fit_sizes
 
 
 @dataclass(frozen=True)
@@ -71,51 +70,43 @@ class Ladder:
         return self[self.chosen]
 
 
-def build_ladder(
-    probes: Probes,
-    target: int | None = None,
-    edit: str = "auto",
-    max_weights: int = 3,
-    seed: int = 0,
-    max_bytes: int = MAX_BYTES,
-    progress: Progress | None = None,
-) -> Ladder:
+def build_ladder(probes: Probes, search: Search, progress: Progress = quiet) -> Ladder:
     """Every size of edit for worst-group accuracy, chosen, compared and reported apart.
 
-    target: the class (row) to edit, None for the best. edit: `auto` takes the smallest edit
-    that is not significantly below the best on the validation part (95 % interval of the
-    paired bootstrap by unit), or one of `EDITS`. max_weights: the k of the last rung; it
-    stops earlier where validation worst-group accuracy stops growing. Parts 50/25/25 by
+    The size `auto` takes the smallest edit that is not significantly below the best on the
+    validation part (95 % interval of the paired bootstrap by unit). The last rung has fewer
+    than `max_weights` where validation worst-group accuracy stops growing. Parts 50/25/25 by
     unit, or as the probes say; with under 40 probes of a group to validate on: five-fold
     cross-fitting. Heads without a bias have no rungs that need one.
 
-    Raises ValueError for probes of one class or attribute only, for an unknown `edit`, or if
-    a given split leaves a part empty. Source: ours.
+    Raises ValueError for probes of one class or attribute only, or if a given split leaves a
+    part empty. Source: ours.
     """
-    _check_inputs(probes, edit, max_weights)
+    _check_split(probes)
 
-    def fit(rows: Tensor, start: float, stop: float) -> Path:
-        step = None if progress is None else _slice(progress, start, stop)
-        return fit_path(probes, rows, target, max_weights, max_bytes, step)
+    def fit(rows: Tensor, start: float, stop: float) -> Sizes[Found]:
+        part = part_of(progress, start, stop)
+        return fit_sizes(probes, rows, search.target_class, search.max_weights, progress=part)
 
-    fitted = _fit(probes, fit, seed)
-    judged, picks = _judged(probes, fitted, seed)
+    fitted = _fit(probes, fit, search.split_seed)
+    judged, picks = _judged(probes, fitted, search.split_seed)
     rungs = _rungs(probes, fitted, judged)
-    chosen, reason = _choose(probes, fitted, rungs, edit, seed)
+    chosen, reason = _choose(probes, fitted, search)
     notes = _notes(probes, fitted)
-    if edit == AUTO and picks:
+    is_auto = search.size == AUTO
+    if is_auto and picks:
         notes.append(_picked(picks))
     return Ladder(
         rungs=rungs,
         chosen=chosen,
         reason=reason,
         crossfit=fitted.crossfit,
-        approximate=fitted.path.approximate,
+        approximate=_is_approximate(fitted),
         sizes=(len(fitted.choose), len(fitted.validate), len(fitted.report)),
         notes=tuple(notes),
         report_rows=fitted.report,
-        judged=judged[AUTO if edit == AUTO and AUTO in judged else chosen],
-        in_sample=not fitted.apart,
+        judged=judged[AUTO if is_auto and AUTO in judged else chosen],
+        in_sample=not fitted.unseen,
     )
 
 
@@ -124,8 +115,8 @@ def _fit(probes: Probes, fit: Fit, seed: int) -> Fitted:
     if not needs_folds(probes, parts):
         return three_parts(probes, fit, parts)
     rows = parts.fitting if probes.split is not None else torch.arange(len(probes))
-    apart = probes.split is not None and len(parts.report) > 0
-    return cross_fit(probes, fit, rows, parts.report if apart else rows, seed)
+    own = probes.split is not None and len(parts.report) > 0
+    return cross_fit(probes, fit, rows, seed, parts.report if own else None)
 
 
 def smallest(
@@ -154,64 +145,56 @@ def smallest(
 
 def _judged(probes: Probes, fitted: Fitted, seed: int) -> tuple[dict[str, Tensor], dict[str, int]]:
     """The predictions to report of each rung, of `auto` if they are out of fold, and its picks."""
-    names = [name for name in RUNGS if fitted.key(name) in fitted.in_sample]
-    if fitted.apart:
-        return {name: fitted.in_sample[fitted.key(name)] for name in names}, {}
+    if fitted.unseen:
+        return fitted.in_sample.rungs(fitted.steps), {}
 
     def pick(right: dict[str, Tensor], rows: Tensor) -> str:
-        return smallest(probes, {n: v for n, v in right.items() if n in EDITS}, rows, seed)[0]
+        return smallest(probes, {n: v for n, v in right.items() if n in SIZES}, rows, seed)[0]
 
-    found = nested(probes, fitted, names, pick)
+    found = nested(probes, fitted, pick)
     return found.judged, found.picks
 
 
 def _rungs(probes: Probes, fitted: Fitted, judged: dict[str, Tensor]) -> tuple[Rung, ...]:
-    rungs = []
-    before = fitted.in_sample["unedited"]
-    for name in RUNGS:
-        if name not in judged:
-            continue
-        key = fitted.key(name)
-        change = fitted.path.change(key)
-        found, apart = fitted.in_sample[key], fitted.held_out[key]
-        rungs.append(
-            Rung(
-                name,
-                change,
-                group_metrics(probes, found == probes.y, fitted.choose),
-                group_metrics(probes, apart == probes.y, fitted.validate),
-                group_metrics(probes, judged[name] == probes.y, fitted.report),
-                collateral(
-                    before[fitted.report],
-                    judged[name][fitted.report],
-                    {1 if probes.threshold is not None else change.row},
-                ),
-            )
+    in_sample, held_out = (one.rungs(fitted.steps) for one in (fitted.in_sample, fitted.held_out))
+    before, rows = in_sample["unedited"][fitted.report], fitted.report
+    return tuple(
+        Rung(
+            name,
+            found.change,
+            group_metrics(probes, in_sample[name] == probes.y, fitted.choose),
+            group_metrics(probes, held_out[name] == probes.y, fitted.validate),
+            group_metrics(probes, judged[name] == probes.y, rows),
+            collateral(before, judged[name][rows], {probes.label(found.change.row)}),
         )
-    return tuple(rungs)
+        for name, found in fitted.sizes.rungs(fitted.steps).items()
+    )
 
 
-def _choose(
-    probes: Probes, fitted: Fitted, rungs: tuple[Rung, ...], edit: str, seed: int
-) -> tuple[str, str]:
-    names = [rung.name for rung in rungs if rung.name in EDITS]
-    if edit != AUTO and edit not in names:
+def _is_approximate(fitted: Fitted) -> bool:
+    """Whether the search over one weight and the bias did not try everything."""
+    return any(found.approximate for found in fitted.sizes.steps[:1])
+
+
+def _choose(probes: Probes, fitted: Fitted, search: Search) -> tuple[str, str]:
+    """The name of the chosen rung, and why."""
+    name, reason, rungs = search.size, "Chosen by hand.", fitted.held_out.rungs(fitted.steps)
+    if name == AUTO:
+        right = {size: rungs[size] == probes.y for size in SIZES if size in rungs}
+        name, reason = smallest(probes, right, fitted.validate, search.split_seed)
+    if name not in rungs:
         raise ValueError(
-            f"This head has no bias; the edit {quoted(edit)} needs one. Use 'one_weight'."
+            f"This head has no bias; the edit {quoted(name)} needs one. Use 'one_weight'."
         )
-    reason = "Chosen by hand."
-    if edit == AUTO:
-        right = {name: fitted.held_out[fitted.key(name)] == probes.y for name in names}
-        edit, reason = smallest(probes, right, fitted.validate, seed)
-    if not fitted.path.change(fitted.key(edit)).numbers:
+    if not fitted.sizes.rungs(fitted.steps)[name].change.numbers:
         reason += " No edit of this size does better on the probes than the head as it is."
-    return edit, reason
+    return name, reason
 
 
 def _notes(probes: Probes, fitted: Fitted) -> list[str]:
     notes = [*probes.empty_groups(), *_missing(probes, fitted)]
     few = "Some group has too few probes for three parts (40 to validate on, any in the others)"
-    if fitted.crossfit and fitted.apart:
+    if fitted.crossfit and fitted.unseen:
         notes.append(
             f"{few}: sizes are compared by five-fold cross-fitting on the {len(fitted.choose)} "
             f"probes that choose; reported on {len(fitted.report)} others."
@@ -232,7 +215,7 @@ def _notes(probes: Probes, fitted: Fitted) -> list[str]:
             "them, and what shares their units, too little is left to choose an edit on. Add "
             "pictures of other seeds or photos."
         )
-    if fitted.path.approximate:
+    if _is_approximate(fitted):
         notes.append(
             "The search over weight and bias together is approximate: the 64 most promising "
             "weights were searched closely."
@@ -261,15 +244,7 @@ def _picked(picks: dict[str, int]) -> str:
     )
 
 
-def _slice(progress: Progress, start: float, stop: float) -> Progress:
-    return lambda share: progress(start + share * (stop - start))
-
-
-def _check_inputs(probes: Probes, edit: str, max_weights: int) -> None:
-    if edit != AUTO and edit not in EDITS:
-        raise ValueError(f"The edit is {quoted(edit)}; known are auto, {', '.join(EDITS)}.")
-    if max_weights < 1:
-        raise ValueError(f"max_weights is {max_weights}; at least 1 is needed.")
+def _check_split(probes: Probes) -> None:
     if probes.split is None:
         return
     parts = split_parts(probes)

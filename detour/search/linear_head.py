@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..classifier.model import ImageClassifier
 from ..edit.apply import correct
-from ..judge.groups import GroupMetrics, apart, group_metrics, share_interval
+from ..judge.groups import GroupMetrics, count_units, group_metrics, share_interval
 from ..probes.features import Probes
 from ..probes.parts import FIT_SEED, folds, needs_folds, split_parts
 from ..probes.probe_set import FEW
@@ -100,7 +100,7 @@ def fit_linear_head(
     right = correct(judged, judged.z)
     metrics = group_metrics(judged, right, held_out)
     hits = int(right[held_out].sum())
-    units = apart(probes.unit_numbers[held_out])
+    units = count_units(probes.unit_numbers[held_out])
     return LinearHead(
         weight,
         bias,

@@ -20,17 +20,26 @@ Progress = Callable[[float], None]
 """Called with the finished share (0..1); may raise to cancel."""
 
 
+def quiet(share: float) -> None:
+    """Progress that nobody wants to know of."""
+
+
+def part_of(progress: Progress, start: float, stop: float) -> Progress:
+    """The progress of a piece of work that reaches from one share of the whole to another."""
+    return lambda share: progress(start + share * (stop - start))
+
+
 def worst_group(
     probes: Probes,
     rows: Tensor | None = None,
-    target: int | None = None,
+    target_class: int | None = None,
     max_bytes: int = MAX_BYTES,
-    progress: Progress | None = None,
+    progress: Progress = quiet,
 ) -> Found:
     """The single-weight edit with the best worst-group accuracy on the probes `rows`.
 
     Exact: group accuracies are step functions of t for each weight, and every interval of
-    every weight of the target row (all rows if `target` is None; one row for two classes)
+    every weight of the target row (all rows if `target_class` is None; one row for two classes)
     is scored. Ties: higher mean accuracy, then smaller |t|, then the lower row and column.
     t is the midpoint of its interval. The empty change ("no edit") if nothing is better
     than the head as it is.
@@ -40,36 +49,35 @@ def worst_group(
     Raises ValueError for probes of one class or one attribute only.
     Source: ours, after the abstract of arXiv 2501.14182.
     """
-    problems = problems_of(probes, rows, target)
-    return best_weight(probes, problems, max_bytes=max_bytes, progress=progress)
+    problems = problems_of(probes, rows, target_class)
+    return best_weight(probes, problems, max_bytes, progress)
 
 
-def bias_only(probes: Probes, rows: Tensor | None = None, target: int | None = None) -> Found:
+def bias_only(probes: Probes, rows: Tensor | None = None, target_class: int | None = None) -> Found:
     """The bias shift of one row with the best worst-group accuracy: the rival of every edit.
 
     Exact, by the same scan and the same rules as `worst_group`. Source: ours.
     """
-    return best_shift(problems_of(probes, rows, target))
+    return best_shift(problems_of(probes, rows, target_class))
 
 
-def problems_of(probes: Probes, rows: Tensor | None, target: int | None) -> list[Problem]:
+def problems_of(probes: Probes, rows: Tensor | None, target_class: int | None) -> list[Problem]:
     """One problem per row of the head that is searched."""
     chosen = torch.arange(len(probes)) if rows is None else rows
     require_contrast(probes, chosen)
-    return [problem(probes, row, chosen) for row in searched_rows(probes, target)]
+    return [problem(probes, row, chosen) for row in searched_rows(probes, target_class)]
 
 
 def best_weight(
     probes: Probes,
     problems: list[Problem],
-    skip: tuple[int, ...] = (),
     max_bytes: int = MAX_BYTES,
-    progress: Progress | None = None,
+    progress: Progress = quiet,
 ) -> Found:
-    """`worst_group` on problems that may already carry a change; `skip`: columns left out."""
+    """`worst_group` on problems that may already carry a change."""
     start = unedited(problems)
     blocks = column_blocks(probes, problems, max_bytes, progress)
-    best, tied = best_columns(blocks, column_peaks, start.key, skip)
+    best, tied = best_columns(blocks, column_peaks, start.key)
     if not tied:
         return start
     choices = [(p.row, j, _best_t(probes, p, j)) for p, j in tied]
@@ -82,7 +90,6 @@ def best_columns(
     blocks: Iterator[tuple[Problem, int, Tensor]],
     peaks: Callable[[Problem, Tensor, int], Tensor],
     start: int,
-    skip: tuple[int, ...],
 ) -> tuple[int, list[tuple[Problem, int]]]:
     """The best key above `start`, and every (problem, column) that reaches it.
 
@@ -93,7 +100,6 @@ def best_columns(
         if len(p.rows) == 0 or bound_key(p) < best:
             continue
         keys = peaks(p, columns, best)
-        keys[[j - first for j in skip if 0 <= j - first < len(keys)]] = -1
         peak = int(keys.max())
         if peak > best:
             best, tied = peak, []
@@ -124,7 +130,7 @@ def column_blocks(
     probes: Probes,
     problems: list[Problem],
     max_bytes: int,
-    progress: Progress | None = None,
+    progress: Progress = quiet,
 ) -> Iterator[tuple[Problem, int, Tensor]]:
     """Blocks of columns that fit the memory: (problem, first column, features `[K, B]`).
 
@@ -139,8 +145,7 @@ def column_blocks(
         block = probes.columns(rows, first, last)
         for p in problems:
             yield p, first, block[torch.searchsorted(rows, p.rows)]
-        if progress is not None:
-            progress(last / width)
+        progress(last / width)
 
 
 def _best_t(probes: Probes, p: Problem, column: int) -> float:

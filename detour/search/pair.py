@@ -19,6 +19,7 @@ from .one_weight import (
     best_weight,
     column_blocks,
     problems_of,
+    quiet,
     unedited,
 )
 from .problem import Found, Problem
@@ -46,9 +47,9 @@ SCREENED = 64
 def weight_and_bias(
     probes: Probes,
     rows: Tensor | None = None,
-    target: int | None = None,
+    target_class: int | None = None,
     max_bytes: int = MAX_BYTES,
-    progress: Progress | None = None,
+    progress: Progress = quiet,
 ) -> Found:
     """`W[c, j] -= t` and `b[c] += s` with the best worst-group accuracy on the probes `rows`.
 
@@ -60,42 +61,40 @@ def weight_and_bias(
 
     Errors as `worst_group`. Source: ours.
     """
-    return best_pair(probes, problems_of(probes, rows, target), (), max_bytes, progress)
+    return best_pair(probes, problems_of(probes, rows, target_class), max_bytes, progress)
 
 
 def best_pair(
     probes: Probes,
     problems: list[Problem],
-    skip: tuple[int, ...] = (),
     max_bytes: int = MAX_BYTES,
-    progress: Progress | None = None,
+    progress: Progress = quiet,
     weight: Found | None = None,
 ) -> Found:
     """`weight_and_bias` on problems that may already carry a change.
 
-    skip: columns left out. weight: the result of `best_weight`, if it is known already.
+    weight: the result of `best_weight`, if it is known already.
     """
     if weight is None:
-        weight = best_weight(probes, problems, skip, max_bytes)
+        weight = best_weight(probes, problems, max_bytes)
     simple = max(
         (unedited(problems), best_shift(problems), weight), key=lambda found: found.key
     )  # max keeps the first of equals
     exact = max(len(p.rows) for p in problems) <= EXACT_UP_TO
     search = _exact_pair if exact else _close_pair
-    found = search(probes, problems, skip, max_bytes, progress, simple)
+    found = search(probes, problems, max_bytes, progress, simple)
     return found if found.key > simple.key else simple
 
 
 def _exact_pair(
     probes: Probes,
     problems: list[Problem],
-    skip: tuple[int, ...],
     max_bytes: int,
-    progress: Progress | None,
+    progress: Progress,
     simple: Found,
 ) -> Found:
     blocks = column_blocks(probes, problems, max_bytes, progress)
-    _, tied = best_columns(blocks, pivot_keys, simple.key, skip)
+    _, tied = best_columns(blocks, pivot_keys, simple.key)
     results = []
     for p, j in tied:
         column = probes.columns(p.rows, j, j + 1)[:, 0]
@@ -110,22 +109,17 @@ def _exact_pair(
 def _close_pair(
     probes: Probes,
     problems: list[Problem],
-    skip: tuple[int, ...],
     max_bytes: int,
-    progress: Progress | None,
+    progress: Progress,
     simple: Found,
 ) -> Found:
     blocks = partial(column_blocks, max_bytes=max_bytes, progress=progress)
-    kept = screen_weights(probes, problems, SCREENED, skip, blocks)
+    kept = screen_weights(probes, problems, SCREENED, blocks)
     if simple.change.weights:
         j, t = simple.change.weights[0]
         kept.append((next(p for p in problems if p.row == simple.change.row), j, [t]))
 
-    def tick() -> None:
-        if progress is not None:
-            progress(1.0)
-
-    row, j, key, t, s = refine_pair(probes, kept, tick)
+    row, j, key, t, s = refine_pair(probes, kept, lambda: progress(1.0))
     return Found(Change(row, ((j, t),), s), *unpack(key), key, approximate=True)
 
 
@@ -253,7 +247,6 @@ def screen_weights(
     probes: Probes,
     problems: list[Problem],
     keep: int,
-    skip: tuple[int, ...],
     blocks: Callable,
 ) -> list[Candidate]:
     """The `keep` weights that do best at a few sampled slopes on a sample of the probes.
@@ -267,11 +260,7 @@ def screen_weights(
     lookup = {id(q): n for n, q in enumerate(small)}
     for q, first, columns in blocks(probes, small):
         keys = _screen(q, columns).tolist()
-        scored += [
-            (key, -lookup[id(q)], -(first + j))
-            for j, key in enumerate(keys)
-            if first + j not in skip
-        ]
+        scored += [(key, -lookup[id(q)], -(first + j)) for j, key in enumerate(keys)]
     scored.sort(reverse=True)
     return [(problems[-n], -j, []) for _, n, j in scored[:keep]]
 
@@ -336,14 +325,14 @@ def crossing_quantiles(problem: Problem, columns: Tensor, levels: int) -> Tensor
 
     Only pairs that a line can be wrong about: of different signs.
     """
-    i, k = _pairs(problem, 64 * levels)
+    i, k = _draw_pairs(problem, 64 * levels)
     a, m = columns[i] - columns[k], problem.margin[i] - problem.margin[k]
     t = torch.where(a != 0, m[:, None] / a, torch.nan).T
     at = (torch.arange(levels, dtype=torch.float64) + 0.5) / levels
     return torch.nanquantile(t, at, dim=1).T.nan_to_num(0.0, 0.0, 0.0)
 
 
-def _pairs(problem: Problem, count: int) -> tuple[Tensor, Tensor]:
+def _draw_pairs(problem: Problem, count: int) -> tuple[Tensor, Tensor]:
     draw = torch.Generator().manual_seed(0)
     ups = (problem.sign > 0).nonzero().flatten()
     downs = (problem.sign < 0).nonzero().flatten()

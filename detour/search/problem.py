@@ -75,9 +75,9 @@ def problem(probes: Probes, row: int, rows: Tensor) -> Problem:
     """The problem of making row `row` right in every group of the probes `rows`."""
     margin, other, wins_tie = margins(probes, row, rows)
     y, group = probes.y[rows], probes.groups[rows]
-    chosen_class = 1 if probes.threshold is not None else row
+    own = probes.label(row)
     used, compact = group.unique(return_inverse=True)
-    sign = (y == chosen_class).to(torch.int8) - ((y != chosen_class) & (other == y)).to(torch.int8)
+    sign = (y == own).to(torch.int8) - ((y != own) & (other == y)).to(torch.int8)
     keep = sign != 0
     return Problem(
         row=row,
@@ -90,24 +90,26 @@ def problem(probes: Probes, row: int, rows: Tensor) -> Problem:
     )
 
 
-def searched_rows(probes: Probes, target: int | None) -> list[int]:
+def searched_rows(probes: Probes, target_class: int | None) -> list[int]:
     """The rows of the head that a search tries: the target, or all (one for two classes).
 
     Raises ValueError if the target is not a row of the head.
     """
     if probes.tag is not None:
-        if target not in (None, probes.tag):
+        if target_class not in (None, probes.tag):
             raise ValueError(
-                f"The target class is {target}, but these probes are about tag {probes.tag}. "
+                f"The target class is {target_class}, but these probes are about tag {probes.tag}. "
                 "Leave the target empty."
             )
         return [probes.tag]
     n = probes.n_classes
-    if target is None:
+    if target_class is None:
         return [1] if n == 2 else list(range(n))
-    if not 0 <= target < n:
-        raise ValueError(f"The target class is {target}; it must be a number from 0 to {n - 1}.")
-    return [target]
+    if not 0 <= target_class < n:
+        raise ValueError(
+            f"The target class is {target_class}; it must be a number from 0 to {n - 1}."
+        )
+    return [target_class]
 
 
 def require_contrast(probes: Probes, rows: Tensor) -> None:

@@ -4,24 +4,27 @@ probes, measured on the other."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..checks import quoted
 from ..edit.apply import changed_logits, predictions, stack_logits, with_edits
-from ..edit.record import Change, Edit, EditStack, edit_of
-from ..judge.groups import apart, share_interval
+from ..edit.edited import EditedClassifier
+from ..edit.record import Change, Edit, EditStack, edit_of, new_stack
+from ..judge.groups import count_units, share_interval
 from ..probes.features import Probes
 from ..probes.parts import Parts, split_parts
-from .one_weight import MAX_BYTES, Progress, column_blocks
+from ..probes.probe_set import ProbeSet
+from .one_weight import MAX_BYTES, Progress, column_blocks, quiet
 from .problem import Problem, margins, searched_rows
 from .scan import LIMIT, best_point, column_peaks, events, point, scan
+from .settings import RemovalSearch, read_removal
 
 
 @dataclass(frozen=True)
-class Removal:
-    """How a class was removed; it changes predictions only and is no privacy unlearning.
+class FoundRemoval:
+    """How a class can be removed; it changes predictions only and is no privacy unlearning.
 
     change: the single weight. feasible: no probe that it was chosen on is predicted as the
     class any more; otherwise `remaining` of them are, the fewest that one weight can reach.
@@ -40,14 +43,14 @@ class Removal:
     with_bias: Change | None = None
 
 
-def remove_class(
+def find_removal(
     probes: Probes,
-    class_index: int,
+    target_class: int,
     choose: Tensor | None = None,
     validate: Tensor | None = None,
     max_bytes: int = MAX_BYTES,
-    progress: Progress | None = None,
-) -> Removal:
+    progress: Progress = quiet,
+) -> FoundRemoval:
     """One weight of a class's row such that the class is predicted for no probe.
 
     Feasible t for weight j: `m_i - t * a_ij < 0` for every probe, an open interval of either
@@ -58,7 +61,7 @@ def remove_class(
     choose, validate: numbers of the probes (all if None). Raises ValueError for a class that
     the head does not have. Source: ours.
     """
-    row = searched_rows(probes, class_index)[0]
+    row = searched_rows(probes, target_class)[0]
     everything = torch.arange(len(probes))
     choose = everything if choose is None else choose
     validate = everything if validate is None else validate
@@ -69,17 +72,18 @@ def remove_class(
     before = int(every.chosen.sum())
     bias = Change(row, (), point((-every.margin).sort().values, 0))
     if not bool((every.margin >= 0).any()):
-        return Removal(Change(row), True, 0, 0, _rate(later), bias)
+        return FoundRemoval(Change(row), True, 0, 0, _rate(later), bias)
     feasible = _feasible(probes, every, max_bytes, progress)
     weights = feasible or _fewest(probes, every, max_bytes)
     change = _rank(probes, weights, row, choose, later)
     both = None if feasible else _with_shift(probes, every, change)
     if both is not None and not both.weights:
         change = Change(row)
-    found = predictions(probes, changed_logits(probes, change)) == _label(probes, row)
+    found = predictions(probes, changed_logits(probes, change)) == probes.label(row)
     rate = found[validate].double().mean().item() if len(validate) else 0.0
     left = int(found[choose].sum())
-    return Removal(change, left == 0, before, left, rate, bias, both or (bias if left else None))
+    last = both or (bias if left else None)
+    return FoundRemoval(change, left == 0, before, left, rate, bias, last)
 
 
 def _with_shift(probes: Probes, every: Problem, change: Change) -> Change:
@@ -103,10 +107,6 @@ def _rank(
     return Change(row, ((column, t),))
 
 
-def _label(probes: Probes, row: int) -> int:
-    return 1 if probes.threshold is not None else row
-
-
 def _all_wrong(probes: Probes, row: int, rows: Tensor) -> Problem:
     """The problem in which predicting the class is wrong for every probe, in one group."""
     margin, _, wins_tie = margins(probes, row, rows)
@@ -127,7 +127,7 @@ def _rate(p: Problem) -> float:
 
 
 def _feasible(
-    probes: Probes, every: Problem, max_bytes: int, progress: Progress | None
+    probes: Probes, every: Problem, max_bytes: int, progress: Progress
 ) -> list[tuple[int, float]]:
     found = []
     m = every.margin[:, None]
@@ -170,9 +170,6 @@ def _fewest(probes: Probes, every: Problem, max_bytes: int) -> list[tuple[int, f
     return weights
 
 
-SIZES = ("one_weight", "one_weight_bias", "bias_only")
-
-
 @dataclass(frozen=True)
 class ClassRate:
     """How many of a class's pictures in the report part are predicted as that class.
@@ -196,19 +193,20 @@ class ClassRate:
 
 
 @dataclass(frozen=True, eq=False)
-class Removed:
+class Removal:
     """A class removed on top of its stack.
 
-    sizes: probes to choose, validate and report on. chosen_before, chosen_after: predicted as
-    the class on the choosing part. unseen_before, unseen_after, unseen_bias: the same on the
-    report part. rates: per class of the report part, empty for probes without classes. All
-    are counts of the float32 head at the edit's degree; the rival is at degree 1. units: of how
-    many photos or seeds the report part is.
+    search: what was asked for. found: the edit of each size. sizes: probes to choose, validate
+    and report on. chosen_before, chosen_after: predicted as the class on the choosing part.
+    unseen_before, unseen_after, unseen_bias: the same on the report part. rates: per class of
+    the report part, empty for probes without classes. All are counts of the float32 head at the
+    edit's degree; the rival is at degree 1. units: of how many photos or seeds the report part
+    is.
     """
 
+    search: RemovalSearch
     stack: EditStack
-    removal: Removal
-    edit_size: str
+    found: FoundRemoval
     class_name: str
     sizes: tuple[int, int, int] = (0, 0, 0)
     chosen_before: int = 0
@@ -232,43 +230,39 @@ class Removed:
         return share_interval(self.unseen_after, self.sizes[2], self.units)
 
 
-def removed(
+def remove_class(
     probes: Probes,
-    stack: EditStack,
-    class_index: int,
-    edit: str = "one_weight",
-    degree: float = 1.0,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> Removed:
+    search: RemovalSearch,
+    stack: EditStack | None = None,
+    progress: Progress = quiet,
+) -> Removal:
     """Remove a class on top of the edits there are; it changes predictions only.
 
-    probes: with the *unedited* head. edit: one of `SIZES`; `one_weight_bias` uses the bias only
-    if one weight is not enough. Raises ValueError for an unknown `edit` or class, a part
-    without probes, and a bias shift of a head without one.
+    probes: with the *unedited* head. stack: edits of it that stay (none if None). Raises
+    ValueError for a class that the head does not have, a part without probes, and a bias shift
+    of a head without one.
     """
-    if edit not in SIZES:
-        raise ValueError(f"The edit is {quoted(edit)}; known are {', '.join(SIZES)}.")
+    stack = new_stack(probes.head) if stack is None else stack
     now = with_edits(probes, stack)
-    parts = split_parts(now, seed)
+    parts = split_parts(now, search.split_seed)
     if len(parts.report) == 0:
         raise ValueError("No probes are left to report on. Add pictures or change the split.")
     validate = parts.validate if len(parts.validate) else parts.choose
-    removal = remove_class(now, class_index, parts.choose, validate, progress=progress)
-    change, notes = _pick(removal, edit)
-    notes += _unknown(probes)
-    label = 1 if probes.threshold is not None else class_index
-    name = dict(enumerate(probes.class_names)).get(label, f"class {label}")
-    about = {"method": "remove_class", "class_name": name, "degree": degree}
-    pushed = stack.push(edit_of(change, _weight(probes), probes.bias, **about))
-    return _measured(probes, now, Removed(pushed, removal, edit, name, notes=notes), parts, label)
+    found = find_removal(now, search.target_class, parts.choose, validate, progress=progress)
+    change, notes = _pick(found, search.size)
+    name = probes.class_name(probes.label(search.target_class))
+    about = {"method": "remove_class", "class_name": name, "degree": search.degree}
+    pushed = stack.push(edit_of(change, probes.head, **about))
+    done = Removal(search, pushed, found, name, notes=notes + _unknown(probes))
+    return _measured(probes, now, done, parts)
 
 
-def _measured(probes: Probes, now: Probes, done: Removed, parts: Parts, label: int) -> Removed:
+def _measured(probes: Probes, now: Probes, done: Removal, parts: Parts) -> Removal:
+    label = probes.label(done.search.target_class)
     before, after = predictions(now, now.z), predictions(now, stack_logits(probes, done.stack))
     rival = None
     if probes.bias is not None:
-        shift = edit_of(done.removal.bias_only, _weight(probes), probes.bias)
+        shift = edit_of(done.found.bias_only, probes.head)
         rival = predictions(now, stack_logits(probes, done.stack.undo().push(shift)))
 
     def count(found: Tensor, rows: Tensor) -> int:
@@ -283,26 +277,26 @@ def _measured(probes: Probes, now: Probes, done: Removed, parts: Parts, label: i
         unseen_after=count(after, parts.report),
         unseen_bias=None if rival is None else count(rival, parts.report),
         rates=_rates(now, before, after, rival, parts.report),
-        units=apart(now.unit_numbers[parts.report]),
+        units=count_units(now.unit_numbers[parts.report]),
     )
 
 
-def _pick(removal: Removal, edit: str) -> tuple[Change, tuple[str, ...]]:
+def _pick(found: FoundRemoval, size: str) -> tuple[Change, tuple[str, ...]]:
     """The change of the wanted size, and what is to be said about it."""
-    none = Change(removal.change.row)
-    if removal.predicted == 0:
+    none = Change(found.change.row)
+    if found.predicted == 0:
         note = "No probe to choose on is predicted as this class: nothing was edited."
         return none, (note,)
-    if edit == "bias_only":
-        return removal.bias_only, ("A bias shift always works on the probes it was chosen on.",)
-    if removal.feasible:
-        if edit == "one_weight_bias":
-            return removal.change, ("One weight is enough: the bias was left alone.",)
-        return removal.change, ()
-    if edit == "one_weight_bias":
-        return removal.with_bias or removal.bias_only, ()
-    return removal.change, (
-        f"One weight cannot remove this class: {removal.remaining} of {removal.predicted} probes "
+    if size == "bias_only":
+        return found.bias_only, ("A bias shift always works on the probes it was chosen on.",)
+    if found.feasible:
+        if size == "one_weight_bias":
+            return found.change, ("One weight is enough: the bias was left alone.",)
+        return found.change, ()
+    if size == "one_weight_bias":
+        return found.with_bias or found.bias_only, ()
+    return found.change, (
+        f"One weight cannot remove this class: {found.remaining} of {found.predicted} probes "
         "to choose on are still predicted as it at degree 1, the fewest that one weight reaches. "
         "Choose the edit one_weight_bias to remove them too.",
     )
@@ -314,7 +308,6 @@ def _rates(
     truth = now.partly if now.classes is None else now.classes
     if truth is None:
         return ()
-    names = dict(enumerate(now.class_names))
     y = torch.as_tensor(truth)[rows]
 
     def right(found: Tensor, index: int) -> int:
@@ -322,13 +315,13 @@ def _rates(
 
     return tuple(
         ClassRate(
-            name=names.get(index, f"class {index}"),
+            name=now.class_name(index),
             index=index,
             count=int((y == index).sum()),
             before=right(before, index),
             after=right(after, index),
             bias_only=None if rival is None else right(rival, index),
-            units=apart(now.unit_numbers[rows][y == index]),
+            units=count_units(now.unit_numbers[rows][y == index]),
         )
         for index in y.unique().tolist()
         if index >= 0
@@ -345,7 +338,19 @@ def _unknown(probes: Probes) -> tuple[str, ...]:
     )
 
 
-def _weight(probes: Probes) -> Tensor:
-    if probes.weight is None:
-        raise ValueError("These probes carry logits only. Give them the head (weight, bias).")
-    return probes.weight
+def remove_from_classifier(
+    classifier: EditedClassifier,
+    probe_set: ProbeSet,
+    progress: Progress,
+    *,
+    target_class: str | None,
+    **settings: Any,
+) -> tuple[Probes, Removal]:
+    """The probes as the classifier sees them, and the class removed on top of its edits.
+
+    target_class, settings: see `read_removal`. Probes of classes that the classifier does not
+    know are of use too.
+    """
+    search = read_removal(classifier.unedited.description, target_class=target_class, **settings)
+    probes = classifier.probes(probe_set, tag=target_class or "", strict=False)
+    return probes, remove_class(probes, search, classifier.stack, progress)

@@ -9,16 +9,27 @@ place of the step, so the probes near 0 are averaged and the score has a slope t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count, islice
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from ..edit.record import Change
 from ..probes.features import Probes
-from .one_weight import MAX_BYTES, Progress, best_shift, best_weight, column_blocks, problems_of
+from .one_weight import (
+    MAX_BYTES,
+    Progress,
+    best_shift,
+    best_weight,
+    column_blocks,
+    part_of,
+    problems_of,
+    quiet,
+    unedited,
+)
 from .pair import best_pair
 from .problem import Found, Problem
 from .scan import present_key, unpack
@@ -186,65 +197,77 @@ def _spread(values: Tensor) -> float:
     return float(values.std(correction=0)) or 1.0
 
 
-@dataclass(frozen=True)
-class Path:
-    """Best bias shift, best weight, and the greedy steps of 1, 2, ... weights with the bias.
+T = TypeVar("T")
+U = TypeVar("U")
 
-    `steps` is empty for a head without bias; it ends early where nothing more helps.
+
+@dataclass(frozen=True)
+class Sizes(Generic[T]):
+    """One thing for each size of edit.
+
+    steps: weight and bias together, with 1, 2, ... weights; it ends early where nothing more
+    helps. A head without a bias has neither `bias_only` nor steps.
     """
 
-    bias: Found
-    weight: Found
-    steps: tuple[Found, ...]
-    has_bias: bool
+    unedited: T
+    bias_only: T | None
+    one_weight: T
+    steps: tuple[T, ...] = ()
 
-    @property
-    def approximate(self) -> bool:
-        """Whether the search over one weight and the bias did not try everything."""
-        return any(found.approximate for found in self.steps[:1])
+    def __iter__(self) -> Iterator[T]:
+        yield from (self.unedited, self.one_weight, *self.steps)
+        if self.bias_only is not None:
+            yield self.bias_only
 
-    def change(self, name: str) -> Change:
-        """The change called `unedited`, `bias_only`, `one_weight` or `stepN`."""
-        if name == "unedited":
-            return Change(self.weight.change.row)
-        if name == "bias_only":
-            return self.bias.change
-        if name == "one_weight":
-            return self.weight.change
-        return self.steps[int(name.removeprefix("step")) - 1].change
+    def rungs(self, weights: int) -> dict[str, T]:
+        """By the names of the sizes; the last one has as many weights as given."""
+        named = {
+            "unedited": self.unedited,
+            "bias_only": self.bias_only,
+            "one_weight": self.one_weight,
+        }
+        if self.steps:
+            named |= {"one_weight_bias": self.steps[0], "k_weights_bias": self.steps[weights - 1]}
+        return {name: value for name, value in named.items() if value is not None}
+
+    def each(self, make: Callable[[T], U]) -> Sizes[U]:
+        """What is made of each."""
+        shift = None if self.bias_only is None else make(self.bias_only)
+        steps = tuple(map(make, self.steps))
+        return Sizes(make(self.unedited), shift, make(self.one_weight), steps)
+
+    def with_steps(self, count: int) -> Sizes[T]:
+        """With so many steps: the further ones left out, the last one again for those lacking."""
+        return replace(self, steps=(*self.steps, *self.steps[-1:] * count)[:count])
 
 
-def fit_path(
+def fit_sizes(
     probes: Probes,
     rows: Tensor,
-    target: int | None,
+    target_class: int | None,
     max_weights: int = 3,
     max_bytes: int = MAX_BYTES,
-    progress: Progress | None = None,
-) -> Path:
+    progress: Progress = quiet,
+) -> Sizes[Found]:
     """All sizes of edit, chosen on the probes `rows`; sizes are compared elsewhere.
 
     The first step is `weight_and_bias`. Each further one adds a weight of the same row and
-    fits all of them and the bias again, to smoothed accuracies (`smooth.py`): searched on the
+    fits all of them and the bias again, to smoothed accuracies (`Smoothed`): searched on the
     steps themselves, a third weight gains on the probes that chose it and on no others. Ends
     where the exact score on these probes no longer grows. Source: ours.
     """
-    problems = problems_of(probes, rows, target)
-    has_bias = probes.weight is None or probes.bias is not None
+    problems = problems_of(probes, rows, target_class)
 
-    def part(number: int) -> Progress | None:
-        if progress is None:
-            return None
-        report = progress
-        return lambda share: report((number + share) / (1 + max_weights))
+    def part(number: int) -> Progress:
+        return part_of(progress, number / (1 + max_weights), (number + 1) / (1 + max_weights))
 
-    weight = best_weight(probes, problems, (), max_bytes, part(0))
-    shift = best_shift(problems)
-    if not has_bias:
-        return Path(shift, weight, (), False)
-    found = best_pair(probes, problems, (), max_bytes, part(1), weight)
-    more = _grown(probes, problems, found, max_bytes, part)
-    return Path(shift, weight, (found, *islice(more, max_weights - 1)), True)
+    weight = best_weight(probes, problems, max_bytes, part(0))
+    none = replace(unedited(problems), change=Change(weight.change.row))
+    if probes.weight is not None and probes.bias is None:
+        return Sizes(none, None, weight)
+    found = best_pair(probes, problems, max_bytes, part(1), weight)
+    more = islice(_grown(probes, problems, found, max_bytes, part), max_weights - 1)
+    return Sizes(none, best_shift(problems), weight, (found, *more))
 
 
 def _grown(
@@ -252,7 +275,7 @@ def _grown(
     problems: list[Problem],
     found: Found,
     max_bytes: int,
-    part: Callable[[int], Progress | None],
+    part: Callable[[int], Progress],
 ) -> Iterator[Found]:
     """Further steps after `found`, with one weight more each, as long as they score better."""
     if found.change.numbers == 0:
@@ -275,8 +298,7 @@ def _scored(probes: Probes, problem: Problem, change: Change) -> Found:
     return Found(change, *unpack(key), key, approximate=True)
 
 
-def _ticking(tried: Iterator[Joint], progress: Progress | None) -> Iterator[Joint]:
+def _ticking(tried: Iterator[Joint], progress: Progress) -> Iterator[Joint]:
     for joint in tried:
-        if progress is not None:
-            progress(1.0)  # may raise to cancel
+        progress(1.0)  # may raise to cancel
         yield joint

@@ -92,9 +92,7 @@ def test_a_transformers_folder(lab, host_folders):
 def test_saved_edits_applied_and_nothing_overwritten(lab, host_folders):
     hosted = load(lab, DIGITS)[0]
     record = lab.pack("detour.edit.record")
-    made = record.edit_of(
-        record.Change(0, ((3, 1.5),), 0.25), hosted.unedited.weight, hosted.unedited.bias
-    )
+    made = record.edit_of(record.Change(0, ((3, 1.5),), 0.25), hosted.unedited_head)
     edited = hosted.with_stack(hosted.stack.push(made))
     save = {"classifier": edited, "filename": "mine/fixed"}
     assert lab.run_node("DetourSaveClassifier", **save) == ("mine/fixed.safetensors",)

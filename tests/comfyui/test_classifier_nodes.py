@@ -28,7 +28,7 @@ def edit(lab, classifier, amount: float = 5.0):
     """The classifier with one weight changed, by hand."""
     record = lab.pack("detour.edit.record")
     change = record.Change(1, ((7, amount),))
-    made = record.edit_of(change, classifier.unedited.weight, classifier.unedited.bias)
+    made = record.edit_of(change, classifier.unedited_head)
     return classifier.with_stack(classifier.stack.push(made))
 
 

@@ -161,7 +161,7 @@ def test_bad_input_is_one_sentence(bench, host_folders, case):
 def test_other_nodes_refuse_in_one_sentence(bench):
     classifier, probes = bench.classifier(), bench.probes()
     same = {"classifier": classifier, "probes": probes}
-    with pytest.raises(ValueError, match="class_name is empty"):
+    with pytest.raises(ValueError, match="No class to remove was chosen"):
         bench.run("RemoveClass", **same, class_name=" ")
     with pytest.raises(ValueError, match="edit is 'k_weights_bias'"):
         bench.run("RemoveClass", **same, edit="k_weights_bias")

@@ -94,9 +94,9 @@ def test_ten_colours_are_own_where_they_should_be():
 
 def test_at_most_one_edit_per_class(ten_task):
     probes = replace(ten_task.probes, bias=ten_task.probes.bias + torch.arange(10) / 5, logits=None)
-    weight, bias = ten_digits.METHODS["one_weight"](probes, 0)
-    assert torch.equal(bias, probes.bias)
-    assert int((weight != probes.weight).sum(1).max()) == 1
+    head = ten_digits.METHODS["one_weight"](probes, 0)
+    assert torch.equal(head.bias, probes.bias)
+    assert int((head.weight != probes.weight).sum(1).max()) == 1
 
 
 def fake_photos() -> watermark.Watermarked:

@@ -21,7 +21,7 @@ from evidence.tasks import parts
 
 def test_project_out_is_the_projection_applied_to_every_feature(make_probes):
     probes = make_probes()
-    weight, bias = rivals.project_out(probes)
+    head = rivals.project_out(probes)
     x = probes.features.double()
     groups = [x[(probes.y == c) & (probes.a == g)].mean(0) for c in (0, 1) for g in (0, 1)]
     u = (groups[1] - groups[0] + groups[3] - groups[2]) / 2
@@ -29,15 +29,15 @@ def test_project_out_is_the_projection_applied_to_every_feature(make_probes):
     centre = sum(groups) / 4
     moved = torch.stack([row - ((row - centre) @ u) * u for row in x])
     expected = moved @ probes.weight.double().T + probes.bias.double()
-    found = x @ weight.double().T + bias.double()
+    found = x @ head.weight.double().T + head.bias.double()
     assert torch.allclose(found, expected, atol=1e-4)
 
 
 def test_a_random_weight_is_one_weight_at_its_best(make_probes):
     probes = make_probes()
     for seed in range(4):
-        weight, bias = METHODS["random_weight"](probes, seed)
-        assert (weight != probes.weight).sum() <= 1 and torch.equal(bias, probes.bias)
+        head = METHODS["random_weight"](probes, seed)
+        assert (head.weight != probes.weight).sum() <= 1 and torch.equal(head.bias, probes.bias)
         luck, best = (
             judge(probes, METHODS[name](probes, seed)) for name in ("random_weight", "one_weight")
         )
@@ -50,15 +50,15 @@ def test_a_random_weight_is_one_weight_at_its_best(make_probes):
 )
 def test_edits_change_as_many_numbers_as_they_say(make_probes, name, weights, shifted):
     probes = make_probes()
-    weight, bias = METHODS[name](probes, 0)
-    assert int((weight != probes.weight).sum()) == weights
-    assert int((bias != probes.bias).sum()) == shifted
+    head = METHODS[name](probes, 0)
+    assert int((head.weight != probes.weight).sum()) == weights
+    assert int((head.bias != probes.bias).sum()) == shifted
 
 
 def test_three_weights_are_at_most_three(make_probes):
     probes = make_probes()
-    weight, _ = METHODS["three_weights_bias"](probes, 0)
-    assert 1 <= int((weight != probes.weight).sum()) <= 3
+    head = METHODS["three_weights_bias"](probes, 0)
+    assert 1 <= int((head.weight != probes.weight).sum()) <= 3
 
 
 @pytest.mark.parametrize("name", ["dfr", "dfr_l2"])
@@ -89,10 +89,10 @@ def test_no_method_looks_at_the_test(make_task):
     heads = {name: METHODS[name](task.probes, 0) for name in METHODS}
     found = {r.method: r for r in run_methods(task)}
     turned = {r.method: r for r in run_methods(replace(task, test=test))}
-    for name, (weight, bias) in heads.items():
-        logits = task.test.features @ weight.T + bias
+    for name, head in heads.items():
+        logits = task.test.features @ head.weight.T + head.bias
         assert found[name].worst == group_metrics(task.test, logits.argmax(1) == task.test.y).worst
-        logits = test.features @ weight.T + bias
+        logits = test.features @ head.weight.T + head.bias
         assert turned[name].worst == group_metrics(test, logits.argmax(1) == test.y).worst
 
 
@@ -107,7 +107,7 @@ def test_the_first_probes_keep_their_head(make_probes):
     probes = make_probes()
     few = first_probes(probes, 40)
     assert len(few) == 40 and torch.equal(few.z, probes.z[:40])
-    assert METHODS["one_weight"](few, 0)[0].shape == probes.weight.shape
+    assert METHODS["one_weight"](few, 0).weight.shape == probes.weight.shape
 
 
 def some_results() -> list[Result]:

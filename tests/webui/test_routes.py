@@ -20,8 +20,9 @@ import pytest
 from tab_probes import CLASSIFIER, write_probes
 
 from detour.classifier.load import load_classifier
+from detour.edit.edited import unedited_stack
 from detour.edit.file import to_json
-from detour.edit.record import Cell, Edit, new_stack
+from detour.edit.record import Cell, Edit
 
 OWN = Path(__file__).resolve().parents[2] / "demo" / "classifiers" / CLASSIFIER
 POSTED = ("classify", "apply-edit", "neutralize")
@@ -138,7 +139,7 @@ def one_bias(value: float) -> str:
     """An edit file for the demo's classifier: the bias of class 1 becomes `value`."""
     made = load_classifier(OWN)
     cell = Cell(1, None, float(made.bias[1]), value)
-    return json.dumps(to_json(new_stack(made.weight, made.bias).push(Edit((cell,)))))
+    return json.dumps(to_json(unedited_stack(made).push(Edit((cell,)))))
 
 
 @pytest.mark.parametrize(

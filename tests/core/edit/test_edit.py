@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detour.classifier.head import Head
 from detour.edit.apply import apply_edits, combined
 from detour.edit.file import (
     LARGEST,
@@ -20,7 +21,6 @@ from detour.edit.file import (
     save_new_edits,
     to_json,
 )
-from detour.edit.head import head_hash
 from detour.edit.record import Cell, Change, Edit, edit_of, new_stack
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -29,74 +29,69 @@ FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 @pytest.fixture
 def head():
     draw = torch.Generator().manual_seed(0)
-    return torch.randn(4, 6, generator=draw), torch.randn(4, generator=draw)
+    return Head(torch.randn(4, 6, generator=draw), torch.randn(4, generator=draw))
 
 
 @pytest.fixture
 def stack(head):
-    return new_stack(*head, architecture="tiny")
+    return new_stack(head, architecture="tiny")
 
 
 CHANGE = Change(2, ((1, 0.3), (5, -1.7)), 0.45)
 
 
+def same(one, two):
+    return torch.equal(one.weight, two.weight) and torch.equal(one.bias, two.bias)
+
+
 def test_degree_1_is_exactly_new_and_touches_nothing_else(head, stack):
-    weight, bias = head
-    kept = weight.clone(), bias.clone()
-    new_weight, new_bias = apply_edits(stack.push(edit_of(CHANGE, *head)), *head)
-    expected = weight.clone(), bias.clone()
-    expected[0][2, 1] = float(weight[2, 1]) - 0.3
-    expected[0][2, 5] = float(weight[2, 5]) + 1.7
-    expected[1][2] = float(bias[2]) + 0.45
-    assert torch.equal(new_weight, expected[0]) and torch.equal(new_bias, expected[1])
-    assert torch.equal(weight, kept[0]) and torch.equal(bias, kept[1])
+    kept, expected = (Head(head.weight.clone(), head.bias.clone()) for _ in range(2))
+    new = apply_edits(stack.push(edit_of(CHANGE, head)), head)
+    expected.weight[2, 1] = float(head.weight[2, 1]) - 0.3
+    expected.weight[2, 5] = float(head.weight[2, 5]) + 1.7
+    expected.bias[2] = float(head.bias[2]) + 0.45
+    assert same(new, expected) and same(head, kept)
 
 
 @settings(max_examples=200, deadline=None)
 @given(old=FLOATS, new=FLOATS)
 def test_degree_1_is_new_for_any_pair_of_floats(old, new):
-    weight = torch.tensor([[old, 0.0], [0.0, 0.0]])
-    stack = new_stack(weight, None).push(Edit((Cell(0, 0, old, new),)))
-    edited, _ = apply_edits(stack, weight, None)
-    assert torch.equal(edited[0, 0], torch.tensor(new))
-    zero, _ = apply_edits(stack.with_degree(0.0), weight, None)
-    assert zero.numpy().tobytes() == weight.numpy().tobytes()
+    head = Head(torch.tensor([[old, 0.0], [0.0, 0.0]]))
+    stack = new_stack(head).push(Edit((Cell(0, 0, old, new),)))
+    assert torch.equal(apply_edits(stack, head).weight[0, 0], torch.tensor(new))
+    zero = apply_edits(stack.with_degree(0.0), head).weight
+    assert zero.numpy().tobytes() == head.weight.numpy().tobytes()
 
 
 def test_degree_0_is_bit_identical_even_for_minus_zero():
-    weight = torch.tensor([[-0.0, 1.0], [0.0, 2.0]])
+    head = Head(torch.tensor([[-0.0, 1.0], [0.0, 2.0]]))
     edit = Edit((Cell(0, 0, -0.0, 3.0),), degree=0)
-    edited, _ = apply_edits(new_stack(weight, None).push(edit), weight, None)
-    assert edited.numpy().tobytes() == weight.numpy().tobytes()
+    edited = apply_edits(new_stack(head).push(edit), head).weight
+    assert edited.numpy().tobytes() == head.weight.numpy().tobytes()
 
 
 def test_any_degree_is_the_formula_in_float64(head, stack):
-    weight, bias = head
-    edit = edit_of(CHANGE, *head)
+    edit = edit_of(CHANGE, head)
     for degree in (-0.5, 0.3, 2.0):
-        edited, shifted = apply_edits(stack.push(edit).with_degree(degree), weight, bias)
+        edited = apply_edits(stack.push(edit).with_degree(degree), head)
         for cell in edit.cells:
             value = torch.tensor(cell.old + degree * (cell.new - cell.old), dtype=torch.float32)
-            got = shifted[2] if cell.column is None else edited[2, cell.column]
+            got = edited.bias[2] if cell.column is None else edited.weight[2, cell.column]
             assert torch.equal(got, value)
 
 
 def test_edits_stack_and_undo_exactly(head, stack):
-    weight, bias = head
-    one = edit_of(CHANGE, *head)
-    two = edit_of(Change(2, ((1, -2.0),)), *head, degree=0.5)
+    one = edit_of(CHANGE, head)
+    two = edit_of(Change(2, ((1, -2.0),)), head, degree=0.5)
     both = stack.push(one).push(two)
-    edited, _ = apply_edits(both, weight, bias)
-    old = float(weight[2, 1])
+    old = float(head.weight[2, 1])
     total = old + (one.cells[0].new - old) + 0.5 * (two.cells[0].new - old)
-    assert torch.equal(edited[2, 1], torch.tensor(total, dtype=torch.float32))
+    edited = apply_edits(both, head).weight[2, 1]
+    assert torch.equal(edited, torch.tensor(total, dtype=torch.float32))
     assert both.rows == (2,)
     assert both.undo() == stack.push(one)
-    after = apply_edits(both.undo(), weight, bias)
-    assert all(
-        torch.equal(a, b) for a, b in zip(after, apply_edits(stack.push(one), *head), strict=True)
-    )
-    assert torch.equal(apply_edits(both.undo().undo(), *head)[0], weight)
+    assert same(apply_edits(both.undo(), head), apply_edits(stack.push(one), head))
+    assert same(apply_edits(both.undo().undo(), head), head)
     with pytest.raises(ValueError, match="no edit to undo"):
         stack.undo()
     with pytest.raises(ValueError, match="no edit whose degree"):
@@ -104,26 +99,28 @@ def test_edits_stack_and_undo_exactly(head, stack):
 
 
 def test_another_model_is_refused(head, stack):
-    weight, bias = head
-    edited = stack.push(edit_of(CHANGE, *head))
+    weight, bias = head.weight, head.bias
+    edited = stack.push(edit_of(CHANGE, head))
     other = weight.clone()
     other[0, 0] += 1e-6
     for wrong in ((other, bias), (weight, bias + 1), (weight, None), (weight[:, :5], bias)):
         with pytest.raises(ValueError, match="another model"):
-            apply_edits(edited, *wrong)
+            apply_edits(edited, Head(*wrong))
 
 
 def test_a_forged_old_value_is_refused(head, stack):
     forged = stack.push(Edit((Cell(0, 0, 123.0, 4.0),)))
     with pytest.raises(ValueError, match=r"was 123\.0"):
-        apply_edits(forged, *head)
+        apply_edits(forged, head)
 
 
 def test_the_hash_is_over_shape_weight_and_bias():
     weight = torch.arange(6.0).view(2, 3)
-    assert head_hash(weight, None) != head_hash(weight.view(3, 2), None)
-    assert head_hash(weight, None) != head_hash(weight, torch.zeros(2))
-    assert head_hash(weight, None) == head_hash(weight.T.contiguous().T, None)
+    assert Head(weight).sha256 != Head(weight.view(3, 2)).sha256
+    assert Head(weight).sha256 != Head(weight, torch.zeros(2)).sha256
+    assert Head(weight).sha256 == Head(weight.T.contiguous().T).sha256
+    with pytest.raises(ValueError, match="not \\[C, D\\]"):
+        Head(weight[0])
 
 
 @pytest.mark.parametrize(
@@ -142,26 +139,25 @@ def test_cells_that_do_not_fit_are_refused(stack, cell, message):
 
 
 def test_other_bad_edits_are_refused(head, stack):
-    cell = Cell(0, 0, float(head[0][0, 0]), 1.0)
+    cell = Cell(0, 0, float(head.weight[0, 0]), 1.0)
     with pytest.raises(ValueError, match="twice"):
         stack.push(Edit((cell, cell)))
     with pytest.raises(ValueError, match="degree"):
         stack.push(Edit((cell,), degree=float("inf")))
     with pytest.raises(ValueError, match="no bias"):
-        edit_of(Change(0, (), 1.0), head[0], None)
+        edit_of(Change(0, (), 1.0), Head(head.weight))
     with pytest.raises(ValueError, match="Lower the degree"):
-        apply_edits(stack.push(Edit((cell,), degree=1e300)), *head)
+        apply_edits(stack.push(Edit((cell,), degree=1e300)), head)
 
 
 def test_a_file_gives_the_same_bits_to_a_friend(head, stack, tmp_path):
-    edit = edit_of(CHANGE, *head, method="worst_group", class_name="carton", degree=0.7)
+    edit = edit_of(CHANGE, head, method="worst_group", class_name="carton", degree=0.7)
     edit = replace(edit, metrics_before={"worst": 0.5}, metrics_after={"worst": 0.75})
-    both = stack.push(edit).push(edit_of(Change(0, ((0, 0.1),)), *head))
+    both = stack.push(edit).push(edit_of(Change(0, ((0, 0.1),)), head))
     path = save_edits(both, tmp_path / "carton.edit.json")
     again = load_edits(path)
     assert again == both
-    mine, theirs = apply_edits(both, *head), apply_edits(again, *head)
-    assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+    assert same(apply_edits(both, head), apply_edits(again, head))
     assert path.stat().st_size < 3000
     assert [p.name for p in tmp_path.iterdir()] == ["carton.edit.json"]
 
@@ -176,16 +172,16 @@ def test_saving_is_all_or_nothing(head, stack, tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="disk full"):
-        save_edits(stack.push(edit_of(CHANGE, *head)), path)
+        save_edits(stack.push(edit_of(CHANGE, head)), path)
     assert path.read_bytes() == before
-    bad = stack.push(replace(edit_of(CHANGE, *head), metrics_after={"worst": float("nan")}))
+    bad = stack.push(replace(edit_of(CHANGE, head), metrics_after={"worst": float("nan")}))
     with pytest.raises(ValueError):
         save_edits(bad, path)
     assert [p.name for p in tmp_path.iterdir()] == ["a.edit.json"]
 
 
 def test_files_that_are_no_edits_are_refused_with_a_sentence(head, stack, tmp_path):
-    good = json.dumps(to_json(stack.push(edit_of(CHANGE, *head))))
+    good = json.dumps(to_json(stack.push(edit_of(CHANGE, head))))
     path = tmp_path / "x.edit.json"
     cases = {
         "": "not readable as JSON",
@@ -213,16 +209,15 @@ def test_files_that_are_no_edits_are_refused_with_a_sentence(head, stack, tmp_pa
 
 
 def test_half_precision_heads_keep_their_type(head):
-    weight, bias = head[0].half(), head[1].half()
-    stack = new_stack(weight, bias).push(edit_of(CHANGE, weight, bias))
-    edited, shifted = apply_edits(stack, weight, bias)
-    assert edited.dtype == shifted.dtype == torch.half
-    assert int((edited != weight).sum()) == 2
+    half = Head(head.weight.half(), head.bias.half())
+    edited = apply_edits(new_stack(half).push(edit_of(CHANGE, half)), half)
+    assert edited.weight.dtype == edited.bias.dtype == torch.half
+    assert int((edited.weight != half.weight).sum()) == 2
 
 
 def test_what_is_written_can_be_read_and_what_cannot_is_not_written(head, stack, tmp_path):
     """A file of more than 4 MiB could be saved and never be loaded again."""
-    many = stack.push(*[replace(edit_of(CHANGE, *head), class_name="x" * 250)] * 3000)
+    many = stack.push(*[replace(edit_of(CHANGE, head), class_name="x" * 250)] * 3000)
     path = tmp_path / "many.edit.json"
     assert load_edits(save_edits(many, path)) == many
     kept = path.read_bytes()
@@ -243,11 +238,10 @@ def test_very_many_edits_are_read_in_time(head, stack, tmp_path):
     path.write_text(json.dumps(data, separators=(",", ":")))
     started = time.process_time()
     many = load_edits(path)
-    both = combined(stack, many, *head)
+    both = combined(stack, many, head)
     assert time.process_time() - started < 20
     assert len(both.edits) == len(stack.edits) + 150_000
-    new, _ = apply_edits(both, *head)
-    assert torch.equal(new, apply_edits(stack, *head)[0])
+    assert same(apply_edits(both, head), head)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

@@ -8,7 +8,7 @@ import torch
 
 from detour.judge import groups
 from detour.judge.groups import (
-    apart,
+    count_units,
     gain,
     group_metrics,
     listed,
@@ -198,4 +198,4 @@ def test_an_interval_holds_its_share_and_stays_within_0_and_1():
 
 
 def test_pictures_apart_are_counted_once_a_photo():
-    assert apart(torch.tensor([7, 7, 3])) == 2
+    assert count_units(torch.tensor([7, 7, 3])) == 2

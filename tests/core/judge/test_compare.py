@@ -6,17 +6,18 @@ import pytest
 import torch
 
 from detour.edit.record import Change
-from detour.judge.compare import compared
+from detour.judge.compare import compare
 from detour.judge.groups import FEWEST_UNITS, gain, group_metrics
 from detour.probes.features import Probes
 from detour.probes.parts import needs_folds, split_parts
 from detour.report.edit import edit_numbers, edit_text
 from detour.report.groups import group_text
-from detour.search.fitting import AUTO, Fitted, nested
-from detour.search.ladder import EDITS, RUNGS, build_ladder, smallest
+from detour.search.fitting import Fitted, count_steps, nested
+from detour.search.ladder import build_ladder, smallest
 from detour.search.neutralize import neutralize
 from detour.search.problem import Found
-from detour.search.several import Path
+from detour.search.settings import AUTO, SIZES, Search
+from detour.search.several import Sizes
 
 
 def without_group(headed, part, group=3, n=1000):
@@ -29,7 +30,7 @@ def without_group(headed, part, group=3, n=1000):
 
 def test_a_group_that_is_not_reported_on_is_named_and_nothing_is_claimed(headed):
     probes = without_group(headed, 2)
-    done = neutralize(probes, edit="one_weight_bias")
+    done = neutralize(probes, Search(size="one_weight_bias"))
     assert done.after.unmeasured == done.before.unmeasured == (3,)
     assert done.after.counts[3] == 0 and done.after.accuracy[3] is None
     assert done.gain.verdict == "unmeasured" and done.gain.low > 0
@@ -39,9 +40,9 @@ def test_a_group_that_is_not_reported_on_is_named_and_nothing_is_claimed(headed)
     assert "Of (class 1, attribute 1) there are probes, but none among those" in text
     assert edit_numbers(done)["after"]["unmeasured_groups"] == ["class 1, attribute 1"]
     assert edit_numbers(done)["gain"]["verdict"] == "unmeasured"
-    report = group_text(compared(probes, done.stack, part="report"))
+    report = group_text(compare(probes, done.stack, part="report"))
     assert "of 3 of 4 groups" in report and "(class 1, attribute 1)" in report
-    whole = neutralize(headed(0, n=1000, d=4), edit="one_weight_bias")
+    whole = neutralize(headed(0, n=1000, d=4), Search(size="one_weight_bias"))
     assert whole.after.unmeasured == () and whole.gain.verdict == "improved"
     assert "of 4 groups" not in edit_text(whole)
 
@@ -52,7 +53,7 @@ def test_a_whole_class_or_attribute_that_is_missing_is_named_too(headed, what, g
     missing = (base.y if what == "class" else base.a) == 1
     split = torch.tensor([0, 0, 1, 2]).repeat_interleave(4).repeat(25)
     split[missing & (split == 2)] = 0
-    done = neutralize(replace(base, split=split), edit="one_weight")
+    done = neutralize(replace(base, split=split), Search(size="one_weight"))
     assert done.after.unmeasured == gone
     assert done.gain is None or done.gain.verdict == "unmeasured"
     assert all(base.group_name(g) in edit_text(done) for g in gone)
@@ -60,10 +61,12 @@ def test_a_whole_class_or_attribute_that_is_missing_is_named_too(headed, what, g
 
 @pytest.mark.parametrize(("part", "what"), [(0, "choose the edit"), (1, "compare sizes")])
 def test_a_group_without_a_say_in_the_edit_is_named(headed, part, what):
-    ladder = build_ladder(without_group(headed, part), edit="one_weight")
+    ladder = build_ladder(without_group(headed, part), Search(size="one_weight"))
     told = f"No probe to {what} is of (class 1, attribute 1)"
     assert any(told in note for note in ladder.notes) == (part == 0 or not ladder.crossfit)
-    assert not any("No probe to" in note for note in build_ladder(headed(0, n=200, d=3)).notes)
+    assert not any(
+        "No probe to" in note for note in build_ladder(headed(0, n=200, d=3), Search()).notes
+    )
 
 
 def test_every_group_of_three_units_is_in_every_part():
@@ -95,15 +98,15 @@ def test_where_three_parts_cannot_have_every_group_folds_take_their_place(headed
     probes = replace(base, units=units)
     parts = split_parts(probes)
     assert 3 in probes.unmeasured(parts.report) and needs_folds(probes, parts)
-    done = neutralize(probes, edit="one_weight")
+    done = neutralize(probes, Search(size="one_weight"))
     assert done.ladder.crossfit and done.after.unmeasured == ()
     assert done.after.units[3] == 2 and done.gain.verdict == "few"
     assert "(class 1, attribute 1) has 2 photos or seeds" in edit_text(done)
 
 
 def test_a_missing_group_in_the_validation_part_is_named_by_evidence(headed):
-    done = neutralize(without_group(headed, 1), method="evidence", edit="one_weight")
-    assert any("That part has nothing of (class 1, attribute 1)" in note for note in done.notes)
+    done = neutralize(without_group(headed, 1), Search(method="evidence", size="one_weight"))
+    assert "That part has nothing of (class 1, attribute 1)" in edit_text(done)
 
 
 def test_the_sentence_stays_short_with_many_groups():
@@ -127,14 +130,13 @@ def lucky(probes, seed):
     """Cross-fitted sizes that all guess: what they are worth is known, one half in each group."""
     draw = torch.Generator().manual_seed(seed)
     n = len(probes)
-    names = ("unedited", "bias_only", "one_weight", "step1", "step2", "step3")
-    guesses = {name: torch.randint(2, (n,), generator=draw) for name in names}
     found = Found(Change(1, ((0, 1.0),)), 0.5, 0.5, 0)
+    sizes = Sizes(found, found, found, (found,) * 3)
+    guesses = sizes.each(lambda _: torch.randint(2, (n,), generator=draw))
     rows = torch.arange(n)
     folds = tuple(torch.randperm(n, generator=draw).view(5, -1))
-    path = Path(found, found, (found,) * 3, True)
-    whole = Fitted(path, guesses, guesses, 1, rows, rows, rows, folds)
-    return replace(whole, steps=whole.steps_on(probes, rows))
+    steps = count_steps(probes, guesses, rows)
+    return Fitted(sizes, guesses, guesses, steps, rows, rows, rows, False, folds)
 
 
 def test_the_size_is_chosen_without_the_probes_that_judge_it():
@@ -150,17 +152,17 @@ def test_the_size_is_chosen_without_the_probes_that_judge_it():
         fitted = lucky(probes, seed)
 
         def pick(right, rows):
-            known = {n: v for n, v in right.items() if n in EDITS}
+            known = {n: v for n, v in right.items() if n in SIZES}
             return max(known, key=lambda n: group_metrics(probes, known[n], rows).worst)
 
-        names = list(RUNGS)
-        found = nested(probes, fitted, names, pick)
-        key = fitted.key(pick({n: fitted.held_out[fitted.key(n)] == probes.y for n in names}, rows))
-        before = worst(fitted.held_out["unedited"])
-        naive.append(worst(fitted.held_out[key]) - before)
+        found = nested(probes, fitted, pick)
+        rungs = fitted.held_out.rungs(fitted.steps)
+        best = pick({name: value == probes.y for name, value in rungs.items()}, rows)
+        before = worst(rungs["unedited"])
+        naive.append(worst(rungs[best]) - before)
         honest.append(worst(found.judged[AUTO]) - before)
         assert sum(found.picks.values()) == 5
-        right = (fitted.held_out["unedited"] == probes.y, found.judged[AUTO] == probes.y)
+        right = (rungs["unedited"] == probes.y, found.judged[AUTO] == probes.y)
         claimed += gain(probes, right, rows).verdict == "improved"
     naive, honest = torch.tensor(naive), torch.tensor(honest)
     half = 1.96 * honest.std() / seeds**0.5
@@ -174,21 +176,21 @@ def test_a_fold_is_judged_by_what_the_other_folds_chose():
     fitted = lucky(probes, 0)
 
     def pick(right, rows):
-        return smallest(probes, {n: v for n, v in right.items() if n in EDITS}, rows)[0]
+        return smallest(probes, {n: v for n, v in right.items() if n in SIZES}, rows)[0]
 
-    found = nested(probes, fitted, list(RUNGS), pick)
+    found = nested(probes, fitted, pick)
     for part in fitted.folds:
         others = torch.cat([one for one in fitted.folds if one is not part]).sort().values
+        worst = [
+            group_metrics(probes, one == probes.y, others).worst for one in fitted.held_out.steps
+        ]
         steps = 1  # the literal rule: as long as the worst group of the others grows
-        while steps < 3 and (
-            group_metrics(probes, fitted.held_out[f"step{steps + 1}"] == probes.y, others).worst
-            > group_metrics(probes, fitted.held_out[f"step{steps}"] == probes.y, others).worst
-        ):
+        while steps < 3 and worst[steps] > worst[steps - 1]:
             steps += 1
-        last = fitted.held_out[f"step{steps}"]
+        last = fitted.held_out.steps[steps - 1]
         assert torch.equal(found.judged["k_weights_bias"][part], last[part])
-        sizes = {"one_weight": fitted.held_out["one_weight"], "one_weight_bias":
-                 fitted.held_out["step1"], "k_weights_bias": last}  # fmt: skip
+        sizes = {"one_weight": fitted.held_out.one_weight, "one_weight_bias":
+                 fitted.held_out.steps[0], "k_weights_bias": last}  # fmt: skip
         name, _ = smallest(probes, {n: v == probes.y for n, v in sizes.items()}, others)
         assert torch.equal(found.judged[AUTO][part], sizes[name][part])
 
@@ -200,7 +202,9 @@ def test_searches_on_noise_probes_come_out_as_no_improvement():
         draw = torch.Generator().manual_seed(seed)
         features, weight = torch.randn(100, 2, generator=draw), torch.randn(2, 2, generator=draw)
         marks, classes = torch.arange(100) // 2 % 2, torch.arange(100) % 2
-        done = neutralize(Probes(features, marks, classes, weight, torch.zeros(2)), max_weights=2)
+        done = neutralize(
+            Probes(features, marks, classes, weight, torch.zeros(2)), Search(max_weights=2)
+        )
         gains.append(done.after.worst - done.before.worst)
         claimed += done.gain is not None and done.gain.verdict == "improved"
     found = torch.tensor(gains)
@@ -210,9 +214,9 @@ def test_searches_on_noise_probes_come_out_as_no_improvement():
 
 def test_auto_says_how_its_figures_were_made(headed):
     probes = headed(0, n=100, d=4)
-    ladder = build_ladder(probes)
+    ladder = build_ladder(probes, Search())
     assert any("the size that the other folds chose" in note for note in ladder.notes)
-    by_hand = build_ladder(probes, edit="one_weight")
+    by_hand = build_ladder(probes, Search(size="one_weight"))
     assert not any("other folds chose" in note for note in by_hand.notes)
     right = by_hand.judged == probes.y
     assert group_metrics(probes, right) == by_hand["one_weight"].report
@@ -229,7 +233,7 @@ def test_claims_need_an_interval_units_and_unseen_probes(headed):
     assert gain(probes, (low, high), rows, seen=True).verdict == "seen"
     few = (probes.groups != 0) | (torch.arange(400) < 4 * (FEWEST_UNITS - 1))
     assert gain(probes, (low, high), few.nonzero().flatten()).verdict == "few"
-    half = neutralize(headed(0, n=100, d=3), degree=0.5)
+    half = neutralize(headed(0, n=100, d=3), Search(degree=0.5))
     assert half.gain.verdict == "seen" and "No improvement is claimed" in edit_text(half)
-    learned = replace(neutralize(headed(0, n=1000, d=3)), learned=True)
+    learned = replace(neutralize(headed(0, n=1000, d=3), Search()), learned=True)
     assert "No improvement is claimed: probes that had a say" in edit_text(learned)

@@ -9,6 +9,7 @@ from detour.judge.groups import collateral
 from detour.probes.features import Probes
 from detour.probes.parts import split_parts
 from detour.search.neutralize import neutralize
+from detour.search.settings import Search
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def by_hand(logits, sides):
 
 def test_the_class_is_measured_before_after_and_with_its_bias_shifted(marked):
     probes = marked(5)
-    done = neutralize(probes, method="paired", target=2)
+    done = neutralize(probes, Search(method="paired", target_class=2))
     parts = split_parts(probes)
     rows = torch.cat([parts.validate, parts.report])
     shifted = probes.z.clone()
@@ -55,7 +56,7 @@ def test_the_class_is_measured_before_after_and_with_its_bias_shifted(marked):
 
 def test_predictions_of_other_classes_are_counted_without_classes(marked):
     probes = marked(5)
-    done = neutralize(probes, method="paired", target=2)
+    done = neutralize(probes, Search(method="paired", target_class=2))
     parts = split_parts(probes)
     rows = torch.cat([parts.validate, parts.report])
     heads = probes.z, stack_logits(probes, done.stack)
@@ -64,7 +65,7 @@ def test_predictions_of_other_classes_are_counted_without_classes(marked):
 
 
 def test_two_classes_have_no_place_among_others(marked):
-    assert neutralize(marked(2), method="paired", target=1).standings == ()
+    assert neutralize(marked(2), Search(method="paired", target_class=1)).standings == ()
 
 
 def test_places_count_from_one_and_ties_share_the_better():

@@ -65,7 +65,7 @@ def test_collateral_is_the_share_of_other_predictions_that_changed():
 def test_the_degree_curve_starts_unedited_and_passes_the_edit(headed):
     probes = headed(3)
     change = Change(1, ((1, 0.8),), 1.0)
-    stack = new_stack(probes.weight, probes.bias).push(edit_of(change, probes.weight, probes.bias))
+    stack = new_stack(probes.head).push(edit_of(change, probes.head))
     curve = degree_curve(probes, stack)
     assert [p.degree for p in curve] == [step / 10 for step in range(21)]
     assert curve[0].metrics == group_metrics(probes, correct(probes, probes.z))

@@ -8,6 +8,7 @@ from detour.probes.features import Probes
 from detour.search.ladder import build_ladder
 from detour.search.one_weight import bias_only, worst_group
 from detour.search.pair import weight_and_bias
+from detour.search.settings import Search
 
 F = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
 W, B = torch.ones(2, 3), torch.zeros(2)
@@ -59,7 +60,10 @@ def test_bad_probes_are_refused(arguments, message):
         Probes(**{**good, **arguments})
 
 
-@pytest.mark.parametrize("search", [worst_group, bias_only, weight_and_bias, build_ladder])
+SEARCHES = worst_group, bias_only, weight_and_bias, lambda probes: build_ladder(probes, Search())
+
+
+@pytest.mark.parametrize("search", SEARCHES)
 def test_one_class_or_one_attribute_only(search):
     with pytest.raises(ValueError, match="only class 1"):
         search(Probes(F, A, [1] * 6, W, B))
@@ -68,7 +72,7 @@ def test_one_class_or_one_attribute_only(search):
     with pytest.raises(ValueError, match="carry no classes"):
         search(Probes(F, A, None, W, B))
     with pytest.raises(ValueError, match="0 to 1"):
-        worst_group(Probes(F, A, Y, W, B), target=2)
+        worst_group(Probes(F, A, Y, W, B), target_class=2)
 
 
 def test_an_empty_group_is_named():
@@ -77,7 +81,7 @@ def test_an_empty_group_is_named():
         "The group (cat, attribute 1) has no probes; it is left out of worst-group and mean "
         "accuracy."
     ]
-    assert any("cat, attribute 1" in note for note in build_ladder(probes).notes)
+    assert any("cat, attribute 1" in note for note in build_ladder(probes, Search()).notes)
 
 
 def test_memory_mapped_features_work_like_tensors(headed, tmp_path):

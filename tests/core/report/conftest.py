@@ -5,14 +5,15 @@ import torch
 
 from detour.edit.record import new_stack
 from detour.probes.features import Probes
-from detour.search.neutralize import neutralize_with_ladder
-from detour.search.remove_class import removed
+from detour.search.neutralize import neutralize
+from detour.search.remove_class import remove_class
+from detour.search.settings import RemovalSearch, Search
 
 NAMES = {"class_names": ["low", "high"], "attribute_names": ["plain", "mark"]}
 
 
 def unedited(probes):
-    return new_stack(probes.weight, probes.bias)
+    return new_stack(probes.head)
 
 
 @pytest.fixture(scope="session")
@@ -44,13 +45,13 @@ def neutralized(probes_of):
         ten.features, ten.a, None, ten.weight, ten.bias, units=[i // 4 for i in range(400)]
     )
     return {
-        "worst_group": neutralize_with_ladder(whole, unedited(whole)),
-        "evidence": neutralize_with_ladder(whole, unedited(whole), "evidence"),
-        "paired": neutralize_with_ladder(paired, unedited(paired), "paired"),
-        "few": neutralize_with_ladder(few, unedited(few)),
-        "half": neutralize_with_ladder(few, unedited(few), degree=0.5),
-        "bare": neutralize_with_ladder(bare, unedited(bare), "paired"),
-        "places": neutralize_with_ladder(places, unedited(places), "paired", target=9),
+        "worst_group": neutralize(whole, Search()),
+        "evidence": neutralize(whole, Search(method="evidence")),
+        "paired": neutralize(paired, Search(method="paired")),
+        "few": neutralize(few, Search()),
+        "half": neutralize(few, Search(degree=0.5)),
+        "bare": neutralize(bare, Search(method="paired")),
+        "places": neutralize(places, Search(method="paired", target_class=9)),
     }
 
 
@@ -66,8 +67,8 @@ def without_class(probes_of):
         bias=torch.zeros(3),
     )
     return {
-        "ten": removed(ten, unedited(ten), 9),
-        "stuck": removed(stuck, unedited(stuck), 0),
-        "with_bias": removed(stuck, unedited(stuck), 0, "one_weight_bias"),
-        "bias_only": removed(stuck, unedited(stuck), 0, "bias_only"),
+        "ten": remove_class(ten, RemovalSearch(9)),
+        "stuck": remove_class(stuck, RemovalSearch(0)),
+        "with_bias": remove_class(stuck, RemovalSearch(0, size="one_weight_bias")),
+        "bias_only": remove_class(stuck, RemovalSearch(0, size="bias_only")),
     }

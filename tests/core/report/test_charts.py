@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detour.judge.compare import compared
+from detour.judge.compare import compare
 from detour.report import bars, sheet
 from detour.report import edit_charts as chart
 from detour.report.bars import AFTER, BEFORE, EDGE, TOP, Axis, Bar, Row, draw_bars, row_height
@@ -130,7 +130,7 @@ def test_removal_shows_the_rival_beside_the_edit(without_class):
 @pytest.mark.parametrize("classes", [2, 10, 40])
 def test_many_groups_stay_one_picture(probes_of, empty_stack, classes):
     probes = probes_of(400, c=classes)
-    done = compared(probes, empty_stack(probes))
+    done = compare(probes, empty_stack(probes))
     picture = draw_group_bars(done.after)
     assert picture.width == bars.WIDTH
     rows = min(2 * classes, MOST)

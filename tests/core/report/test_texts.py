@@ -8,7 +8,7 @@ import torch
 
 from detour.edit.apply import apply_edits, effective_cells
 from detour.edit.file import to_json
-from detour.judge.compare import compared
+from detour.judge.compare import compare
 from detour.probes.features import Probes
 from detour.report.edit import (
     BIAS_ONLY,
@@ -23,8 +23,9 @@ from detour.report.edit import (
 from detour.report.groups import group_numbers, group_text
 from detour.report.removal import ONLY_PREDICTIONS, removal_numbers, removal_text
 from detour.report.sentences import HEADS, LEARNED, RUNG_NAMES, percent
-from detour.search.neutralize import neutralize_with_ladder
-from detour.search.remove_class import removed
+from detour.search.neutralize import neutralize
+from detour.search.remove_class import remove_class
+from detour.search.settings import RemovalSearch, Search
 
 CASES = ("worst_group", "evidence", "paired", "few", "half", "bare")
 
@@ -124,21 +125,21 @@ def test_numbers_are_the_librarys_own_and_plain_json(neutralized, case):
 
 def test_from_counts_the_edits_below(probes_of, empty_stack):
     probes = probes_of(c=3)
-    first = neutralize_with_ladder(probes, empty_stack(probes), target=2, edit="one_weight")
+    first = neutralize(probes, Search(target_class=2, size="one_weight"))
     ((place, value),) = effective_cells(first.stack).items()
     again = first.stack.push(first.edit)
-    second = neutralize_with_ladder(probes, again, target=2, edit="one_weight")
-    head = apply_edits(again, probes.weight, probes.bias)[0]
+    second = neutralize(probes, Search(target_class=2, size="one_weight"), again)
+    head = apply_edits(again, probes.head).weight
     for cell in edit_numbers(second)["values"]:
         assert cell["from"] == float(head[cell["row"], cell["column"]])
-    assert value == float(apply_edits(first.stack, probes.weight, probes.bias)[0][place])
+    assert value == float(apply_edits(first.stack, probes.head).weight[place])
 
 
 def test_no_edit_is_said_so(empty_stack):
     features = torch.eye(4).repeat(50, 1)
     weight = torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 1]])
     right = Probes(features, torch.arange(200) % 2, (torch.arange(200) % 4) // 2, weight)
-    done = neutralize_with_ladder(right, empty_stack(right))
+    done = neutralize(right, Search())
     assert not done.edit.cells
     assert edit_text(done).startswith("No number was edited")
     assert edit_numbers(done)["values"] == []
@@ -146,11 +147,11 @@ def test_no_edit_is_said_so(empty_stack):
 
 def test_groups_are_compared(probes_of, empty_stack, neutralized):
     probes, stack = probes_of(), neutralized["worst_group"].stack
-    done = compared(probes, stack, part="report")
+    done = compare(probes, stack, part="report")
     text = group_text(done)
     assert f"{percent(done.before.worst)} -> {percent(done.after.worst)}" in text
     assert group_numbers(done)["after"] == done.after.as_dict()
-    alone = compared(probes, empty_stack(probes))
+    alone = compare(probes, empty_stack(probes))
     assert "->" not in group_text(alone).replace("<- worst group", "")
     assert group_numbers(alone)["before"] is None
 
@@ -171,32 +172,32 @@ def test_removal_says_what_it_is_not(without_class):
 
 def test_at_another_degree_the_rival_is_said_to_be_at_1(probes_of, empty_stack):
     probes = probes_of()
-    text = removal_text(removed(probes, empty_stack(probes), 1, degree=0.0))
+    text = removal_text(remove_class(probes, RemovalSearch(1, degree=0.0)))
     assert text.startswith("Removal of class 'high' at degree 0.")
     assert "(a bias shift alone, at degree 1: " in text
-    assert "(a bias shift alone: " in removal_text(removed(probes, empty_stack(probes), 1))
+    assert "(a bias shift alone: " in removal_text(remove_class(probes, RemovalSearch(1)))
 
 
 def test_few_probes_with_a_report_part_of_their_own_are_not_called_flattering(
     probes_of, empty_stack
 ):
     probes = probes_of(160, split=[0, 0, 1, 2] * 40)
-    done = neutralize_with_ladder(probes, empty_stack(probes), degree=0.5)
+    done = neutralize(probes, Search(degree=0.5))
     assert done.ladder.crossfit
     text = edit_text(done)
     assert UNSEEN in text and SEEN not in text and CURVE_SEEN not in text
     assert "probes chosen on" not in text
     assert f"on the {done.ladder.sizes[0]} probes that choose; reported on 40 others" in text
     assert edit_numbers(done)["unseen"]
-    report = group_text(compared(probes, done.stack, part="report"))
+    report = group_text(compare(probes, done.stack, part="report"))
     assert "flatter" not in report
 
 
 def test_an_impossible_removal_says_how_many_remain_and_what_to_do(without_class):
     done = without_class["stuck"]
-    assert not done.removal.feasible and done.chosen_after == done.removal.remaining > 0
+    assert not done.found.feasible and done.chosen_after == done.found.remaining > 0
     text = removal_text(done)
-    assert f"{done.removal.remaining} of {done.removal.predicted} probes" in text
+    assert f"{done.found.remaining} of {done.found.predicted} probes" in text
     assert "Choose the edit one_weight_bias" in text
     for size in ("with_bias", "bias_only"):
         assert without_class[size].chosen_after == 0

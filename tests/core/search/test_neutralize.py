@@ -5,16 +5,19 @@ import torch
 
 from detour.edit.apply import apply_edits, correct, stack_logits, with_edits
 from detour.edit.file import load_edits, save_edits
-from detour.judge.compare import degree_curve
+from detour.judge.compare import best_degree, degree_curve
 from detour.judge.gap import shortcut_gap
 from detour.judge.groups import group_metrics
 from detour.probes.features import Probes
+from detour.probes.parts import split_parts
+from detour.report.edit import edit_text
 from detour.search.neutralize import neutralize
+from detour.search.settings import Search
 
 
 def test_worst_group_is_recorded_measured_and_saved(headed, tmp_path):
     probes = headed(0, n=1000, d=8, class_names=["low", "high"])
-    done = neutralize(probes)
+    done = neutralize(probes, Search())
     assert done.ladder is not None and done.edit.degree == 1
     assert done.edit.class_name == "high" and done.edit.method == "worst_group"
     assert done.after.worst > done.before.worst + 0.1
@@ -23,15 +26,14 @@ def test_worst_group_is_recorded_measured_and_saved(headed, tmp_path):
     assert done.curve[0].metrics == done.before and done.curve[10].metrics == done.after
     assert 0 <= done.collateral <= 1
     again = load_edits(save_edits(done.stack, tmp_path / "x.edit.json"))
-    mine = apply_edits(done.stack, probes.weight, probes.bias)
-    theirs = apply_edits(again, probes.weight, probes.bias)
-    assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+    mine, theirs = (apply_edits(stack, probes.head) for stack in (done.stack, again))
+    assert torch.equal(mine.weight, theirs.weight) and torch.equal(mine.bias, theirs.bias)
 
 
 def test_a_second_edit_goes_on_top_of_the_first(headed):
     probes = headed(0, n=1200, d=6, c=3)
-    first = neutralize(probes, target=2, edit="one_weight")
-    second = neutralize(probes, first.stack, target=1, edit="one_weight")
+    first = neutralize(probes, Search(target_class=2, size="one_weight"))
+    second = neutralize(probes, Search(target_class=1, size="one_weight"), first.stack)
     assert len(second.stack.edits) == 2 and second.stack.undo() == first.stack
     now = with_edits(probes, first.stack)
     rows = second.ladder.report_rows
@@ -42,25 +44,25 @@ def test_a_second_edit_goes_on_top_of_the_first(headed):
 
 def test_cross_fitted_figures_are_held_out(headed):
     probes = headed(0, n=100, d=6)
-    done = neutralize(probes)
+    done = neutralize(probes, Search())
     assert done.ladder.crossfit and done.after == done.ladder.edit.validate
-    half = neutralize(probes, degree=0.5)
+    half = neutralize(probes, Search(degree=0.5))
     assert half.edit.degree == 0.5
-    assert any("degree other than 1" in note for note in half.notes)
+    assert "degree other than 1" in edit_text(half)
 
 
 def test_evidence_takes_the_degree_that_is_best_on_validation(headed):
-    from detour.judge.compare import best_degree
-    from detour.probes.parts import split_parts
-
     probes = headed(0, n=600, d=6)
-    done = neutralize(probes, method="evidence", edit="one_weight_bias")
+    done = neutralize(probes, Search(method="evidence", size="one_weight_bias"))
     curve = degree_curve(probes, done.stack, split_parts(probes).validate)
     assert done.edit.degree == best_degree(curve)
-    assert done.ladder is None and len(done.edit.cells) == 2
-    assert neutralize(probes, method="evidence", degree=1.5).edit.degree == 1.5
+    assert len(done.edit.cells) == 2
+    assert (
+        neutralize(probes, Search(method="evidence", degree=1.5, auto_degree=False)).edit.degree
+        == 1.5
+    )
     with pytest.raises(ValueError, match="worst_group"):
-        neutralize(probes, method="evidence", edit="k_weights_bias")
+        neutralize(probes, Search(method="evidence", size="k_weights_bias"))
 
 
 def test_paired_works_without_classes_and_reports_the_gap_on_other_photos(headed):
@@ -70,7 +72,7 @@ def test_paired_works_without_classes_and_reports_the_gap_on_other_photos(headed
     probes = Probes(
         features, [0] * 60 + [1] * 60, None, base.weight, base.bias, units=list(range(60)) * 2
     )
-    done = neutralize(probes, method="paired", target=2)
+    done = neutralize(probes, Search(method="paired", target_class=2))
     assert done.before is None and done.curve == () and len(done.edit.cells) == 1
     before, after = done.gap
     assert before > 1 and abs(after) < before / 10
@@ -80,12 +82,10 @@ def test_paired_works_without_classes_and_reports_the_gap_on_other_photos(headed
 
 def test_what_cannot_be_done_gets_a_sentence(headed):
     base = headed(0, n=60)
-    with pytest.raises(ValueError, match="known are worst_group"):
-        neutralize(base, method="magic")
     bare = Probes(base.features, base.a, base.y, logits=base.z)
     with pytest.raises(ValueError, match="logits only"):
-        neutralize(bare)
+        neutralize(bare, Search())
     nobias = Probes(base.features, base.a, base.y, base.weight)
     with pytest.raises(ValueError, match="no bias"):
-        neutralize(nobias, method="evidence", edit="one_weight_bias")
-    assert neutralize(nobias, method="evidence").edit.cells[0].column is not None
+        neutralize(nobias, Search(method="evidence", size="one_weight_bias"))
+    assert neutralize(nobias, Search(method="evidence")).edit.cells[0].column is not None

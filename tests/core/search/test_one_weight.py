@@ -160,14 +160,14 @@ def test_features_that_are_all_zero_change_nothing():
 def test_target_restricts_the_row(random_probes):
     probes = random_probes(3, n=30, c=4, kind="signed")
     for target in range(4):
-        assert worst_group(probes, target=target).change.row == target
-    best = max(worst_group(probes, target=row).key for row in range(4))
+        assert worst_group(probes, target_class=target).change.row == target
+    best = max(worst_group(probes, target_class=row).key for row in range(4))
     assert worst_group(probes).key == best
 
 
 def test_the_two_rows_of_two_classes_are_the_same(random_probes):
     probes = random_probes(5, n=40, c=2, kind="signed")
-    zero, one = (worst_group(probes, target=row) for row in (0, 1))
+    zero, one = (worst_group(probes, target_class=row) for row in (0, 1))
     assert zero.key == one.key
     assert zero.change.weights[0][1] == -one.change.weights[0][1]
 

@@ -6,7 +6,7 @@ import torch
 from detour.search.one_weight import bias_only, worst_group
 from detour.search.pair import best_shift_at, crossing_midpoints, pivot_keys, weight_and_bias
 from detour.search.problem import problem
-from detour.search.several import fit_path
+from detour.search.several import fit_sizes
 
 
 @pytest.mark.parametrize("kind", ["integers", "signed", "relu"])
@@ -79,9 +79,9 @@ def test_fewer_numbers_win_a_tie():
 
 def test_greedy_steps_use_one_row_and_other_weights_each(headed):
     probes = headed(1, n=200, c=3)
-    path = fit_path(probes, torch.arange(200), None, 3)
+    path = fit_sizes(probes, torch.arange(200), None, 3)
     keys = [found.key for found in path.steps]
-    assert keys == sorted(set(keys)) and keys[0] >= path.weight.key
+    assert keys == sorted(set(keys)) and keys[0] >= path.one_weight.key
     for number, found in enumerate(path.steps, start=1):
         columns = [column for column, _ in found.change.weights]
         assert len(columns) == len(set(columns)) <= number
@@ -99,6 +99,6 @@ def test_rows_that_no_probe_depends_on_are_passed_over(n):
     features = torch.randn(n, 4, generator=torch.Generator().manual_seed(0))
     probes = Probes(features, torch.arange(n) % 2, classes, logits=logits)
     assert len(problem(probes, 2, torch.arange(n)).rows) == 0
-    assert worst_group(probes, target=2).change.numbers == 0
-    assert weight_and_bias(probes, target=2).change.numbers == 0
+    assert worst_group(probes, target_class=2).change.numbers == 0
+    assert weight_and_bias(probes, target_class=2).change.numbers == 0
     assert weight_and_bias(probes).key >= bias_only(probes).key

@@ -20,7 +20,7 @@ from detour.search.several import (
     Smoothed,
     add_weight,
     change_of,
-    fit_path,
+    fit_sizes,
     refit,
 )
 
@@ -105,9 +105,9 @@ def test_the_steepest_weights_are_tried_and_no_weight_twice(headed):
 def test_steps_do_not_depend_on_the_memory_and_come_out_the_same_twice(headed):
     probes = headed(3, n=300, d=6)
     rows = torch.arange(250)
-    path = fit_path(probes, rows, None, 3)
-    assert path == fit_path(probes, rows, None, 3)
-    small = fit_path(probes, rows, None, 3, max_bytes=2**14)
+    path = fit_sizes(probes, rows, None, 3)
+    assert path == fit_sizes(probes, rows, None, 3)
+    small = fit_sizes(probes, rows, None, 3, max_bytes=2**14)
     assert [f.change.weights[-1][0] for f in small.steps] == [
         f.change.weights[-1][0] for f in path.steps
     ]
@@ -158,7 +158,7 @@ def two_shortcuts(seed, n=800):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_second_step_takes_the_second_shortcut_and_holds_on_fresh_probes(seed):
     probes, fresh = two_shortcuts(seed), two_shortcuts(seed + 100)
-    first, second = fit_path(probes, torch.arange(len(probes)), None, 2).steps
+    first, second = fit_sizes(probes, torch.arange(len(probes)), None, 2).steps
     assert [j for j, _ in first.change.weights] == [second.change.weights[0][0]]
     assert {j for j, _ in second.change.weights} == {4, 5}
     one, two = (
