@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from PIL import Image
 
 from ..edit.apply import effective_cells
 from ..edit.file import to_json
-from ..judge.groups import Gain, GroupMetrics, listed
+from ..judge.groups import GroupMetrics, claimable, listed
 from ..search.ladder import Ladder, Rung
 from ..search.neutralize import Neutralized
 from .bars import stacked
@@ -60,7 +60,7 @@ def edit_text(done: Neutralized, feature: str = "the feature") -> str:
         ]
     if done.after is not None:
         lines += ["", "Groups, accuracy with 95 % interval:", *group_lines(done.before, done.after)]
-        gain = _gain(done)
+        gain = claimable(done.gain, done.learned)
         lines += [] if gain is None else [claim(gain, done.after)]
     if done.collateral is not None:
         two = " (with two classes a change of one is a change of the other)"
@@ -84,7 +84,7 @@ def edit_numbers(done: Neutralized) -> dict[str, Any]:
         "after": _metrics(done.after),
         "collateral": done.collateral,
         "gap": None if done.gap is None else {"before": done.gap[0], "after": done.gap[1]},
-        "gain": None if (gain := _gain(done)) is None else asdict(gain),
+        "gain": None if (gain := claimable(done.gain, done.learned)) is None else asdict(gain),
         "curve": [{"degree": point.degree, **point.metrics.as_dict()} for point in done.curve],
         "ladder": None if done.ladder is None else _ladder_numbers(done.ladder),
         "unseen": not (done.is_in_sample or done.learned),
@@ -139,13 +139,6 @@ def _other(done: Neutralized) -> tuple[str, int, GroupMetrics] | None:
     if edit.method == "worst_group" or done.after is None:
         return None
     return f"{edit.method}, degree {edit.degree:g}", len(edit.cells), done.after
-
-
-def _gain(done: Neutralized) -> Gain | None:
-    """What may be claimed; nothing where the classifier itself was fitted on these probes."""
-    if done.gain is None or not done.learned:
-        return done.gain
-    return replace(done.gain, verdict="seen")
 
 
 def _notes(done: Neutralized) -> list[str]:

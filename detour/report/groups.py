@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from PIL import Image
 
 from ..judge.compare import Comparison
-from ..judge.groups import Gain, GroupMetrics
+from ..judge.groups import GroupMetrics, claimable
 from .bars import AFTER, BEFORE, Bar, Colour, Row, draw_bars
 from .sentences import LEARNED, claim, group_lines, percent, small_groups
 
@@ -88,18 +88,13 @@ def group_numbers(done: Comparison) -> dict[str, Any]:
         "before": None if done.before is None else done.before.as_dict(),
         "after": done.after.as_dict(),
         "notes": _notes(done),
-        "gain": None if (gain := _gain(done)) is None else asdict(gain),
+        "gain": None if (gain := claimable(done.gain, done.learned)) is None else asdict(gain),
         "unseen": done.unseen and not done.learned,
     }
 
 
-def _gain(done: Comparison) -> Gain | None:
-    """What may be claimed; nothing where the classifier itself was fitted on these probes."""
-    return replace(done.gain, verdict="seen") if done.gain and done.learned else done.gain
-
-
 def _claim(done: Comparison) -> list[str]:
-    gain = _gain(done)
+    gain = claimable(done.gain, done.learned)
     if gain is None:
         return []
     told = claim(gain, done.after)

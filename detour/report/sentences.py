@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..edit.apply import effective_cells
 from ..edit.record import EditStack
 from ..judge.groups import Gain, GroupMetrics
+from ..probes.probe_set import FEW
 
 RUNG_NAMES = {
     "unedited": "unedited",
@@ -17,9 +18,6 @@ RUNG_NAMES = {
 
 HEADS = {"before": "before", "after": "after", "bias_only": "bias only, instead"}
 """The heads that `paired` compares."""
-
-FEW = 50
-"""Under so many probes of a group a report says how wide its interval is."""
 
 
 def percent(share: float) -> str:

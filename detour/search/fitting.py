@@ -110,16 +110,9 @@ Pick = Callable[[dict[str, Tensor], Tensor], str]
 """Which size to take, given which probes each gets right `[N]`, judged on some of the probes."""
 
 
-@dataclass(frozen=True, eq=False)
-class Nested:
-    """Predictions `[N]` of each size, and of `auto`; picks: how many folds took which size."""
-
-    judged: dict[str, Tensor]
-    picks: dict[str, int]
-
-
-def nested(probes: Probes, fitted: Fitted, pick: Pick) -> Nested:
-    """The predictions of cross-fitted edits whose size was chosen on the other folds.
+def nested(probes: Probes, fitted: Fitted, pick: Pick) -> tuple[dict[str, Tensor], dict[str, int]]:
+    """The predictions `[N]` of cross-fitted edits whose size was chosen on the other folds: of
+    each size and of `auto`; and how many folds took which size.
 
     pick: chooses among the sizes. A fold that has no others is judged as it came. No edit is
     searched anew. Source: ours, after the leave-one-fold-out choice of Tibshirani and
@@ -137,4 +130,4 @@ def nested(probes: Probes, fitted: Fitted, pick: Pick) -> Nested:
         for name, value in {**found, AUTO: found[taken]}.items():
             judged[name][part] = value[part]
         picks[taken] += 1
-    return Nested(judged, dict(picks))
+    return judged, dict(picks)

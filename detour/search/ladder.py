@@ -151,8 +151,7 @@ def _judged(probes: Probes, fitted: Fitted, seed: int) -> tuple[dict[str, Tensor
     def pick(right: dict[str, Tensor], rows: Tensor) -> str:
         return smallest(probes, {n: v for n, v in right.items() if n in SIZES}, rows, seed)[0]
 
-    found = nested(probes, fitted, pick)
-    return found.judged, found.picks
+    return nested(probes, fitted, pick)
 
 
 def _rungs(probes: Probes, fitted: Fitted, judged: dict[str, Tensor]) -> tuple[Rung, ...]:

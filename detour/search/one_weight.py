@@ -80,7 +80,7 @@ def best_weight(
     best, tied = best_columns(blocks, column_peaks, start.key)
     if not tied:
         return start
-    choices = [(p.row, j, _best_t(probes, p, j)) for p, j in tied]
+    choices = [(p.row, j, best_t(probes, p, j)) for p, j in tied]
     row, j, t = min(choices, key=lambda choice: (abs(choice[2]), choice[0], choice[1]))
     worst, mean = unpack(best)
     return Found(Change(row, ((j, t),)), worst, mean, best)
@@ -148,6 +148,7 @@ def column_blocks(
         progress(last / width)
 
 
-def _best_t(probes: Probes, p: Problem, column: int) -> float:
+def best_t(probes: Probes, p: Problem, column: int) -> float:
+    """The t of one weight that scores best, the smallest of several."""
     keys, tau = scan(events(p, probes.columns(p.rows, column, column + 1)))
     return best_point(keys[0], tau[0])

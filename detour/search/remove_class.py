@@ -16,9 +16,9 @@ from ..judge.groups import count_units, share_interval
 from ..probes.features import Probes
 from ..probes.parts import Parts, split_parts
 from ..probes.probe_set import ProbeSet
-from .one_weight import MAX_BYTES, Progress, column_blocks, quiet
+from .one_weight import MAX_BYTES, Progress, best_columns, best_t, column_blocks, quiet
 from .problem import Problem, margins, searched_rows
-from .scan import LIMIT, best_point, column_peaks, events, point, scan
+from .scan import LIMIT, column_peaks, point
 from .settings import RemovalSearch, read_removal
 
 
@@ -155,19 +155,9 @@ def _inside(low: float, high: float, tau: Tensor) -> float:
 
 
 def _fewest(probes: Probes, every: Problem, max_bytes: int) -> list[tuple[int, float]]:
-    best, tied = -1, []
-    for _, first, columns in column_blocks(probes, [every], max_bytes):
-        keys = column_peaks(every, columns, best)
-        peak = int(keys.max())
-        if peak > best:
-            best, tied = peak, []
-        if peak == best:
-            tied += [first + j for j in (keys == peak).nonzero().flatten().tolist()]
-    weights = []
-    for j in tied:
-        keys, tau = scan(events(every, probes.columns(every.rows, j, j + 1)))
-        weights.append((j, best_point(keys[0], tau[0])))
-    return weights
+    blocks = column_blocks(probes, [every], max_bytes)
+    _, tied = best_columns(blocks, column_peaks, -1)
+    return [(j, best_t(probes, every, j)) for _, j in tied]
 
 
 @dataclass(frozen=True)

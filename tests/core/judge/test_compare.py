@@ -155,14 +155,14 @@ def test_the_size_is_chosen_without_the_probes_that_judge_it():
             known = {n: v for n, v in right.items() if n in SIZES}
             return max(known, key=lambda n: group_metrics(probes, known[n], rows).worst)
 
-        found = nested(probes, fitted, pick)
+        judged, picks = nested(probes, fitted, pick)
         rungs = fitted.held_out.rungs(fitted.steps)
         best = pick({name: value == probes.y for name, value in rungs.items()}, rows)
         before = worst(rungs["unedited"])
         naive.append(worst(rungs[best]) - before)
-        honest.append(worst(found.judged[AUTO]) - before)
-        assert sum(found.picks.values()) == 5
-        right = (rungs["unedited"] == probes.y, found.judged[AUTO] == probes.y)
+        honest.append(worst(judged[AUTO]) - before)
+        assert sum(picks.values()) == 5
+        right = (rungs["unedited"] == probes.y, judged[AUTO] == probes.y)
         claimed += gain(probes, right, rows).verdict == "improved"
     naive, honest = torch.tensor(naive), torch.tensor(honest)
     half = 1.96 * honest.std() / seeds**0.5
@@ -178,7 +178,7 @@ def test_a_fold_is_judged_by_what_the_other_folds_chose():
     def pick(right, rows):
         return smallest(probes, {n: v for n, v in right.items() if n in SIZES}, rows)[0]
 
-    found = nested(probes, fitted, pick)
+    judged, _ = nested(probes, fitted, pick)
     for part in fitted.folds:
         others = torch.cat([one for one in fitted.folds if one is not part]).sort().values
         worst = [
@@ -188,11 +188,11 @@ def test_a_fold_is_judged_by_what_the_other_folds_chose():
         while steps < 3 and worst[steps] > worst[steps - 1]:
             steps += 1
         last = fitted.held_out.steps[steps - 1]
-        assert torch.equal(found.judged["k_weights_bias"][part], last[part])
+        assert torch.equal(judged["k_weights_bias"][part], last[part])
         sizes = {"one_weight": fitted.held_out.one_weight, "one_weight_bias":
                  fitted.held_out.steps[0], "k_weights_bias": last}  # fmt: skip
         name, _ = smallest(probes, {n: v == probes.y for n, v in sizes.items()}, others)
-        assert torch.equal(found.judged[AUTO][part], sizes[name][part])
+        assert torch.equal(judged[AUTO][part], sizes[name][part])
 
 
 def test_searches_on_noise_probes_come_out_as_no_improvement():

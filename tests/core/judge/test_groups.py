@@ -1,5 +1,7 @@
 """Group metrics, collateral, the degree curve, the parts."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -82,7 +84,7 @@ def test_the_degree_curve_starts_unedited_and_passes_the_edit(headed):
 def test_parts_are_stratified_and_share_no_unit(headed):
     base = headed(4, n=800)
     units = [f"photo {i // 4}" for i in range(800)]
-    probes = Probes(base.features, base.a, base.y, base.weight, base.bias, units=units)
+    probes = replace(base, units=units)
     parts = split_parts(probes, seed=1)
     sides = [parts.choose, parts.validate, parts.report]
     assert sorted(torch.cat(sides).tolist()) == list(range(800))
@@ -101,5 +103,5 @@ def test_parts_are_stratified_and_share_no_unit(headed):
 def test_a_given_split_is_taken(headed):
     base = headed(4, n=12)
     split = [0, 1, 2] * 4
-    probes = Probes(base.features, base.a, base.y, base.weight, base.bias, split=split)
+    probes = replace(base, split=split)
     assert split_parts(probes).report.tolist() == [2, 5, 8, 11]

@@ -1,5 +1,7 @@
 """Results of the library on small planted problems, for the reports to describe."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -37,9 +39,7 @@ def neutralized(probes_of):
     whole = probes_of()
     paired = probes_of(400, units=[i // 4 for i in range(400)])
     few = probes_of(80)
-    bare = Probes(
-        paired.features, paired.a, None, paired.weight, paired.bias, units=paired.units, **NAMES
-    )
+    bare = replace(paired, classes=None)
     ten = probes_of(400, c=10)
     places = Probes(
         ten.features, ten.a, None, ten.weight, ten.bias, units=[i // 4 for i in range(400)]

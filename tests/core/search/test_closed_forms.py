@@ -1,5 +1,6 @@
 """Evidence, paired and the removal of a class."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -27,9 +28,9 @@ def test_evidence_takes_the_clearest_feature_and_closes_the_gap(headed):
     change = from_group_means(probes)
     ((column, _),) = change.weights
     assert column == 1 and change.row == 1 and change.shift == 0
-    bare = Probes(probes.features, probes.a, probes.y, logits=probes.z.double())
+    bare = replace(probes, weight=None, bias=None, logits=probes.z.double())
     z = changed_logits(bare, change)
-    after = Probes(probes.features, probes.a, probes.y, logits=z)
+    after = replace(probes, weight=None, bias=None, logits=z)
     everything = torch.arange(400)
     assert abs(gaps(margins(probes, 1, everything)[0], probes)) > 1
     assert gaps(margins(after, 1, everything)[0], probes).abs() < 1e-9
@@ -38,7 +39,7 @@ def test_evidence_takes_the_clearest_feature_and_closes_the_gap(headed):
 def test_evidence_with_the_bias_centres_the_two_sides(headed):
     probes = headed(0, n=400)
     change = from_group_means(probes, with_bias=True)
-    bare = Probes(probes.features, probes.a, probes.y, logits=probes.z.double())
+    bare = replace(probes, weight=None, bias=None, logits=probes.z.double())
     after = Probes(probes.features, probes.a, probes.y, logits=changed_logits(bare, change))
     m = margins(after, 1, torch.arange(400))[0]
     means = [

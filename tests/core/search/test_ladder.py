@@ -1,5 +1,7 @@
 """The ladder and the choice of auto."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -57,7 +59,7 @@ def test_few_probes_are_cross_fitted_and_the_report_says_so(headed):
 def test_cross_fitting_keeps_a_given_report_part_apart(headed):
     base = headed(0, n=150, d=6)
     split = torch.tensor([0, 0, 1, 2, 2] * 30)
-    probes = Probes(base.features, base.a, base.y, base.weight, base.bias, split=split)
+    probes = replace(base, split=split)
     ladder = build_ladder(probes, Search())
     assert ladder.crossfit and ladder.sizes == (90, 90, 60)
     right = correct(probes, changed_logits(probes, ladder["one_weight"].change))
@@ -91,7 +93,7 @@ def test_no_unit_is_on_both_sides_of_a_fold(headed):
 
 def test_a_head_without_bias_has_no_rungs_that_need_one(headed):
     base = headed(0, n=400, d=6)
-    probes = Probes(base.features, base.a, base.y, base.weight)
+    probes = replace(base, bias=None)
     ladder = build_ladder(probes, Search())
     assert [rung.name for rung in ladder.rungs] == ["unedited", "one_weight"]
     assert ladder.chosen == "one_weight"
@@ -101,14 +103,14 @@ def test_a_head_without_bias_has_no_rungs_that_need_one(headed):
 
 def test_logits_without_a_head_are_enough_to_compare(headed):
     base = headed(0, n=700, d=6)
-    ladder = build_ladder(Probes(base.features, base.a, base.y, logits=base.z), Search())
+    ladder = build_ladder(replace(base, weight=None, bias=None), Search())
     assert ladder["one_weight_bias"].change.numbers == 2
 
 
 def test_nothing_to_mend_gives_no_edit(headed):
     base = headed(0, n=400, d=4)
     z = torch.nn.functional.one_hot(base.y, 2).float()
-    ladder = build_ladder(Probes(base.features, base.a, base.y, logits=z), Search())
+    ladder = build_ladder(replace(base, weight=None, bias=None, logits=z), Search())
     assert {rung.change.numbers for rung in ladder.rungs} == {0}
     assert ladder.chosen == "one_weight"
 
@@ -141,7 +143,7 @@ def test_the_bootstrap_goes_by_unit(headed):
 
 def test_an_empty_part_of_a_given_split_is_refused(headed):
     base = headed(0, n=40)
-    probes = Probes(base.features, base.a, base.y, base.weight, base.bias, split=[1] * 40)
+    probes = replace(base, split=[1] * 40)
     with pytest.raises(ValueError, match="'choose' empty"):
         build_ladder(probes, Search())
 

@@ -1,5 +1,7 @@
 """From probes to a finished edit."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -82,10 +84,10 @@ def test_paired_works_without_classes_and_reports_the_gap_on_other_photos(headed
 
 def test_what_cannot_be_done_gets_a_sentence(headed):
     base = headed(0, n=60)
-    bare = Probes(base.features, base.a, base.y, logits=base.z)
+    bare = replace(base, weight=None, bias=None)
     with pytest.raises(ValueError, match="logits only"):
         neutralize(bare, Search())
-    nobias = Probes(base.features, base.a, base.y, base.weight)
+    nobias = replace(base, bias=None)
     with pytest.raises(ValueError, match="no bias"):
         neutralize(nobias, Search(method="evidence", size="one_weight_bias"))
     assert neutralize(nobias, Search(method="evidence")).edit.cells[0].column is not None

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -160,7 +161,7 @@ def test_a_class_that_is_never_predicted_needs_no_edit(headed):
     probes = headed(0, n=100, d=4, c=3)
     bias = probes.bias.clone()
     bias[1] = -100
-    never = Probes(probes.features, probes.a, probes.y, probes.weight, bias)
+    never = replace(probes, bias=bias)
     done = remove_class(never, RemovalSearch(1, size="bias_only"))
     assert not done.edit.cells and "nothing was edited" in done.notes[0]
 
