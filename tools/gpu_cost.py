@@ -29,19 +29,26 @@ COMPILED_CASES = ("lam0", "lam0.5", "lam1")
 EAGER_SECONDS, COMPILED_SECONDS, SMALL_SECONDS = 5.0, 3.0, 0.2
 LEAST_SECONDS = {"eager": 20.0, "compiled": 60.0}
 SMALL_LEAST_SECONDS = 1.0
+OTHER = {64: 128, 128: 64, SMALL_LATENT: 2 * SMALL_LATENT}
+"""The second size of a latent, beside the one that its model was made for."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One shape at the size of its pictures."""
+    """One shape at one size of its pictures: its own, or the other one."""
 
     shape: str
     small: bool
+    other: bool = False
 
     @property
     def latent(self) -> int:
         """Side of the latent: 64 is 512 pixels, 128 is 1024."""
-        return SMALL_LATENT if self.small else LATENTS[self.shape]
+        own = SMALL_LATENT if self.small else LATENTS[self.shape]
+        return OTHER[own] if self.other else own
+
+    def __str__(self) -> str:
+        return f"{self.shape} {8 * self.latent} pixels"
 
     @property
     def dtype(self) -> torch.dtype:
@@ -61,14 +68,15 @@ def clock() -> float:
 
 
 def run(report: Report, small: bool) -> None:
-    """Counts first, as they are quick, then times; eager before compiled."""
+    """Counts first, as they are quick, then times: eager before compiled, other sizes last."""
     report.attempt("syncs and recompiles", partial(count, report), "skipped")
     release()
-    for mode in ("eager", "compiled"):
+    for mode, other in (("eager", False), ("compiled", False), ("eager", True)):
         for shape in SHAPES[:1] if small and mode == "compiled" else SHAPES:
-            timing = partial(time_shape, report, Setting(shape, small), mode)
+            setting = Setting(shape, small, other)
+            timing = partial(time_shape, report, setting, mode)
             least = SMALL_LEAST_SECONDS if small else LEAST_SECONDS[mode]
-            report.attempt(f"{shape} {mode}", timing, "skipped", least)
+            report.attempt(f"{setting} {mode}", timing, "skipped", least)
             torch.compiler.reset()
             release()
 
@@ -95,7 +103,7 @@ def time_shape(report: Report, setting: Setting, mode: str) -> None:
     if mode == "compiled":
         wanted, seconds = COMPILED_CASES, COMPILED_SECONDS
     for case in wanted:
-        report.attempt(f"{setting.shape} {mode} {case}", partial(add, case), "skipped", least)
+        report.attempt(f"{setting} {mode} {case}", partial(add, case), "skipped", least)
     if not calls:
         return
     seconds = min(SMALL_SECONDS if setting.small else seconds * len(calls), report.left - 5)
