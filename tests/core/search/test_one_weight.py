@@ -112,12 +112,12 @@ def test_one_probe_that_matters_is_enough_and_none_changes_nothing():
     """Row 2 decides on the second probe alone: the first is wrong whatever it says."""
     logits = torch.tensor([[0.0, 3.0, 0.0], [0.0, 0.5, 1.0]])
     probes = Probes(torch.ones(2, 1), [0, 1], [0, 1], logits=logits)
-    assert worst_group(probes, target=2).mean == pytest.approx(0.5)
-    assert bias_only(probes, target=2).mean == pytest.approx(0.5)
+    assert worst_group(probes, target_class=2).mean == pytest.approx(0.5)
+    assert bias_only(probes, target_class=2).mean == pytest.approx(0.5)
     wrong = torch.tensor([[0.0, 3.0, 0.0], [3.0, 0.0, 0.0]])
     none = Probes(torch.ones(2, 1), [0, 1], [0, 1], logits=wrong)
-    found = worst_group(none, target=2)
-    assert found.change.numbers == 0 and found == bias_only(none, target=2)
+    found = worst_group(none, target_class=2)
+    assert found.change.numbers == 0 and found == bias_only(none, target_class=2)
 
 
 @settings(max_examples=40, deadline=None)
