@@ -8,6 +8,7 @@ import torch
 
 from detour.judge import groups
 from detour.judge.groups import (
+    claimable,
     count_units,
     gain,
     group_metrics,
@@ -134,6 +135,14 @@ def test_nothing_is_claimed_of_seen_or_missing_groups():
     assert gain(probes, (worse, better), rows, seen=True).verdict == "seen"
     part = rows[probes.groups != 3]
     assert gain(probes, (worse, better), part).verdict == "unmeasured"
+
+
+def test_nothing_is_claimed_of_probes_that_the_classifier_learned_from():
+    probes, better, worse = photos(8)
+    found = gain(probes, (worse, better), torch.arange(len(probes)))
+    assert claimable(found, learned=False) is found
+    assert claimable(found, learned=True) == dataclasses.replace(found, verdict="seen")
+    assert claimable(None, learned=True) is None
 
 
 def test_what_was_measured_is_not_written_to():

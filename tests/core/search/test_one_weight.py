@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detour.probes.features import Probes
-from detour.search.one_weight import BYTES_PER_CELL, bias_only, column_blocks, worst_group
+from detour.search.one_weight import BYTES_PER_CELL, bias_only, column_blocks, part_of, worst_group
 from detour.search.problem import problem
 from detour.search.scan import bound_key, events, peaks, scan
 
@@ -237,6 +237,14 @@ def test_peaks_are_the_best_of_a_scan(random_probes):
         assert torch.equal(some[keys >= floor], keys[keys >= floor])
         assert bool((some[keys < floor] < floor).all())
         assert int(keys.max()) <= bound_key(p)
+
+
+def test_the_progress_of_a_part_goes_from_its_start_to_its_stop():
+    seen = []
+    part = part_of(seen.append, 0.25, 0.75)
+    for share in (0.0, 0.5, 1.0):
+        part(share)
+    assert seen == [0.25, 0.5, 0.75]
 
 
 def test_progress_ends_at_one_and_may_cancel(random_probes):
