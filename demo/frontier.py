@@ -19,8 +19,6 @@ from .digits import MINORITY, SIZE
 from .stats import Reading, mcnemar, moved
 
 BATCH = 125
-
-
 STEPS = 20
 
 
@@ -169,33 +167,19 @@ def terminal_progress(text: str) -> None:
 
 CHOOSING_SEED, REPORT_SEED = 1_000_000, 2_000_000
 """Where the seeds for choosing and for reporting begin; they never meet."""
-
-
 OPEN_WORD = {"demo": "odd", "mirror": "even"}
 """For each twin the word that leaves most open: three of its five digits are the minority's.
 With guidance a model answers it with the majority, as it answers "nurse" or "CEO"."""
-
-
 GUIDED = 3.0
-
-
 WINDOWS = (0.25, 0.3, 0.35, 0.4, 0.45)
 """Ends of the early windows that a setting is chosen from, at strength 1."""
-
-
 READABLE_LOSS, CHOOSING_LOSS = 0.03, 0.02
 """The readable pictures that a setting may cost at most, as a share of all pictures: in the
 report, and when choosing, where a margin is left since the best of several flatters itself."""
-
-
 DEFAULT = Case(strength=Schedule.strength, end=Schedule.end_percent)
 """The node's own default, taken where nothing is chosen (`--quick`)."""
-
-
 LONGER = Case(strength=1.0, end=0.45)
 """A longer early window, for the rows in which no prompt and no guidance have a part."""
-
-
 NOISES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 
 

@@ -47,8 +47,6 @@ from .folders import edit_save_folder, model_save_folder, picture_roots
 from .work import Action, Held, Shown, Work
 
 NO_EDIT = "There is no edit yet: find one under 4 or 5, or apply an edit file under 7."
-
-
 MOST_EDITS = 20
 """Edits that are listed."""
 
@@ -235,15 +233,9 @@ EDIT_ACTIONS: dict[str, Action] = {
     "apply_edit": apply_edit,
     "save_classifier": save_classifier,
 }
-
-
 MOST_SHOWN = 60
 """Pictures that are shown with their labels; the report has more."""
-
-
 MOST_LISTED = 1000
-
-
 MOST_LABELS = 2000
 """Labels offered in the lists; of a classifier with more, the number can be written."""
 

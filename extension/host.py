@@ -16,11 +16,7 @@ from torch import nn
 from ..detour.progress import SigmaTable, StepTable
 
 TOO_OLD = "Detour needs AUTOMATIC1111's web UI 1.10 or newer; in this one it does nothing."
-
-
 PIPELINES_NOTE = "In SD.Next: Text and Image tabs only; its Control tab leaves extensions out."
-
-
 REPLACED = (
     "A replaced U-Net (TensorRT and the like) is active, so Detour has no effect; set SD Unet "
     "to None in the settings."

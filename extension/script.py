@@ -24,8 +24,6 @@ TITLE = "Detour"
 """Frozen: ids, the API's key and saved defaults are made from it."""
 KEPT = "detour_settings"
 """Where the settings of a generation are kept, on the host's own object for it."""
-
-
 SESSIONS = Sessions()
 PIPELINES = PipelineSession(shared)
 # The host forces these two to be the module's: it makes a script object for each tab and new ones

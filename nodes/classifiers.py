@@ -33,8 +33,6 @@ from .probes import backbone_inputs, chosen_backbone
 from .schema import CATEGORY, build
 
 OWN_DEFAULT = "coloured_digits.safetensors"
-
-
 AS_THE_FILE_SAYS = "auto"
 
 

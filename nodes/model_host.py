@@ -83,8 +83,6 @@ def _note_that_it_runs(executor: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 log = logging.getLogger("detour")
-
-
 NOTICE_EVENT = "detour.notice"
 """Websocket message with the fields node, text and missed."""
 
@@ -100,8 +98,6 @@ def show_on_node(node_id: str | None, text: str, missed: bool) -> None:
 
 ACTED = "_detour_acted"
 """Set on a model patcher whose wrappers were called in the run under way."""
-
-
 LEFT_OUT = (
     "This model is the second one of a guider for two models, which leaves out what is patched "
     "into it: nothing was bypassed. Connect the dial to the guider's first model."

@@ -12,6 +12,13 @@ from comfy.samplers import KSAMPLER
 from ..detour.progress import SigmaTable, StepTable
 from ..detour.schedule import Coverage, Schedule
 
+# Which rows of a model call belong to the prompt and which to the negative prompt.
+#
+# The host tells for each chunk of a batch its place in the list of conditionings that were
+# evaluated, and what lies at a place depends on who evaluated them: the guiders for two and three
+# conditionings have orders of their own, and some patches evaluate one alone. So the conditionings
+# themselves are looked up in the guider's.
+
 ROLES: dict[str, bool | None] = {
     "positive": True,
     "negative": False,
@@ -20,21 +27,8 @@ ROLES: dict[str, bool | None] = {
 }
 """What a guider's conditionings are, by its name for them: the prompt, the negative prompt, or
 (None) a third one that is neither."""
-
-# Which rows of a model call belong to the prompt and which to the negative prompt.
-#
-# The host tells for each chunk of a batch its place in the list of conditionings that were
-# evaluated, and what lies at a place depends on who evaluated them: the guiders for two and three
-# conditionings have orders of their own, and some patches evaluate one alone. So the conditionings
-# themselves are looked up in the guider's.
-
-
 UNKNOWN = "unknown"
-
-
 Role = bool | str | None
-
-
 REFUSAL = (
     "It cannot be told which rows of this model call belong to the prompt and which to the "
     "negative prompt; use apply_to = both."
@@ -102,18 +96,10 @@ def is_second_models(guider: Any, model: Any, conds: Sequence[Any]) -> bool:
 
 
 ABOVE = 1.5
-
-
 BELOW = 1 - 1e-4
-
-
 MOST_CALLS = 3
 """Of the model between two words of a sampler that keeps the rule."""
-
-
 MODULES = ("comfy.k_diffusion.sampling", "comfy.extra_samplers.uni_pc")
-
-
 KEEP_THE_RULE = frozenset(
     f"sample_{name}"
     for name in (
@@ -128,8 +114,6 @@ KEEP_THE_RULE = frozenset(
         *("exp_heun_2_x0", "exp_heun_2_x0_sde", "unipc", "unipc_bh2"),
     )
 )
-
-
 REACH_FURTHER = ("eta", "r", "r_1", "r_2")
 """Options that move a call past the next step where they are not from 0 to 1."""
 

@@ -48,8 +48,6 @@ CPU = torch.device("cpu")
 STEPS = 20
 AT_STEP = 4
 """The call that is timed: the fifth of 20, well inside the window 0 to 0.5."""
-
-
 LATENT = 32
 CHANNELS = 64
 """With the 320 of the real models one call takes seconds on a CPU: too few pairs in the time."""

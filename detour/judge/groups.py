@@ -16,8 +16,6 @@ from torch import Tensor
 from ..probes.features import Probes
 
 Z95 = 1.959963984540054
-
-
 NAMED, NAME_LENGTH = 4, 60
 """So many groups a sentence names, with so many letters each; of more it tells how many."""
 
@@ -171,8 +169,6 @@ def collateral(before: Tensor, after: Tensor, edited: set[int]) -> float:
 
 
 ROUNDS = 1000
-
-
 BATCH_BYTES = 64 * 2**20
 
 

@@ -20,16 +20,10 @@ from .names import attribute_order, class_numbers, only_tag, tag_numbers
 from .pictures import Kept, Source, compute_features, make_thumbnail
 
 SPLITS = ("choose", "validate", "report")
-
-
 LONGEST_NAME = 255
 """Letters in the name of a class or an attribute: they stand in every report and chart."""
-
-
 FEW = 50
 """Under so many pictures of a group its accuracy is known to some +-14 points at the best."""
-
-
 Progress = Callable[[int, int], None]
 """Called with (pictures done, pictures in all); what it raises stops the work."""
 

@@ -11,24 +11,12 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 PAPER = (255, 255, 255)
-
-
 INK = (32, 36, 44)
-
-
 SOFT_INK = (110, 118, 130)
-
-
 RULE = (222, 226, 232)
-
-
 ACCENT = (214, 88, 32)
 """Orange: the bypass, and pictures that it changed."""
-
-
 ACCENT_WASH = (253, 238, 229)
-
-
 COOL = (36, 104, 196)
 """Blue: the other direction."""
 
@@ -60,8 +48,6 @@ def to_images(picture: Image.Image) -> torch.Tensor:
 
 SYSTEM_FONTS = ("arial.ttf", "Arial.ttf", "LiberationSans-Regular.ttf", "DejaVuSans.ttf")
 """Of Windows, macOS and Linux: Latin with accents, Greek, Cyrillic."""
-
-
 WIDE_FONTS = (
     "msyh.ttc",
     "malgun.ttf",
@@ -72,11 +58,7 @@ WIDE_FONTS = (
     "DroidSansFallbackFull.ttf",
 )
 """Of the same systems: Chinese, Japanese or Korean beside Latin."""
-
-
 Letters = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
-
 NO_CHARACTER = "\uffff"
 """Never a letter: a font draws its sign for a missing one."""
 
@@ -148,8 +130,6 @@ def fitted(letters: Letters, text: str, width: float) -> str:
 
 LINE = 11
 """Pixels from line to line of Pillow's small letters."""
-
-
 FINER = 4
 """Enlarged so often first and then made smaller, they keep their edges."""
 

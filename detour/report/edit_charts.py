@@ -17,11 +17,7 @@ from .canvas import ACCENT, INK, PAPER, RULE, font
 from .sentences import HEADS, RUNG_NAMES, numbers_edited, percent
 
 HEIGHT = 470
-
-
 LEFT, TOP, RIGHT, BOTTOM = 92, 104, 40, 84
-
-
 GROUP = (196, 203, 214)
 
 

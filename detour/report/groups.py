@@ -14,8 +14,6 @@ from .sentences import LEARNED, claim, group_lines, percent, small_groups
 
 MOST = 40
 """More groups than this make an unreadable picture: the worst are drawn, the rest counted."""
-
-
 MOST_WITH_EMPTY = 24
 """Up to this many groups, those without probes are drawn too."""
 

@@ -14,8 +14,6 @@ RUNG_NAMES = {
     "one_weight_bias": "one weight + bias",
     "k_weights_bias": "up to k weights + bias",
 }
-
-
 HEADS = {"before": "before", "after": "after", "bias_only": "bias only, instead"}
 """The heads that `paired` compares."""
 

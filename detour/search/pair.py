@@ -38,8 +38,6 @@ from .scan import (
 
 EXACT_UP_TO = 64
 """Up to this many probes that matter, every interval of every weight is tried."""
-
-
 SCREENED = 64
 """Beyond that, this many weights are searched closely."""
 
@@ -218,27 +216,13 @@ def best_shift_at(problem: Problem, column: Tensor, slopes: Tensor) -> tuple[int
 
 
 SCREEN_PROBES = 256
-
-
 SCREEN_SLOPES = 12
-
-
 LEVELS = ((1024, 12), (8192, 4))
 """Samples of so many probes, and how many weights stay in the search after each."""
-
-
 CLOSE_SLOPES = 48
-
-
 PIVOTS = 32
-
-
 FEW_PIVOTS = 8
-
-
 ROUNDS = 6
-
-
 Candidate = tuple[Problem, int, list[float]]
 """A weight: its problem (row), its column, and slopes worth trying."""
 

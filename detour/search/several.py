@@ -36,25 +36,15 @@ from .scan import present_key, unpack
 
 WIDTH = 0.6
 """Width of the step in a group of n probes: this times the spread of its margins / n^(1/3)."""
-
-
 SOFTNESS = 0.01
 """The lowest group accuracy is a soft minimum: groups this close to it count too."""
-
-
 PENALTY = 1e-5
 """Cost of a number that moves the margins by their own spread (it grows with the square):
 nothing beside an accuracy, but an edit that helps at every size stays finite."""
-
-
 PROMISING = 16
 """How many weights are fitted before one is added: those with the steepest slope."""
-
-
 WIDTHS = 2
 """How often the width is fitted to the margins."""
-
-
 STEPS = 60
 
 
