@@ -24,8 +24,17 @@ from ..detour.ways.bypass import bypassed
 from ..detour.ways.targets import find_mid_block, mid_attention_is_read
 from .run import Run, SamplerSteps, conditioned, is_second_models, keeps_rule, roles_of
 
+log = logging.getLogger("detour")
 KEY = "detour"
 """Of our wrappers, and of what we keep in a run's transformer options."""
+NOTICE_EVENT = "detour.notice"
+"""Websocket message with the fields node, text and missed."""
+ACTED = "_detour_acted"
+"""Set on a model patcher whose wrappers were called in the run under way."""
+LEFT_OUT = (
+    "This model is the second one of a guider for two models, which leaves out what is patched "
+    "into it: nothing was bypassed. Connect the dial to the guider's first model."
+)
 
 
 def options_of(args: tuple, kwargs: dict) -> dict:
@@ -82,11 +91,6 @@ def _note_that_it_runs(executor: Any, *args: Any, **kwargs: Any) -> Any:
     return executor(*args, **kwargs)
 
 
-log = logging.getLogger("detour")
-NOTICE_EVENT = "detour.notice"
-"""Websocket message with the fields node, text and missed."""
-
-
 def show_on_node(node_id: str | None, text: str, missed: bool) -> None:
     """Tell the browser that asked for a run what it did. Without a browser the log has it."""
     prompt_server = getattr(sys.modules.get("server"), "PromptServer", None)
@@ -94,14 +98,6 @@ def show_on_node(node_id: str | None, text: str, missed: bool) -> None:
     if node_id is not None and server is not None:
         told = {"node": node_id, "text": text, "missed": missed}
         server.send_sync(NOTICE_EVENT, told, server.client_id)
-
-
-ACTED = "_detour_acted"
-"""Set on a model patcher whose wrappers were called in the run under way."""
-LEFT_OUT = (
-    "This model is the second one of a guider for two models, which leaves out what is patched "
-    "into it: nothing was bypassed. Connect the dial to the guider's first model."
-)
 
 
 @dataclass(frozen=True, eq=False)
