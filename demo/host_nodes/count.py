@@ -1,6 +1,6 @@
 """Reads the digits of an image batch inside the host and reports them to the client."""
 
-from ..reader import load_reader, read
+from demo.reader import load_reader, read  # the host imports this folder alone, by its path
 
 
 class CountDigits:
