@@ -172,10 +172,8 @@ def _best_degree(
 def _paired_up(probes: Probes, now: Probes, done: Neutralized, rows: Tensor) -> Neutralized:
     """With what can be measured on the same pictures, whatever they show."""
     row, attribute = done.edit.class_index or 0, done.search.attribute
-    logits, choose = (
-        stack_logits(probes, done.stack),
-        split_parts(now, done.search.split_seed).choose,
-    )
+    logits = stack_logits(probes, done.stack)
+    choose = split_parts(now, done.search.split_seed).choose
     scores = [z - z.flip(1) if now.is_binary else z for z in (now.z, logits)]
     before, after = (shortcut_gap(now, z, row, rows, attribute) for z in scores)
     was, found = (predictions(now, z)[rows] for z in (now.z, logits))
