@@ -149,7 +149,15 @@ def search_once(file: Path, count: int, edit: str, classes: int = CLASSES) -> di
 
 
 def peak_mib(features: int) -> float | None:
-    """The process's peak of memory without the features' bytes; None where nobody counts it."""
+    """The process's peak of memory without the features' bytes; None where nobody counts it.
+
+    Linux: of this program alone. `getrusage` there starts from the peak of the process that
+    started it, which may have run a U-Net before.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        line = next(one for one in status.read_text().splitlines() if one.startswith("VmHWM:"))
+        return max(0, int(line.split()[1]) - features // 1024) / 1024
     try:
         import resource
     except ImportError:

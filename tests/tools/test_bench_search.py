@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,16 @@ def test_features_are_written_piece_by_piece(
     assert table.shape == (200, 16) and table.dtype == np.float32
     right = (table @ bench_search.class_means(16).T).argmax(1) == np.arange(200) % 10
     assert 0.3 < right.mean() < 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere getrusage counts one program alone")
+def test_the_peak_is_not_that_of_who_started_the_search() -> None:
+    held = np.ones(80 * 2**20, dtype=np.float32)
+    command = [sys.executable, "-c", "from tools.bench_search import peak_mib; print(peak_mib(0))"]
+    told = subprocess.run(
+        command, cwd=bench_search.ROOT, capture_output=True, text=True, check=True
+    )
+    assert 1 < float(told.stdout) < held.nbytes / 2**20 / 2
 
 
 def test_rows_of_the_search(
