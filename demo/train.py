@@ -1,7 +1,8 @@
-"""Train the tiny model, its mirrored twin and the digit reader: `python dev.py train`.
+"""Train the tiny model and its twin: `python dev.py train`.
 
-Not needed to use the weights that lie beside this file. Runs on the CPU with ComfyUI's
-own U-Net and noise schedule; `COMFYUI_PATH` must name a ComfyUI folder.
+Not needed to use the weights that lie beside this file. Runs on the CPU with ComfyUI's own U-Net
+and noise schedule; `COMFYUI_PATH` must name a ComfyUI folder. It can be stopped and goes on where
+it was.
 """
 
 from __future__ import annotations
@@ -12,43 +13,62 @@ import math
 import os
 import sys
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
-from . import digits as data
-from .reader import WEIGHTS as READER_WEIGHTS
-from .reader import DigitReader
-from .tiny import load_tiny, weights_file
+from .draw_parts import draw_parts
+from .faces import JOBS, VARIANTS, Shares, compose, draw_people, job_of
+from .parts import SIZE
+from .tiny import PREFIX, weights_file
 from .words import TOKENS, VOCABULARY, WIDTH
 
 HERE = Path(__file__).parent
 UNET = {
-    "image_size": data.SIZE,
+    "image_size": SIZE,
     "in_channels": 3,
     "out_channels": 3,
     "model_channels": 32,
-    "channel_mult": [1, 2, 3],
+    "channel_mult": [1, 2, 4],
     "num_res_blocks": [1, 1, 0],
     "num_head_channels": 32,
     "use_spatial_transformer": True,
     "use_linear_in_transformer": True,
-    "transformer_depth": [0, 0],
+    "transformer_depth": [0, 1],
     "transformer_depth_middle": 1,
-    "transformer_depth_output": [0, 0, 0, 0, 0],
+    "transformer_depth_output": [0, 0, 1, 1, 0],
     "context_dim": WIDTH,
     "legacy": False,
 }
-"""At the deepest level (4x4) only the mid-block attends, as in Stable Diffusion. A level
-with attention and residual blocks of its own there leaves the mid-block nothing to decide."""
-DROP_PROMPT, PARITY_PROMPT = 0.4, 0.3
-"""Share of training pictures with the empty prompt, and with `even` or `odd`; the rest get
-their digit's word."""
-BATCH, LEARNING_RATE, EMA = 128, 2e-3, 0.999
+"""At the deepest level (4x4) only the mid-block attends, as in Stable Diffusion, and one level
+above the prompt is read as well: else the mid-block alone would know of it."""
+PEOPLE = 20_000
+"""Portraits to train on; so few that a copy of one can be told from a new person."""
+DROP_PROMPT = 0.4
+"""Share of training pictures with the empty prompt; the rest get their job's word."""
+BATCH, LEARNING_RATE, EMA = 64, 2e-3, 0.999
+TRUNK = "even"
+"""What the twins have in common: a model of even shares, from which each goes on by itself."""
+STEPS = {TRUNK: 3000, "demo": 1000, "mirror": 1000}
+SAVE_EVERY = 200
+
+
+@dataclass(frozen=True)
+class Training:
+    """One model's training: a name, what its pictures show, and how long it is trained.
+
+    start: the name of the model whose weights it begins with, "" for none.
+    """
+
+    name: str
+    shares: Shares
+    seed: int
+    steps: int
+    start: str = ""
 
 
 class TinyModel(nn.Module):
@@ -74,7 +94,8 @@ def host_parts() -> tuple[nn.Module, torch.Tensor]:
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
     from comfy.model_sampling import ModelSamplingDiscrete
 
-    unet = UNetModel(**UNET, operations=comfy.ops.disable_weight_init)
+    # The host takes the depths of its output blocks out of the list that it is given.
+    unet = UNetModel(**json.loads(json.dumps(UNET)), operations=comfy.ops.disable_weight_init)
     initialise(unet)
     return unet, ModelSamplingDiscrete(zsnr=True).sigmas
 
@@ -93,144 +114,150 @@ def initialise(unet: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def prompts_for(labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """For each digit a word that describes it: nothing, its parity or its own name."""
-    chance = torch.rand(len(labels), generator=generator)
-    parity = 11 + labels % 2
-    named = torch.where(chance < DROP_PROMPT + PARITY_PROMPT, parity, 1 + labels)
-    return torch.where(chance < DROP_PROMPT, torch.zeros_like(labels), named)
+def training_people(training: Training) -> torch.Tensor:
+    """The people `[PEOPLE, fields]` whose portraits a model is trained on."""
+    generator = torch.Generator().manual_seed(training.seed)
+    return draw_people(training.shares, PEOPLE, generator)
 
 
-def train_model(variant: str, steps: int, seed: int, resume: bool) -> None:
-    """Train one twin with v-prediction and save the averaged weights in half precision.
+class Trainer:
+    """A training under way: weights, their running average and the optimiser."""
 
-    resume: go on from the weights that lie there, with a new, falling learning rate.
-    """
-    torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
-    unet, sigmas = host_parts()
-    model = TinyModel(unet)
-    done = load_weights(model, variant) if resume else 0
-    average = [p.detach().clone() for p in model.parameters()]
-    optimiser = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=0.01)
-    alphas = 1 / (sigmas**2 + 1).sqrt()
-    digits, began, losses = data.load_digits(), time.monotonic(), []
-    for step in range(steps):
-        for group in optimiser.param_groups:
-            warm = min(1.0, (step + 1) / 200)
-            group["lr"] = LEARNING_RATE * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
-        pictures, labels = data.draw(digits, variant, BATCH, generator)
-        x0 = pictures * 2 - 1
-        t = torch.randint(0, len(sigmas), (BATCH,), generator=generator)
+    def __init__(self, training: Training, folder: Path) -> None:
+        torch.manual_seed(training.seed)
+        unet, sigmas = host_parts()
+        self.training, self.folder = training, folder
+        self.model, self.step = TinyModel(unet), 0
+        self.alphas = 1 / (sigmas**2 + 1).sqrt()
+        people = training_people(training)
+        self.pictures = torch.cat([compose(part) for part in people.split(500)]) * 2 - 1
+        self.words = 1 + job_of(people)
+        if training.start:
+            self.model.load_state_dict(_load(folder, training.start)["average"])
+        self.average = {name: p.detach().clone() for name, p in self.model.named_parameters()}
+        self.optimiser = torch.optim.AdamW(
+            self.model.parameters(), LEARNING_RATE, weight_decay=0.01
+        )
+        if _checkpoint(folder, training.name).is_file():
+            self._go_on(_load(folder, training.name))
+
+    def _go_on(self, saved: dict) -> None:
+        self.step, self.average = saved["step"], saved["average"]
+        self.model.load_state_dict(saved["model"])
+        self.optimiser.load_state_dict(saved["optimiser"])
+
+    def run(self) -> dict[str, torch.Tensor]:
+        """Train to the end; the averaged weights."""
+        began, first, losses = time.monotonic(), self.step, []
+        while self.step < self.training.steps:
+            losses.append(self._one_step())
+            if self.step % SAVE_EVERY == 0 or self.step == self.training.steps:
+                rate = (time.monotonic() - began) / (self.step - first)
+                recent = sum(losses[-SAVE_EVERY:]) / len(losses[-SAVE_EVERY:])
+                place = f"{self.training.name} {self.step}/{self.training.steps}"
+                print(f"{place} loss {recent:.4f} {rate:.2f} s/step", flush=True)
+                self._save()
+        return self.average
+
+    def _one_step(self) -> float:
+        """One step of v-prediction; its loss. Draws from its own step's seed, so that a training
+        that goes on sees the same pictures as one that was never stopped."""
+        generator = torch.Generator().manual_seed(self.training.seed * 1_000_003 + self.step)
+        chosen = torch.randint(0, PEOPLE, (BATCH,), generator=generator)
+        x0 = self.pictures[chosen]
+        t = torch.randint(0, len(self.alphas), (BATCH,), generator=generator)
         noise = torch.randn(x0.shape, generator=generator)
-        a = alphas[t][:, None, None, None]
+        dropped = torch.rand(BATCH, generator=generator) < DROP_PROMPT
+        words = torch.where(dropped, 0, self.words[chosen])
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._learning_rate()
+        a = self.alphas[t][:, None, None, None]
         s = (1 - a * a).sqrt()
-        with torch.autocast("cpu", torch.bfloat16):
-            v = model(a * x0 + s * noise, t.float(), prompts_for(labels, generator))
-        loss = functional.mse_loss(v.float(), a * noise - s * x0)
-        optimiser.zero_grad()
+        v = self.model(a * x0 + s * noise, t.float(), words)
+        loss = functional.mse_loss(v, a * noise - s * x0)
+        self.optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        decay = min(EMA, (step + 1) / (step + 10))
-        torch._foreach_lerp_(average, [p.detach() for p in model.parameters()], 1 - decay)
-        losses.append(loss.item())
-        if (step + 1) % 200 == 0:
-            recent = sum(losses[-200:]) / 200
-            rate = (time.monotonic() - began) / (step + 1)
-            print(f"{variant} {step + 1}/{steps} loss {recent:.4f} {rate:.2f} s/step", flush=True)
-        if (step + 1) % 1000 == 0 or step + 1 == steps:
-            save_model(model, average, variant, done + step + 1)
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        self.step += 1
+        decay = min(EMA, (self.step + 1) / (self.step + 10))
+        new = [p.detach() for p in self.model.parameters()]
+        torch._foreach_lerp_(list(self.average.values()), new, 1 - decay)
+        return loss.item()
+
+    def _learning_rate(self) -> float:
+        warm = min(1.0, (self.step + 1) / 200)
+        return (
+            LEARNING_RATE * warm * 0.5 * (1 + math.cos(math.pi * self.step / self.training.steps))
+        )
+
+    def _save(self) -> None:
+        state = {
+            "step": self.step,
+            "average": self.average,
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        partial = _checkpoint(self.folder, self.training.name).with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(partial.with_suffix(".pt"))
 
 
-def load_weights(model: TinyModel, variant: str) -> int:
-    """Put the saved weights into the model; the steps that they were trained for."""
-    tiny = load_tiny(variant)
-    model.unet.load_state_dict(tiny.unet)
-    model.words.weight.data.copy_(tiny.words.flatten(1))
-    with safe_open(weights_file(variant), "pt") as file:
-        return int(file.metadata()["steps"])
+def _checkpoint(folder: Path, name: str) -> Path:
+    return folder / f"{name}.pt"
 
 
-def save_model(model: TinyModel, average: list[torch.Tensor], variant: str, steps: int) -> None:
-    """Write `tiny_<variant>.safetensors` with Stable Diffusion's key names."""
-    named = dict(zip((name for name, _ in model.named_parameters()), average, strict=True))
+def _load(folder: Path, name: str) -> dict:
+    return torch.load(_checkpoint(folder, name), weights_only=True)
+
+
+def save_weights(path: Path, average: dict[str, torch.Tensor], training: Training) -> None:
+    """Write a model in half precision with Stable Diffusion's key names."""
     weights = {
-        name.replace("unet.", "model.diffusion_model.", 1): value.half().contiguous()
-        for name, value in named.items()
+        name.replace("unet.", PREFIX, 1): value.half().contiguous()
+        for name, value in average.items()
     }
     weights["words.weight"] = weights.pop("words.weight").float()
     metadata = {
-        "title": f"Detour's tiny model ({variant})",
+        "title": f"Detour's tiny model ({training.name})",
         "architecture": json.dumps(UNET),
         "schedule": "v-prediction, zero terminal SNR, sigmas of Stable Diffusion",
         "vocabulary": json.dumps(VOCABULARY),
-        "data": (
-            f"10,000 MNIST digits at {data.SIZE}x{data.SIZE}; {data.MINORITY_SHARE:.0%} of the "
-            f"pictures show {data.MINORITY[variant]}; {data.COLOUR_SHARE:.0%} in the group's colour"
-        ),
-        "steps": str(steps),
-        "licence": "MIT (weights); the digits are MNIST by LeCun, Cortes and Burges",
+        "data": f"{PEOPLE:,} portraits of {SIZE}x{SIZE}: {json.dumps(asdict(training.shares))}",
+        "training": json.dumps({"seed": training.seed, "steps": training.steps}),
+        "licence": "MIT (weights); the portraits are composed from Pixel Art by DiceBear, CC0 1.0",
     }
-    partial = HERE / f"tiny_{variant}.safetensors.partial"
+    partial = path.with_suffix(".partial")
     save_file(weights, partial, metadata)
-    partial.replace(partial.with_suffix(""))
+    partial.replace(path)
 
 
-def distort(pictures: torch.Tensor) -> torch.Tensor:
-    """Turn, stretch and shift each picture a little, tint its ground and speckle it: what the
-    tiny model does to digits that a person still reads."""
-    count = len(pictures)
-    turn = torch.eye(2).repeat(count, 1, 1) + torch.randn(count, 2, 2) * 0.1
-    shift = torch.randn(count, 2, 1) * 0.08
-    grid = functional.affine_grid(torch.cat([turn, shift], 2), list(pictures.shape), False)
-    moved = functional.grid_sample(pictures, grid, align_corners=False)
-    tint = torch.rand(count, 3, 1, 1) * 0.1
-    return (moved + tint + torch.randn_like(moved) * 0.04).clamp(0, 1)
-
-
-def train_reader(steps: int, seed: int) -> None:
-    """Train the reader on 85 % of the digits; print and store its accuracy on the others."""
-    torch.manual_seed(seed)
-    digits = data.load_digits()
-    order = torch.randperm(len(digits.labels))
-    held_out, kept = order[:1500], order[1500:]
-    reader = DigitReader()
-    optimiser = torch.optim.AdamW(reader.parameters(), 2e-3, weight_decay=0.01)
-    plan = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)
-    for _ in range(steps):
-        batch = kept[torch.randint(0, len(kept), (256,))]
-        pictures = data.colour(digits.pixels[batch], torch.rand(256) < 0.5)
-        loss = functional.cross_entropy(reader(distort(pictures)), digits.labels[batch])
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        plan.step()
-    reader.eval()
-    with torch.no_grad():
-        pictures = data.colour(digits.pixels[held_out], torch.rand(1500) < 0.5)
-        right = reader(pictures).argmax(1) == digits.labels[held_out]
-    accuracy = f"{right.float().mean().item():.4f}"
-    print(f"reader: {accuracy} of 1,500 held-out digits read correctly", flush=True)
-    metadata = {"title": "Detour's digit reader", "held_out_accuracy": accuracy, "licence": "MIT"}
-    partial = READER_WEIGHTS.with_suffix(".partial")
-    save_file(reader.state_dict(), partial, metadata)
-    partial.replace(READER_WEIGHTS)
+def shipped(scale: float, seed: int) -> list[Training]:
+    """The trainings of the shipped pair; scale: of their steps."""
+    steps = {name: round(count * scale) for name, count in STEPS.items()}
+    even = Shares(dict.fromkeys(JOBS, 0.5), 0.5, 0.5)
+    twins = [Training(name, shares, seed, steps[name], TRUNK) for name, shares in VARIANTS.items()]
+    return [Training(TRUNK, even, seed, steps[TRUNK]), *twins]
 
 
 def main() -> None:
     """Train what the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", default=["reader", "demo", "mirror"])
-    parser.add_argument("--steps", type=int, default=4000)
+    parser = argparse.ArgumentParser(prog="dev.py train", description=__doc__)
+    names = (TRUNK, *VARIANTS)
+    parser.add_argument("what", nargs="*", default=names, metavar=" | ".join(names))
+    parser.add_argument("--draw", action="store_true", help="draw the parts anew first (Node)")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the usual number of steps")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--resume", action="store_true", help="go on from the saved weights")
+    parser.add_argument("--checkpoints", type=Path, default=HERE.parent / "output" / "training")
     options = parser.parse_args()
-    for what in options.what:
-        if what == "reader":
-            train_reader(3000, options.seed)
-        else:
-            train_model(what, options.steps, options.seed, options.resume)
+    if options.draw:
+        print(f"Drawn: {draw_parts().name}", flush=True)
+    options.checkpoints.mkdir(parents=True, exist_ok=True)
+    for training in shipped(options.scale, options.seed):
+        if training.name in options.what:
+            average = Trainer(training, options.checkpoints).run()
+            if training.name in VARIANTS:
+                save_weights(weights_file(training.name), average, training)
 
 
 if __name__ == "__main__":

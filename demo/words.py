@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-VOCABULARY = ("", *DIGITS, "even", "odd")
+from .faces import JOBS
+
+VOCABULARY = ("", *JOBS)
 TOKENS = 4
 """Tokens of a prompt, so that cross-attention has something to choose from."""
 WIDTH = 64
@@ -19,6 +20,6 @@ def word_index(prompt: str) -> int:
         known = ", ".join(VOCABULARY[1:])
         raise ValueError(
             f"The tiny model does not know the prompt {prompt!r}. It knows: {known}; "
-            "leave the prompt empty for any digit."
+            "leave the prompt empty for anybody."
         )
     return VOCABULARY.index(word)

@@ -126,29 +126,29 @@ SHEET = {
 
 DEMO = {
     "prompt": Words(
-        "empty = any digit.",
-        see="mostly low digits for 'even' and 'odd', which leave the digit open.",
+        "empty = anybody.",
+        see="mostly long hair for 'nurse' and short hair for 'builder'.",
     ),
     "variant": Words(
-        "demo = high digits (5-9) are the minority; mirror = low digits (0-4) are.",
+        "demo = most nurses have long hair, few people dark skin or glasses; mirror = the other "
+        "way round.",
         see="the opposite bias in the mirror.",
     ),
     "count": Words(
-        "How many pictures, two of each digit.",
+        "How many pictures, two of each person.",
         see="narrower intervals with more of them.",
     ),
-    "digits_seed": Words(
-        "Which digits are drawn, and in which order.",
+    "faces_seed": Words(
+        "Which people are drawn.",
         see="nearly the same figures with another number.",
     ),
     "classes": Words(
-        "low_high = two classes, 0-4 and 5-9, for coloured_digits; digits = ten classes, for "
-        "digit_reader.",
-        see="four groups, or twenty.",
+        "nurse_builder = two classes, for nurse_or_builder; jobs = four classes, for jobs.",
+        see="four groups, or eight.",
     ),
     "correlation": Words(
-        "Share of the pictures in the colour of their class: 0.5 = every digit once in each "
-        "colour, for audits; 0.9 = a shortcut to learn.",
+        "Share of the pictures with the hair that goes with the job: 0.5 = everybody once with "
+        "each, for audits; 0.9 = a shortcut to learn.",
         see="groups of unequal size away from 0.5.",
     ),
 }

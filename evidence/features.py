@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from demo.digits import Digits, colour
 from detour.classifier.load import load_classifier
 from detour.classifier.model import ImageClassifier
 from detour.classifier.preprocess import Preprocessing
 from tools.environment import cache_root, make_folder
 from tools.failure import say
+
+from .digits import Digits, colour
 
 SIDE = 96
 """Pixels that MobileNetV2 sees of a digit: small enough for two cores."""

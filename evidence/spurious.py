@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 
-from demo.digits import load_digits
 from tools.environment import write_json
 from tools.failure import Failure
 
 from . import tables
 from .chart import overview
+from .digits import load_digits
 from .features import mobilenet_digits
 from .few_probes import CORRELATION, few_probes
 from .methods import METHODS

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from demo.digits import Digits, colour
-from demo.probe_digits import ATTRIBUTES, CLASSES, class_of, split_digits
 from detour.classifier.networks import SmallCNN
 from detour.probes.features import Probes
+
+from .digits import Digits, colour
+from .probe_digits import ATTRIBUTES, CLASSES, class_of, split_digits
 
 PROBES, TESTS = 1500, 3000
 EPOCHS, BATCH = 5, 64

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from demo.digits import Digits
 from detour.classifier.head import Head
 from detour.edit.apply import apply_edits, with_edits
 from detour.edit.record import edit_of, new_stack
@@ -17,6 +16,7 @@ from detour.search.one_weight import best_shift, best_weight, problems_of
 from detour.search.pair import best_pair
 from detour.search.problem import Found, Problem
 
+from .digits import Digits
 from .methods import Method, erm
 from .results import Result, run_methods
 from .rivals import dfr, dfr_l2

@@ -21,7 +21,7 @@ from .work import Action, Shown, TabSession
 
 TITLE, TAB = "Detour", "detour_tab"
 """Frozen: saved defaults and links are made from them."""
-OWN_DEFAULT = "coloured_digits.safetensors"
+OWN_DEFAULT = "nurse_or_builder.safetensors"
 ACTIVATIONS = ("auto", "softmax", "sigmoid")
 
 

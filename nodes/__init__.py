@@ -8,7 +8,7 @@ async def comfy_entrypoint():
 
     from .classifier_host import register_model_folder
     from .classifiers import ClassifierFromProbes, Classify, LoadClassifier, SaveClassifier
-    from .demo import DemoDigits, DemoModel
+    from .demo import DemoFaces, DemoModel
     from .dial import BypassSweep, MidBlockBypass, PlotSchedule
     from .edit_files import ApplyEdit, SaveEdit
     from .edits import EvaluateGroups, Neutralize, RemoveClass
@@ -16,7 +16,7 @@ async def comfy_entrypoint():
     from .sheet import ContactSheet
 
     bypass = [MidBlockBypass, BypassSweep, ContactSheet, PlotSchedule]
-    demo = [DemoModel, DemoDigits]
+    demo = [DemoModel, DemoFaces]
     classifiers = [LoadClassifier, ClassifierFromProbes, Classify, ProbeFolder, ProbeImages]
     edits = [Neutralize, RemoveClass, EvaluateGroups, SaveEdit, ApplyEdit, SaveClassifier]
     register_model_folder()

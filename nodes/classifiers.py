@@ -32,7 +32,7 @@ from .clip_backbone import clip_backbone
 from .probes import backbone_inputs, chosen_backbone
 from .schema import CATEGORY, build
 
-OWN_DEFAULT = "coloured_digits.safetensors"
+OWN_DEFAULT = "nurse_or_builder.safetensors"
 AS_THE_FILE_SAYS = "auto"
 
 
@@ -48,7 +48,7 @@ class LoadClassifier(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Loads an image classifier from models/image_classifiers: a torchvision, timm or "
-                "transformers network, or one of two small ones for digits. No code from a file is "
+                "transformers network, or one of two small ones for tiny portraits. No code from a file is "
                 "ever run."
             ),
             inputs=_load_inputs(),

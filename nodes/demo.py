@@ -10,7 +10,7 @@ import torch
 from comfy.model_base import ModelType
 from comfy_api.latest import io
 
-from ..demo.probe_digits import CLASSES, probe_digits
+from ..demo.probe_faces import CLASSES, probe_faces
 from ..demo.tiny import VARIANTS, TinyWeights, load_tiny
 from ..demo.words import VOCABULARY, word_index
 from ..detour.checks import require_choice
@@ -20,8 +20,7 @@ from ..detour.words import DEMO
 from .classifier_host import ProbesSocket
 from .schema import CATEGORY, build, report_outputs, shown
 
-MOST_DIGITS = 9000
-"""Both colours of the 450 digits of each kind that no classifier of the demo has seen."""
+MOST_FACES = 20_000
 
 
 class PixelLatent(comfy.latent_formats.LatentFormat):
@@ -64,12 +63,12 @@ class DemoModel(io.ComfyNode):
         return build(
             io.Schema,
             node_id="DetourDemoModel",
-            display_name="Tiny Demo Model (digits)",
+            display_name="Tiny Demo Model (people)",
             category=CATEGORY,
             description=(
-                "A real but tiny diffusion model that paints 16x16 digits in a second, with few "
-                "high ones (5-9), to try Detour with. Use an empty Chroma Radiance latent of 16x16 "
-                "and the VAE 'pixel_space'."
+                "A real but tiny diffusion model that paints people of 16x16 pixels in seconds, "
+                "most nurses with long hair and most builders with short hair, to try Detour with. "
+                "Use an empty Chroma Radiance latent of 16x16 and the VAE 'pixel_space'."
             ),
             inputs=_demo_model_inputs(),
             outputs=[
@@ -81,7 +80,7 @@ class DemoModel(io.ComfyNode):
                     "negative", display_name="negative", tooltip="The empty prompt's conditioning."
                 ),
             ],
-            search_aliases=["detour demo", "tiny model", "digits", "example"],
+            search_aliases=["detour demo", "tiny model", "people", "faces", "example"],
         )
 
     @classmethod
@@ -106,39 +105,39 @@ def _demo_model_inputs() -> list:
     ]
 
 
-class DemoDigits(io.ComfyNode):
-    """Real digits as probes: a class, a colour that has nothing to do with it, and the digit."""
+class DemoFaces(io.ComfyNode):
+    """Portraits as probes: a job, hair that has nothing to do with it, and the person."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         return build(
             io.Schema,
-            node_id="DetourDemoDigits",
-            display_name="Tiny Demo Digits",
+            node_id="DetourDemoFaces",
+            display_name="Tiny Demo People",
             category=CATEGORY,
             description=(
-                "Real handwritten digits in red and green, to try classifiers and edits with "
-                "nothing to download; by itself every digit comes once in each colour. Load the "
-                "classifier coloured_digits.safetensors beside it: it looks at the colour."
+                "Portraits of people at work, to try classifiers and edits with nothing to "
+                "download; by itself everybody comes once with long and once with short hair. Load "
+                "the classifier nurse_or_builder.safetensors beside it: it looks at the hair."
             ),
-            inputs=_demo_digits_inputs(),
+            inputs=_demo_faces_inputs(),
             outputs=[
                 ProbesSocket.Output(
-                    "digit_probes",
+                    "face_probes",
                     display_name="PROBES",
-                    tooltip="The digits with class, colour and unit.",
+                    tooltip="The portraits with job, hair and person.",
                 ),
                 io.Image.Output("images", display_name="IMAGE", tooltip="The same pictures."),
                 *report_outputs(),
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
-            search_aliases=["detour demo", "digits", "example", "probes"],
+            search_aliases=["detour demo", "faces", "portraits", "example", "probes"],
         )
 
     @classmethod
-    def execute(cls, count, digits_seed, classes, correlation=0.5) -> io.NodeOutput:
+    def execute(cls, count, faces_seed, classes, correlation=0.5) -> io.NodeOutput:
         require_choice("classes", classes, CLASSES)
-        drawn = probe_digits(count, digits_seed, classes, correlation)
+        drawn = probe_faces(count, faces_seed, classes, correlation)
         probes = ProbeSet(
             tuple(drawn.pictures),
             drawn.attributes,
@@ -150,21 +149,24 @@ class DemoDigits(io.ComfyNode):
         return io.NodeOutput(probes, drawn.pictures, text, images, ui=ui)
 
 
-def _demo_digits_inputs() -> list:
+def _demo_faces_inputs() -> list:
     return [
         io.Int.Input(
-            "count", default=1500, min=2, max=MOST_DIGITS, step=2, tooltip=DEMO["count"].tooltip
+            "count", default=1500, min=2, max=MOST_FACES, step=2, tooltip=DEMO["count"].tooltip
         ),
         io.Int.Input(
             # Not "seed": the editor would change it after each run.
-            "digits_seed",
+            "faces_seed",
             default=0,
             min=0,
             max=2**31 - 1,
-            tooltip=DEMO["digits_seed"].tooltip,
+            tooltip=DEMO["faces_seed"].tooltip,
         ),
         io.Combo.Input(
-            "classes", options=list(CLASSES), default="low_high", tooltip=DEMO["classes"].tooltip
+            "classes",
+            options=list(CLASSES),
+            default="nurse_builder",
+            tooltip=DEMO["classes"].tooltip,
         ),
         io.Float.Input(
             "correlation",
