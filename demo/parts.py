@@ -29,7 +29,7 @@ PARTS = {
     "mouth": ("happy01", "happy06", "happy08", "happy13", "sad06", "sad07"),
     "hair": (*(f"long{name}" for name in LONG), *(f"short{name}" for name in SHORT)),
 }
-"""DiceBear's names of the parts of each kind, in the order in which they are laid on one another."""
+"""DiceBear's names of the parts of each kind, as they are laid on one another."""
 GROUND = "e8ecf1"
 COLOURS = {
     "skin": ("ffdbac", "f5cfa0", "eac393", "a26d3d", "8d5524"),

@@ -1,69 +1,64 @@
-"""The demo's pictures: the same seeds without and with the bypass, changed ones outlined."""
+"""The demo's pictures: the same seeds without and with Detour, changed ones outlined."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from PIL import Image, ImageDraw
 
 from detour.report.canvas import ACCENT, COOL, INK, PAPER, SOFT_INK, font
 from detour.report.sheet import Colour, Sheet, draw_sheet
 
-from .digits import MINORITY
-from .frontier import REPORT_SEED, Case, Laboratory
-from .stats import Reading
+from .reader import Reading
+from .rows import Case, Laboratory, describe
+from .stats import Trait
 
-ACROSS, DOWN = 12, 6
+ACROSS, DOWN = 6, 4
 MARGIN = 28
 
 
 def before_and_after(lab: Laboratory, chosen: Case) -> Image.Image:
-    """Two blocks of the same seeds, the first of the report: without and with the bypass."""
-    plain, before = lab.pictures(chosen.plain, REPORT_SEED, ACROSS * DOWN)
-    turned, after = lab.pictures(chosen, REPORT_SEED, ACROSS * DOWN)
-    minority = MINORITY[chosen.model]
-    marks = outlines(before, after, minority, ACROSS)
+    """Two blocks of the same seeds, the first of the report: without and with."""
+    plain, before = lab.pictures(chosen.plain, ACROSS * DOWN)
+    turned, after = lab.pictures(chosen, ACROSS * DOWN)
+    trait, marks = chosen.trait, outlines(before, after, chosen.trait, ACROSS)
     left = draw_sheet(Sheet(rows_of(plain, ACROSS)))
     right = draw_sheet(Sheet(rows_of(turned, ACROSS), outlines=marks))
-    window = f"strength {chosen.strength:g}, progress {chosen.start:g} to {chosen.end:g}"
     return side_by_side(
         [left, right],
-        [f"Without Detour: {tally(before, minority)}", f"With Detour: {tally(after, minority)}"],
-        f"Prompt '{chosen.prompt or 'empty'}', CFG {chosen.cfg:g}, the same {ACROSS * DOWN} seeds. "
-        f"Variety Dial at {window}. Orange: now a high digit; blue: now a low one.",
+        [f"Without Detour: {tally(before, trait)}", f"With Detour: {tally(after, trait)}"],
+        f"“{chosen.prompt or 'anybody'}”, the same {ACROSS * DOWN} seeds, CFG {chosen.cfg:g}; "
+        f"{describe(chosen)}.",
     )
 
 
-def strengths_sheet(lab: Laboratory, chosen: Case, strengths: Sequence[float]) -> Image.Image:
-    """One row for each strength, one column for each seed."""
-    minority, rows, marks, labels = MINORITY[chosen.model], [], {}, []
-    _, before = lab.pictures(chosen.plain, REPORT_SEED, ACROSS)
-    for place, strength in enumerate(strengths):
-        case = chosen.plain if strength == 0 else replace(chosen, strength=strength)
-        pictures, reading = lab.pictures(case, REPORT_SEED, ACROSS)
+def ways_sheet(lab: Laboratory, cases: Sequence[Case]) -> Image.Image:
+    """One row for each case, one column for each seed; the first row is without Detour."""
+    across, rows, marks, labels = 2 * ACROSS, [], {}, []
+    cases = [cases[0].plain, *cases]
+    _, before = lab.pictures(cases[0], across)
+    for place, case in enumerate(cases):
+        pictures, reading = lab.pictures(case, across)
         rows.append(pictures)
-        labels.append(f"strength {strength:g}")
-        found = outlines(before, reading, minority, ACROSS)
+        labels.append(describe(case))
+        found = outlines(before, reading, case.trait, across)
         marks |= {(place, column): colour for (_, column), colour in found.items()}
     return draw_sheet(Sheet(rows, row_labels=labels, outlines=marks))
 
 
 def outlines(
-    before: Reading, after: Reading, minority: Sequence[int], across: int
+    before: Reading, after: Reading, trait: Trait, across: int
 ) -> dict[tuple[int, int], Colour]:
-    """The cells whose picture changed its group, readable or not."""
-    marks = {}
-    for index, (old, new) in enumerate(zip(before.digits, after.digits, strict=True)):
-        if (old in minority) != (new in minority):
-            marks[divmod(index, across)] = ACCENT if new in minority else COOL
-    return marks
+    """The cells whose picture went to the trait or away from it."""
+    old, new = trait.shows(before.people).tolist(), trait.shows(after.people).tolist()
+    changed = [place for place in range(len(old)) if old[place] != new[place]]
+    return {divmod(place, across): ACCENT if new[place] else COOL for place in changed}
 
 
-def tally(reading: Reading, minority: Sequence[int]) -> str:
-    """How many readable pictures show a minority digit."""
-    hits, seen = reading.share(minority)
-    return f"{hits} of {seen} readable pictures show {minority[0]} to {minority[-1]}"
+def tally(reading: Reading, trait: Trait) -> str:
+    """How many pictures show the trait."""
+    shows = int(trait.shows(reading.people).sum())
+    return f"{shows} of {len(reading.people)} with {trait.name}"
 
 
 def rows_of(pictures: Sequence[Image.Image], across: int) -> list[Sequence[Image.Image]]:

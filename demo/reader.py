@@ -60,7 +60,8 @@ def read(pictures: torch.Tensor) -> Reading:
     """
     if pictures.ndim != 4 or pictures.shape[1:] != (3, SIZE, SIZE):
         raise ValueError(
-            f"The pictures are {tuple(pictures.shape)}; the tiny model's are [N, 3, {SIZE}, {SIZE}]."
+            f"The pictures are {tuple(pictures.shape)}; the tiny model's are "
+            f"[N, 3, {SIZE}, {SIZE}]."
         )
     if not bool(torch.isfinite(pictures).all()):
         raise ValueError("The pictures hold NaN or infinity, so that nothing can be read in them.")
@@ -81,7 +82,7 @@ def _nearest(pictures: torch.Tensor) -> torch.Tensor:
         total = total + least
     of_hair = _cost_of_hair(flat, 1 - shown)
     total = total[..., None] + of_hair[:, None]  # [N, skins, cuts, colours]
-    skins, cuts, colours = total.shape[1:]
+    cuts, colours = total.shape[2:]
     chosen = total.flatten(1).argmin(dim=1)
     skin, cut, colour = chosen // (cuts * colours), chosen // colours % cuts, chosen % colours
     people = torch.zeros(len(pictures), len(FIELDS), dtype=torch.long)

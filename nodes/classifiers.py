@@ -48,8 +48,8 @@ class LoadClassifier(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Loads an image classifier from models/image_classifiers: a torchvision, timm or "
-                "transformers network, or one of two small ones for tiny portraits. No code from a file is "
-                "ever run."
+                "transformers network, or one of two small ones for tiny portraits. No code from a "
+                "file is ever run."
             ),
             inputs=_load_inputs(),
             outputs=[

@@ -1,4 +1,4 @@
-"""Test-only ComfyUI nodes that the demo loads beside Detour: a placebo and a digit counter.
+"""Test-only ComfyUI nodes that the demo loads beside Detour: a placebo and a reader.
 
 They are no part of the extension. `DETOUR_ROOT` names the repository, whose library they use.
 """
@@ -8,7 +8,7 @@ import sys
 
 sys.path.append(os.environ["DETOUR_ROOT"])
 
-from .count import CountDigits
 from .placebo import MidBlockNoise
+from .read_people import ReadPeople
 
-NODE_CLASS_MAPPINGS = {"DemoCountDigits": CountDigits, "DemoMidBlockNoise": MidBlockNoise}
+NODE_CLASS_MAPPINGS = {"DemoReadPeople": ReadPeople, "DemoMidBlockNoise": MidBlockNoise}
