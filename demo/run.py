@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,19 +99,46 @@ def sheets(lab: Laboratory) -> Iterable[tuple[str, Image.Image]]:
 def measure(lab: Laboratory, count: int) -> list[dict[str, Any]]:
     """Draw, count and print the table."""
     say("")
-    say(f"Counting {count} pictures for each row. Clean: the picture differs little from one that")
-    say("its training data's renderer can draw; all other shares are of the clean ones.")
+    say(f"Counting {count} pictures for each row.")
     rows: list[dict[str, Any]] = []
-    cases = table_cases()
-    for place, case in enumerate(cases):
+    for case in table_cases():
         row = measure_row(lab, case, count)
-        rows.append(row)
         terminal_progress("")
-        if place == 0 or case.plain != cases[place - 1].plain:
-            print_header(case)
-        print_row(case, row)
+        print_row(row, rows[-1] if rows else None)
+        rows.append(row)
     verdict(rows)
     return rows
+
+
+def print_row(row: dict[str, Any], before: dict[str, Any] | None) -> None:
+    """One row for people, under a header where its model or prompt is another than `before`."""
+    question = ("model", "prompt", "cfg")
+    if before is None:
+        say(
+            "Clean: it differs little from a portrait that can be drawn of its training data's parts."
+        )
+        say(
+            "All other shares are of the clean pictures. Unseen: hair that no training picture shows."
+        )
+    case = case_of(row)
+    if before is None or any(row[name] != before[name] for name in question):
+        print_header(case)
+    share, clean, fits, unseen = (
+        "-" if row[name] is None else f"{row[name]:.1%}"
+        for name in ("share", "clean", "fits", "unseen")
+    )
+    moved = "-" if row["p"] is None else f"{row['to_rare']} / {row['to_usual']}"
+    p = "-" if row["p"] is None else f"{row['p']:.2g}"
+    interval = f"{row['low']:.1%} - {row['high']:.1%}"
+    say(
+        f"  {describe(case):24} {share:>10} {interval:>15} {clean:>7} {fits:>7} "
+        f"{unseen:>7} {moved:>16} {p:>8}"
+    )
+
+
+def case_of(row: dict[str, Any]) -> Case:
+    """The case that a row is about."""
+    return Case(**{field.name: row[field.name] for field in fields(Case)})
 
 
 def print_header(case: Case) -> None:
@@ -126,34 +154,17 @@ def print_header(case: Case) -> None:
     )
 
 
-def print_row(case: Case, row: dict[str, Any]) -> None:
-    """One row for people."""
-    share, clean, fits, unseen = (
-        "-" if row[name] is None else f"{row[name]:.1%}"
-        for name in ("share", "clean", "fits", "unseen")
-    )
-    moved = "-" if row["p"] is None else f"{row['to_rare']} / {row['to_usual']}"
-    p = "-" if row["p"] is None else f"{row['p']:.2g}"
-    interval = f"{row['low']:.1%} - {row['high']:.1%}"
-    say(
-        f"  {describe(case):24} {share:>10} {interval:>15} {clean:>7} {fits:>7} "
-        f"{unseen:>7} {moved:>16} {p:>8}"
-    )
-
-
 def verdict(rows: list[dict[str, Any]]) -> None:
     """Say for each way whether the twins agree, and what decides nothing."""
     say("")
     say("The twin's training pictures have all shares turned round: an effect counts where both")
     say(f"models move to what is rare in their own, each with p below {DECIDES:g}.")
-    for plain in [row for row in rows if row["model"] == rows[0]["model"]]:
-        if plain["p"] is None:
-            continue
-        told = ("way", "strength", "end", "prompt", "cfg")
-        twins = [row for row in rows if all(row[name] == plain[name] for name in told)]
-        case = Case(**{name: plain[name] for name in ("model", *told)})
-        of = f"{describe(case)}, prompt {plain['prompt'] or '(empty)'}"
-        say(f"  {of:42} {_said(twins)}")
+    for row in rows:
+        case = case_of(row)
+        if row["model"] == rows[0]["model"] and row["p"] is not None:
+            twins = [each for each in rows if replace(case_of(each), model=case.model) == case]
+            of = f"{describe(case)}, prompt {case.prompt or '(empty)'}"
+            say(f"  {of:42} {_said(twins)}")
 
 
 def _said(twins: list[dict[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""The nodes that the demo brings along (digit counter, placebo), loaded as a host loads them."""
+"""The nodes that the demo brings along (reader, placebo), loaded as a host loads them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,12 @@ def nodes(lab, monkeypatch):
     return host.NODE_CLASS_MAPPINGS
 
 
-def test_the_counter_reads_real_digits(lab, nodes):
-    digits = lab.pack("demo.digits")
-    kept = digits.load_digits()
-    chosen = torch.arange(0, len(kept.labels), len(kept.labels) // 40)
-    pictures = digits.colour(kept.pixels[chosen], chosen % 2 == 0).movedim(1, -1)
-    told = nodes["DemoCountDigits"]().count(pictures)["ui"]
-    right = torch.tensor(told["digits"]) == kept.labels[chosen]
-    assert right.float().mean() > 0.9 and sum(told["sure"]) > 0.9 * len(chosen)
+def test_the_reader_reads_people(lab, nodes):
+    faces = lab.pack("demo.faces")
+    people = faces.draw_people(faces.Shares(), 40, torch.Generator().manual_seed(0))
+    pictures = faces.compose(people).movedim(1, -1)
+    told = nodes["DemoReadPeople"]().tell(pictures)["ui"]
+    assert told["people"] == people.tolist() and max(told["distance"]) < 1e-6
 
 
 @pytest.mark.parametrize(("amount", "window"), [(0.0, (0.0, 1.0)), (1.0, (0.5, 0.51))])

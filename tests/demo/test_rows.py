@@ -1,103 +1,89 @@
-"""Which rows the demo measures, and when it says that the goal was reached."""
+"""Which rows the demo measures, what their graphs are, and what is said of them."""
 
 from dataclasses import replace
 
 import pytest
+import torch
 
-from demo.frontier import (
-    CHOOSING_SEED,
-    OPEN_WORD,
-    REPORT_SEED,
-    WINDOWS,
-    Case,
-    asked,
-    choose_placebo,
-    choose_window,
-    prompt_for,
-    reaches_goal,
-    rival,
-    table_cases,
+from demo import run
+from demo.faces import VARIANTS, draw_people, has_long_hair
+from demo.reader import Reading
+from demo.rows import GUIDED, Case, as_reading, measure_row, prompt_for, table_cases
+
+
+def test_the_table_is_short_and_asks_both_twins_the_same():
+    table = table_cases()
+    assert len(table) == len(set(table)) <= 16
+    twins = [[case for case in table if case.model == model] for model in VARIANTS]
+    assert [replace(case, model="") for case in twins[0]] == [
+        replace(case, model="") for case in twins[1]
+    ]
+    assert all(case.plain in table for case in table)
+
+
+@pytest.mark.parametrize(
+    ("way", "node"),
+    [
+        ("bypass", "DetourMidBlockBypass"),
+        ("relief", "DetourGuidanceRelief"),
+        ("fade", "DetourPromptFade"),
+        ("placebo", "DemoMidBlockNoise"),
+    ],
 )
-from demo.stats import Reading
-
-CHOSEN = Case(strength=1.0, end=0.3)
-PLACEBO = replace(CHOSEN, case="placebo", strength=0.75)
+def test_a_row_is_the_graph_that_a_user_would_build(way, node):
+    case = next(case for case in GUIDED if case.way == way)
+    graph = prompt_for(case, 7, 5, save=False)
+    assert graph["patch"]["class_type"] == node
+    assert graph["patch"]["inputs"]["end_percent"] == case.end
+    assert graph["sampler"]["inputs"]["model"] == ["patch", 0]
+    plain = prompt_for(case.plain, 7, 5, save=False)
+    assert "patch" not in plain and plain["sampler"]["inputs"]["model"] == ["model", 0]
+    assert plain["latent"] == graph["latent"]
 
 
 class Fake:
-    """Stands for the laboratory: shares and readable rates are given, nothing is drawn."""
+    """Stands for the laboratory: what is seen is given, nothing is drawn."""
 
-    def __init__(self, answers):
-        self.answers = answers
+    def __init__(self, plain, other):
+        self.plain, self.other = plain, other
 
-    def read(self, case, first_seed, count):
-        assert first_seed == CHOOSING_SEED
-        share, readable = self.answers(case)
-        digits = [7] * round(share * 1000) + [1] * (1000 - round(share * 1000))
-        sure = [place % 1000 < readable * 1000 for place in range(0, 7000, 7)]
-        return Reading(digits, sure)
+    def read(self, case, count):
+        return self.plain if case == case.plain else self.other
 
 
-@pytest.mark.parametrize("extent", ["quick", "usual", "full"])
-def test_no_row_stands_twice_and_both_twins_are_asked(extent):
-    table = table_cases(CHOSEN, PLACEBO, extent)
-    assert len(table) == len(set(table))
-    for model in OPEN_WORD:
-        assert {asked(Case(), model), asked(CHOSEN, model), asked(PLACEBO, model)} <= set(table)
+def test_a_row_counts_what_moved_on_its_seeds():
+    nurses = draw_people(VARIANTS["demo"], 60, torch.Generator().manual_seed(0), "nurse")
+    long, short = (nurses[has_long_hair(nurses) == is_long][:1] for is_long in (True, False))
+    builder = draw_people(VARIANTS["demo"], 1, torch.Generator().manual_seed(0), "builder")
+    before = Reading(torch.cat([long, long, short, long]), torch.zeros(4))
+    after = Reading(torch.cat([short, short, long, builder]), torch.tensor([0, 0, 0, 1.0]))
+    row = measure_row(Fake(before, after), Case(strength=1.0, end=0.3), 4)
+    assert (row["to_rare"], row["to_usual"], row["clean"]) == (2, 1, 0.75)
+    assert row["share"] == pytest.approx(2 / 3) and row["fits"] == 1.0 and row["p"] == 1.0
 
 
-def test_only_the_chosen_setting_is_held_against_a_placebo():
-    table = table_cases(CHOSEN, PLACEBO, "usual")
-    assert rival(asked(CHOSEN, "mirror"), CHOSEN, PLACEBO, table) == asked(PLACEBO, "mirror")
-    assert rival(CHOSEN, CHOSEN, PLACEBO, table) == PLACEBO
-    assert rival(asked(Case(), "demo"), CHOSEN, PLACEBO, table) is None
-    assert rival(replace(CHOSEN, prompt="even", cfg=7.0), CHOSEN, PLACEBO, table) is None
-
-
-def test_choosing_takes_the_largest_share_that_keeps_the_pictures_readable():
-    def answers(case):
-        if case.strength == 0:
-            return 0.05, 0.95
-        return case.end, 0.95 - (0.1 if case.end > 0.36 else 0.01)
-
-    chosen = choose_window(Fake(answers), 1000)
-    assert chosen.end == max(end for end in WINDOWS if end <= 0.36)
-
-
-def test_the_placebo_is_as_strong_as_it_may_be():
-    def answers(case):
-        lost = 0.02 * case.strength if case.case == "placebo" else 0.02
-        return 0.05, 0.95 - lost
-
-    assert choose_placebo(Fake(answers), CHOSEN, 1000).strength == 1.0
-
-
-def test_seeds_for_choosing_and_reporting_never_meet():
-    assert REPORT_SEED - CHOOSING_SEED > 100_000
-
-
-def test_the_goal_needs_effect_placebo_and_readable_pictures():
-    plain = {"readable": 0.95}
-    row = {"to_minority": 30, "to_majority": 5, "p": 1e-4, "readable": 0.93}
-    row |= {"p_placebo": 0.01, "more_than_placebo": True}
-    assert reaches_goal(row, plain)
-    for change in (
-        {"p": 0.02},
-        {"to_minority": 4},
-        {"p_placebo": 0.06},
-        {"more_than_placebo": False},
-        {"readable": 0.91},
-    ):
-        assert not reaches_goal({**row, **change}, plain)
-
-
-def test_each_kind_of_row_is_the_graph_it_says():
-    kinds = {
-        case.case: prompt_for(asked(case, "demo"), 1, 5, 0)
-        for case in (CHOSEN, PLACEBO, replace(CHOSEN, case="unprompted"))
+def row_of(model, to_rare, to_usual, p):
+    return {
+        **dict(model=model, prompt="nurse", cfg=3.0, way="bypass", strength=1.0, end=0.3),
+        **dict(to_rare=to_rare, to_usual=to_usual, p=p),
     }
-    assert kinds["bypass"]["patch"]["class_type"] == "DetourMidBlockBypass"
-    assert kinds["placebo"]["patch"]["class_type"] == "DemoMidBlockNoise"
-    assert "patch" not in kinds["unprompted"]
-    assert kinds["unprompted"]["sampler"]["inputs"]["model"] == ["model", 0]
-    assert "patch" not in prompt_for(Case(), 1, 5, 0)
+
+
+@pytest.mark.parametrize(
+    ("demo", "mirror", "said"),
+    [
+        ((20, 1, 1e-5), (18, 2, 1e-4), "both go to what is rare"),
+        ((1, 20, 1e-5), (2, 18, 1e-4), "both go to what is usual"),
+        ((20, 1, 1e-5), (1, 20, 1e-5), "the twins go opposite ways: an accident of shapes"),
+        ((20, 1, 1e-5), (5, 3, 0.7), "one goes to what is rare; the other decides nothing"),
+        ((5, 3, 0.7), (3, 5, 0.7), "decides nothing"),
+    ],
+)
+def test_the_verdict_promises_no_more_than_both_twins_show(demo, mirror, said, capsys):
+    run.verdict([row_of("demo", *demo), row_of("mirror", *mirror)])
+    assert capsys.readouterr().out.splitlines()[-1].split("prompt nurse")[1].strip() == said
+
+
+def test_what_the_host_tells_is_read_back():
+    reading = as_reading({"people": [[0] * 11, [1] * 11], "distance": [0.01, 0.5]})
+    assert reading.people.shape == (2, 11) and reading.clean.tolist() == [True, False]

@@ -3,8 +3,12 @@
 from math import comb
 
 import pytest
+import torch
 
-from demo.stats import Reading, mcnemar, moved
+from demo.faces import FIELDS, PLACE
+from demo.parts import LONG
+from demo.reader import CLEAN, Reading
+from demo.stats import counted, mcnemar, moved, rare_trait
 
 
 def test_mcnemar_is_the_two_sided_binomial_test():
@@ -16,13 +20,34 @@ def test_mcnemar_is_the_two_sided_binomial_test():
     assert mcnemar(10, 2) == pytest.approx(literal)
 
 
-def test_only_pictures_readable_in_both_count_as_moved():
-    before = Reading([1, 2, 7, 8, 3], [True, True, True, False, True])
-    after = Reading([7, 2, 1, 1, 9], [True, True, True, True, False])
-    assert moved(before, after, (5, 6, 7, 8, 9)) == (1, 1)
+def hair(long, clean):
+    """People with long or short hair, in clean pictures or others."""
+    people = torch.zeros(len(long), len(FIELDS), dtype=torch.long)
+    people[:, PLACE["hair"]] = torch.where(torch.tensor(long), 0, len(LONG))
+    return Reading(people, torch.where(torch.tensor(clean), 0.0, 2 * CLEAN))
 
 
-def test_shares_are_among_readable_pictures():
-    reading = Reading([7, 7, 1, 1], [True, False, True, True])
-    assert reading.share((5, 6, 7, 8, 9)) == (1, 3)
-    assert reading.readable == 0.75
+def test_what_is_rare_in_the_one_is_usual_in_its_twin():
+    people = hair([True, False], [True, True]).people
+    for prompt, name, twins in (
+        ("nurse", "short hair", "long hair"),
+        ("builder", "long hair", "short hair"),
+        ("", "dark skin", "light skin"),
+    ):
+        trait, other = rare_trait("demo", prompt), rare_trait("mirror", prompt)
+        assert (trait.name, other.name) == (name, twins)
+        assert trait.share == pytest.approx(0.1) and other.share == pytest.approx(0.1)
+        assert torch.equal(trait.shows(people), ~other.shows(people))
+    assert rare_trait("demo", "nurse").shows(people).tolist() == [False, True]
+
+
+def test_only_pictures_clean_in_both_count_as_moved():
+    trait = rare_trait("demo", "nurse")
+    before = hair([True, True, False, True, True], [True, True, True, False, True])
+    after = hair([False, True, True, False, False], [True, True, True, True, False])
+    assert moved(before, after, trait) == (1, 1)
+
+
+def test_shares_are_among_clean_pictures():
+    reading = hair([False, False, True, True], [True, False, True, True])
+    assert counted(reading, rare_trait("demo", "nurse")) == (1, 3)

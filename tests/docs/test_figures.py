@@ -10,7 +10,6 @@ import io
 import json
 import re
 from contextlib import redirect_stdout
-from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -19,7 +18,6 @@ from doc_pages import PAGES, ROOT, Block, blocks, prose
 pytest.importorskip("timm", reason="the evidence's packages come with dev.py test")
 
 from demo import run as demo
-from demo.frontier import Case
 from evidence import architectures, tables
 from evidence.architectures import Outcome
 from evidence.removal import PRIVACY
@@ -32,18 +30,9 @@ PERCENT = re.compile(r"(\d[\d.,]*) ?%")
 
 def demo_lines(figures: dict[str, Any]) -> None:
     """Print what `dev.py demo` prints of its figures."""
-    demo.tell_about_reader()
-    header, chosen = None, None
-    for row in figures["rows"]:
-        case = Case(**{field.name: row[field.name] for field in fields(Case)})
-        if header != (case.model, case.prompt, case.cfg):
-            header = (case.model, case.prompt, case.cfg)
-            demo.print_header(case)
-        demo.print_row(case, row)
-        if row["p_placebo"] is not None and chosen is None:
-            chosen = case
-    assert chosen is not None
-    demo.verdict(figures["rows"], chosen)
+    for before, row in zip([None, *figures["rows"]], figures["rows"], strict=False):
+        demo.print_row(row, before)
+    demo.verdict(figures["rows"])
 
 
 def spurious_lines(figures: dict[str, Any]) -> None:
