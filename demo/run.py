@@ -115,11 +115,9 @@ def print_row(row: dict[str, Any], before: dict[str, Any] | None) -> None:
     question = ("model", "prompt", "cfg")
     if before is None:
         say(
-            "Clean: it differs little from a portrait that can be drawn of its training data's parts."
+            "Clean: differs little from a portrait that can be composed of the training data's parts."
         )
-        say(
-            "All other shares are of the clean pictures. Unseen: hair that no training picture shows."
-        )
+        say("All other shares are of clean pictures. Unseen: hair that no training picture shows.")
     case = case_of(row)
     if before is None or any(row[name] != before[name] for name in question):
         print_header(case)
