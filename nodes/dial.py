@@ -11,15 +11,14 @@ from ..detour.progress import SigmaTable
 from ..detour.report.canvas import to_images
 from ..detour.report.schedule import draw_schedule
 from ..detour.schedule import (
-    APPLY_TO,
     SCHEDULE_BY,
     SHAPES,
-    Dial,
     Points,
     Schedule,
     parse_points,
     parse_strengths,
 )
+from ..detour.ways.bypass import APPLY_TO, Dial
 from ..detour.words import DIAL, DIAL_INTRO, PLOT
 from .model_host import patch_model
 from .schema import CATEGORY, build

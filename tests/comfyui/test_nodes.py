@@ -71,7 +71,7 @@ def test_curve_is_read_across_its_window_at_node_time(lab):
     assert curve.places == sorted(curve.places)
     assert (curve.places[0], curve.places[-1]) == (0.0, 1.0)
     (wrapper,) = next(iter(patched.wrappers[lab.WrappersMP.APPLY_MODEL].values()))
-    schedule = wrapper.__self__.dials[0].schedule
+    schedule = wrapper.__self__.ways[0].schedule
     for u in (0.0, 0.01, 0.333, 0.5, 0.805, 0.999):
         lam = schedule.lam(0.2 + 0.5 * u)
         assert lam == pytest.approx(0.5 * math.sin(3 * u), abs=1e-4)
