@@ -11,11 +11,13 @@ from functools import cached_property
 from typing import Any
 
 from comfy.ldm.modules.attention import SpatialTransformer
+from comfy.samplers import CFGGuider
 
 from ..detour.ways.bypass import BypassCoverage, Dial, bypassed
-from ..detour.ways.targets import find_mid_block, mid_attention_is_read
+from ..detour.ways.relief import Relief, ReliefCoverage, is_unguided, relieved, relieved_rows
+from ..detour.ways.targets import find_mid_block, has_embedded_guidance, mid_attention_is_read
 from ..detour.ways.way import Coverage, Way
-from .run import Moment, Run, conditioned
+from .run import Moment, Run, conditioned, count_parts
 
 log = logging.getLogger("detour")
 
@@ -135,5 +137,85 @@ class ActingBypass(Acting):
         self.coverage.record(made, ran=call.was_answered)
 
 
-ACTING: dict[type[Way], type[Acting]] = {Dial: ActingBypass}
+class ActingRelief(Acting):
+    """The guider has another scale for the length of an evaluation, and the model is given another
+    embedded guidance."""
+
+    way: Relief
+    coverage: ReliefCoverage
+    counts = ReliefCoverage
+
+    def __init__(self, way: Relief) -> None:
+        super().__init__(way)
+        self.came: dict[Any, float] = {}
+
+    def begin(self, guider: Any) -> None:
+        """The guider has to mix two conditionings as the host does, by the scale that it keeps."""
+        kind = type(guider)
+        if getattr(kind, "predict_noise", None) is not CFGGuider.predict_noise:
+            raise ValueError(
+                f"Guidance Relief cannot be used with {kind.__name__}, which mixes its "
+                "conditionings by a rule of its own; use KSampler or CFGGuider."
+            )
+
+    @contextmanager
+    def evaluation(self, evaluation: Evaluation) -> Iterator[None]:
+        """Another scale; at 1 the host leaves the negative prompt out, unless a patch or a sampler
+        asked for it."""
+        guider, moment, coverage = evaluation.guider, evaluation.moment, self.coverage
+        progress = moment.progress(self.way.schedule)
+        lams, given = self.way.lams(progress), guider.cfg
+        acts = any(lams) and not is_unguided(given)
+        if acts and len(set(lams)) > 1:
+            raise ValueError(
+                "The rows of this batch are at different sigmas, and guidance has one scale for "
+                "all of them; sample them apart, or without Guidance Relief."
+            )
+        scale = relieved(given, lams[0]) if acts else given
+        self.came = dict.fromkeys((True, False), 0.0)
+        guider.cfg = scale
+        try:
+            yield
+        finally:
+            guider.cfg = given
+        coverage.visit(progress)
+        coverage.relieved += acts
+        coverage.unguided += any(lams) and not acts
+        if acts and is_unguided(scale):
+            coverage.at_one += 1
+            coverage.saved += self._saved(guider.conds, moment.sigma)
+
+    def _saved(self, conds: dict[str, Any], sigma: float) -> int:
+        """The rows that the negative prompt would have had in an evaluation, by those that the
+        prompt had, less those that it had all the same."""
+        parts = {half: count_parts(conds.get(name), sigma) for name, half in HALVES}
+        expected = self.came[True] * parts[False] / max(parts[True], 1)
+        return max(round(expected - self.came[False]), 0)
+
+    @contextmanager
+    def model_call(self, call: ModelCall) -> Iterator[None]:
+        """Another embedded guidance, where the model reads one; and count the rows."""
+        is_relieved, guidance = False, call.named.get("guidance")
+        if guidance is not None and has_embedded_guidance(call.base.diffusion_model):
+            lams = self.way.lams(call.moment.progress(self.way.schedule))
+            is_relieved = any(lams)
+            if is_relieved:
+                call.named["guidance"] = relieved_rows(guidance, lams)
+        yield
+        if call.was_answered:
+            self.coverage.embedded += is_relieved
+            self._count(call)
+
+    def _count(self, call: ModelCall) -> None:
+        rows, roles = call.moment.sigmas.numel(), call.run.roles
+        self.coverage.rows += rows
+        chunks = call.options.get("cond_or_uncond", ())
+        for chunk in chunks:
+            role = roles[chunk] if chunk < len(roles) else None
+            if isinstance(role, bool):
+                self.came[role] = self.came.get(role, 0.0) + rows / len(chunks)
+
+
+HALVES = (("positive", True), ("negative", False))
+ACTING: dict[type[Way], type[Acting]] = {Dial: ActingBypass, Relief: ActingRelief}
 """How each kind of way acts, by its settings."""

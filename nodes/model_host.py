@@ -142,16 +142,22 @@ class Ways:
         )
         in_tiles = bool(guider.model_options.get("tiled_diffusion"))
         run = Run(self._acting(), guider, steps, in_tiles)
-        for acting in run.acting:
-            acting.begin(guider)
-            if acting.way.schedule.schedule_by == "sigma":  # read the device before, not in the run
-                run.clock(acting.way.schedule, guider.inner_model.model_sampling, None)
+        self._begin(run)
         options = extra_args["model_options"].setdefault("transformer_options", {})
         options[KEY] = {**options.get(KEY, {}), self: run}
         setattr(guider.model_patcher, ACTED, True)
         result = executor(guider, sigmas, extra_args, steps.listening(callback), *rest, **named)
         self._tell(run)
         return result
+
+    @staticmethod
+    def _begin(run: Run) -> Run:
+        """Let each way look at the guider, and read from the device what can be read before."""
+        for acting in run.acting:
+            acting.begin(run.guider)
+            if acting.way.schedule.schedule_by == "sigma":
+                run.clock(acting.way.schedule, run.guider.inner_model.model_sampling, None)
+        return run
 
     def _tell(self, run: Run) -> None:
         """Say on each node what its way did in a run."""
@@ -165,12 +171,10 @@ class Ways:
     ) -> Any:
         """Around the guider's work for one call by its sampler."""
         options = model_options.get("transformer_options", {})
-        run = self._run(options)
-        if run is None:
-            return executor(x, timestep, model_options, *rest, **named)
+        guider = executor.class_obj
+        run = self._run(options) or self._begin(Run(self._acting(), guider))
         if run.steps is not None:
             run.steps.evaluated(timestep if is_first(WrappersMP.PREDICT_NOISE, options) else None)
-        guider = executor.class_obj
         sampling = guider.inner_model.model_sampling
         moment = Moment(run, sampling, timestep, timestep, options.get("sample_sigmas"))
         evaluation = Evaluation(run, guider, x, model_options, moment)
