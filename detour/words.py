@@ -97,7 +97,7 @@ RELIEF_INTRO = (
 
 RELIEF = {
     **DIAL,
-    "model": Words("Any model that is sampled with guidance. It is not changed; a copy is patched."),
+    "model": Words("Any model that is guided. It is not changed; a copy is patched."),
     "strength": Words(
         "0 = exactly the unpatched model, 1 = CFG 1 inside the window, below 0 = more guidance.",
         see="looser pictures as this goes up: they keep less to the prompt.",

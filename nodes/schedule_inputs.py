@@ -27,9 +27,7 @@ def window_inputs(words: Mapping[str, Words] = DIAL) -> list[Any]:
     ]
 
 
-def share(
-    name: str, default: float, least: float = 0.0, words: Mapping[str, Words] = DIAL
-) -> Any:
+def share(name: str, default: float, least: float = 0.0, words: Mapping[str, Words] = DIAL) -> Any:
     """A number up to 1."""
     return io.Float.Input(
         name, default=default, min=least, max=1.0, step=0.01, tooltip=words[name].tooltip
