@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .checks import quoted, require_between, require_choice
@@ -135,6 +136,19 @@ def parse_strengths(text: str) -> tuple[float, ...]:
     if not strengths:
         raise ValueError("strengths is empty: write at least one number, for example '0, 0.5, 1'.")
     return tuple(strengths)
+
+
+def parse_ways(text: str, known: Sequence[str]) -> tuple[str, ...]:
+    """The ways written as `bypass, relief`, each one of the known.
+
+    Raises ValueError that names the part which is none of them.
+    """
+    ways = tuple(_parts(text))
+    for way in ways:
+        require_choice("ways", way, tuple(known))
+    if not ways:
+        raise ValueError(f"ways is empty: write at least one of {', '.join(known)}.")
+    return ways
 
 
 def _parts(text: str) -> list[str]:

@@ -74,6 +74,10 @@ DIAL = {
         "The strengths to try, from -1 to 1, with commas between them.",
         see="one column of pictures for each.",
     ),
+    "ways": Words(
+        "What to try, with commas between: bypass, relief.",
+        see="one column for each way and strength.",
+    ),
     "hires": Words(
         "What the hires pass gets: the same strength, none (off), or its own.",
         see="with 'off' the second pass only refines what the first one drew.",
@@ -91,7 +95,7 @@ DIAL = {
 
 RELIEF_INTRO = (
     "Early in the denoising guidance (CFG) goes towards 1, so that the first, rough decisions are "
-    "less forced; there the negative prompt is not computed. Works with any model that is guided, "
+    "less forced; where it is 1, the negative prompt is not computed. Works with any guided model, "
     "also with Flux and others whose guidance is embedded."
 )
 

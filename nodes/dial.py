@@ -3,6 +3,7 @@ draws a schedule before anything is sampled."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from comfy_api.latest import io
@@ -10,8 +11,10 @@ from comfy_api.latest import io
 from ..detour.progress import SigmaTable
 from ..detour.report.canvas import to_images
 from ..detour.report.schedule import draw_schedule
-from ..detour.schedule import SCHEDULE_BY, Schedule, parse_strengths
+from ..detour.schedule import SCHEDULE_BY, Schedule, parse_strengths, parse_ways
 from ..detour.ways.bypass import APPLY_TO, Dial
+from ..detour.ways.relief import Relief
+from ..detour.ways.way import Way
 from ..detour.words import DIAL, DIAL_INTRO, PLOT
 from .model_host import patch_model
 from .schedule_inputs import (
@@ -24,6 +27,12 @@ from .schedule_inputs import (
 )
 from .schema import CATEGORY, build
 
+WAYS: dict[str, Callable[[Schedule, str, bool], Way]] = {
+    "bypass": Dial,
+    "relief": lambda schedule, *_: Relief(schedule),
+}
+"""What a sweep can try, by name: a way's settings from a schedule, and from what is the bypass's
+alone."""
 ALIASES = ["variety", "diversity", "same face", "bias", "fairness", "mid-block", "bypass"]
 
 
@@ -76,8 +85,8 @@ class BypassSweep(io.ComfyNode):
             display_name="Variety Sweep",
             category=CATEGORY,
             description=(
-                "Everything after this node runs once for each strength, from the same seeds. "
-                "Connect the models to a sampler, and the pictures, with the labels, to the "
+                "Everything after this node runs once for each way and strength, from the same "
+                "seeds. Connect the models to a sampler, and the pictures, with the labels, to the "
                 "Contact Sheet."
             ),
             inputs=[
@@ -86,19 +95,22 @@ class BypassSweep(io.ComfyNode):
                     "strengths", default="0, 0.25, 0.5, 1", tooltip=DIAL["strengths"].tooltip
                 ),
                 *_dial_inputs(),
+                io.String.Input(
+                    "ways", default="bypass", optional=True, tooltip=DIAL["ways"].tooltip
+                ),
             ],
             outputs=[
                 io.Model.Output(
                     "models",
                     display_name="models",
                     is_output_list=True,
-                    tooltip="One patched model for each strength.",
+                    tooltip="One patched model for each way and strength.",
                 ),
                 io.String.Output(
                     "labels",
                     display_name="labels",
                     is_output_list=True,
-                    tooltip="The strengths as text, for the Contact Sheet.",
+                    tooltip="What each column is, for the Contact Sheet.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],
@@ -108,11 +120,16 @@ class BypassSweep(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, strengths, apply_to, skip_compute=True, **schedule) -> io.NodeOutput:
+    def execute(
+        cls, model, strengths, apply_to, skip_compute=True, ways="bypass", **schedule
+    ) -> io.NodeOutput:
         found = parse_strengths(strengths)
-        dials = [Dial(read_schedule(one, **schedule), apply_to, skip_compute) for one in found]
-        models = [patch_model(model, dial, cls.hidden.unique_id) for dial in dials]
-        return io.NodeOutput(models, [f"strength {strength:g}" for strength in found])
+        names = parse_ways(ways, tuple(WAYS))
+        schedules = [read_schedule(strength, **schedule) for strength in found]
+        settings = [WAYS[name](one, apply_to, skip_compute) for name in names for one in schedules]
+        models = [patch_model(model, way, cls.hidden.unique_id) for way in settings]
+        heads = ["strength"] if names == ("bypass",) else names
+        return io.NodeOutput(models, [f"{head} {one:g}" for head in heads for one in found])
 
 
 class PlotSchedule(io.ComfyNode):

@@ -54,6 +54,21 @@ def test_sweep_passes_every_input_on(lab):
     assert torch.equal(got, lab.sample(lab.bypass(model, 0.6, **inputs), steps=6))
 
 
+def test_sweep_over_ways_has_each_way_at_each_strength(lab, reliefs):
+    model = lab.tiny("sd15", **lab.SMALL)
+    models, labels = lab.run_node(
+        "DetourBypassSweep", model=model, strengths="0, 0.5", ways="relief, bypass", end_percent=0.6
+    )
+    assert labels == ["relief 0", "relief 0.5", "bypass 0", "bypass 0.5"]
+    plain, early = lab.sample(model), {"end_percent": 0.6}
+    relief, bypass = reliefs.relief(model, 0.5, **early), lab.bypass(model, 0.5, **early)
+    wanted = [plain, lab.sample(relief), plain, lab.sample(bypass)]
+    assert all(torch.equal(lab.sample(one), two) for one, two in zip(models, wanted, strict=True))
+    for ways, told in (("bypas", "it must be one of: bypass, relief"), (" , ", "ways is empty")):
+        with pytest.raises(ValueError, match=told):
+            lab.run_node("DetourBypassSweep", model=model, ways=ways)
+
+
 def test_flat_curve_equals_a_constant(lab):
     model = lab.tiny("sd15", **lab.SMALL)
     curve = Curve(lambda u: 0.5)

@@ -16,13 +16,13 @@ def test_the_scale_goes_from_its_own_to_1_exactly(scale):
 
 
 def test_rows_of_embedded_guidance_have_a_lam_each_or_one_for_all():
-    guidance = torch.tensor([3.3, 3.3, 7.7])
+    guidance = torch.tensor([0.1, 3.3, 7.7])
     got = relieved_rows(guidance, [0.0, 1.0, 0.25])
     assert torch.equal(
         got, torch.stack([guidance[0], torch.tensor(1.0), 1 + (guidance[2] - 1) * 0.75])
     )
     assert torch.equal(relieved_rows(guidance, [0.4]), 1 + (guidance - 1) * (1 - 0.4))
-    assert guidance.tolist() == torch.tensor([3.3, 3.3, 7.7]).tolist(), (
+    assert guidance.tolist() == torch.tensor([0.1, 3.3, 7.7]).tolist(), (
         "the given one is not changed"
     )
 
