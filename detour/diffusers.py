@@ -20,8 +20,8 @@ from torch import nn
 
 from .diffusers_clock import Clock
 from .diffusers_rows import conditioned, require_known_rows
-from .schedule import Coverage, Dial, Schedule
-from .ways.bypass import bypassed
+from .schedule import Schedule
+from .ways.bypass import BypassCoverage, Dial, bypassed
 from .ways.targets import find_mid_block, uncompiled
 
 log = logging.getLogger(__name__)
@@ -35,8 +35,8 @@ def mid_block_bypass(
     scheduler: Any = None,
     apply_to: str = "both",
     skip_compute: bool = True,
-) -> Iterator[Coverage]:
-    """Bypass the mid-block in every U-Net call inside the `with`; yields the run's `Coverage`.
+) -> Iterator[BypassCoverage]:
+    """Bypass the mid-block in every U-Net call inside the `with`; yields its count.
 
     pipe_or_unet: a diffusers pipeline with a `unet`, or a U-Net of diffusers.
     scheduler: for a bare U-Net, the scheduler of the loop; without one the timesteps are read
@@ -68,7 +68,7 @@ def mid_block_bypass(
 @contextmanager
 def pipeline_bypass(
     find_pipe: Callable[[], Any], find_dial: Callable[[], Dial]
-) -> Iterator[Coverage]:
+) -> Iterator[BypassCoverage]:
     """As `mid_block_bypass`, for hosts that put another pipeline, another scheduler or another
     schedule in place during a run: both are asked for at each call. The U-Net, `apply_to` and
     `schedule_by` are those of the beginning.
@@ -83,7 +83,7 @@ def pipeline_bypass(
 
 
 @contextmanager
-def _followed(calls: _Calls) -> Iterator[Coverage]:
+def _followed(calls: _Calls) -> Iterator[BypassCoverage]:
     with calls.open:
         before = calls.unet.register_forward_pre_hook(calls.enter, with_kwargs=True)
         after = calls.unet.register_forward_hook(calls.leave, always_call=True)
@@ -101,11 +101,11 @@ class _Calls:
     unet: Any
     clock: Clock
     find_dial: Callable[[], Dial]
-    coverage: Coverage = field(init=False)
+    coverage: BypassCoverage = field(init=False)
     open: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
-        self.coverage = Coverage(self.find_dial())
+        self.coverage = BypassCoverage(self.find_dial())
 
     def enter(self, _unet: nn.Module, args: tuple, kwargs: dict) -> None:
         """Before a call: bypass it as far as its progress says."""

@@ -1,4 +1,4 @@
-"""When, how strongly and for whom the mid-block is bypassed, and what was bypassed in a run.
+"""When and how strongly a way acts: the schedule that all of them share.
 
 `lam = strength * shape(u)` inside a half-open window of the progress, 0 outside of it, with
 `u` the place inside the window. The formulas are ours, made from the abstract of
@@ -16,15 +16,14 @@ from .checks import quoted, require_between, require_choice
 
 SHAPES = ("constant", "ramp_up", "ramp_down", "bump", "cosine", "curve")
 SCHEDULE_BY = ("sigma", "step")
-APPLY_TO = ("both", "cond", "uncond")
 Points = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A bypass over the denoising; the field names are the node's input names.
+    """A strength over the denoising; the field names are the node's input names.
 
-    strength: the bypass at full height, -1..1. 0 never bypasses.
+    strength: at full height, -1..1. 0 never acts.
     shape: one of `SHAPES`.
     start_percent, end_percent: the window of the progress, 0..1, half-open.
     schedule_by: `sigma` (progress in the model's noise schedule) or `step` (in this run).
@@ -47,7 +46,7 @@ class Schedule:
         if self.start_percent >= self.end_percent:
             raise ValueError(
                 f"start_percent ({self.start_percent:g}) must be smaller than end_percent "
-                f"({self.end_percent:g}): the bypass needs a window to be active in."
+                f"({self.end_percent:g}): there must be a window to be active in."
             )
         require_choice("shape", self.shape, SHAPES)
         require_choice("schedule_by", self.schedule_by, SCHEDULE_BY)
@@ -69,7 +68,7 @@ class Schedule:
         return before_end and self.start_percent <= most
 
     def lam(self, progress: float) -> float:
-        """The bypass at a progress of 0 (pure noise) to 1 (finished picture)."""
+        """The strength at a progress of 0 (pure noise) to 1 (finished picture)."""
         if self.strength == 0.0 or not self.contains(progress):
             return 0.0
         u = (progress - self.start_percent) / (self.end_percent - self.start_percent)
@@ -77,7 +76,7 @@ class Schedule:
 
     @property
     def is_off(self) -> bool:
-        """True if no progress at all gets a bypass."""
+        """True if it is 0 at any progress."""
         flat_curve = self.shape == "curve" and all(v == 0.0 for _, v in self.points)
         return self.strength == 0.0 or flat_curve
 
@@ -139,6 +138,19 @@ def parse_strengths(text: str) -> tuple[float, ...]:
     return tuple(strengths)
 
 
+def parse_ways(text: str, known: Sequence[str]) -> tuple[str, ...]:
+    """The ways written as `bypass, relief`, each one of the known.
+
+    Raises ValueError that names the part which is none of them.
+    """
+    ways = tuple(_parts(text))
+    for way in ways:
+        require_choice("ways", way, tuple(known))
+    if not ways:
+        raise ValueError(f"ways is empty: write at least one of {', '.join(known)}.")
+    return ways
+
+
 def _parts(text: str) -> list[str]:
     parts = text.replace(";", ",").replace("\n", ",").split(",")
     return [part.strip() for part in parts if part.strip()]
@@ -165,118 +177,3 @@ def _interpolate(points: Points, u: float) -> float:
         return points[-1][1]
     (u0, v0), (u1, v1) = points[after - 1], points[after]
     return v0 + (v1 - v0) * (u - u0) / (u1 - u0)
-
-
-Lam = float | tuple[float, ...]
-"""The bypass of a call: one number, or one for each row of its batch."""
-
-
-@dataclass(frozen=True)
-class Dial:
-    """All settings of a bypass: what nodes, panel, API and scripts hand on, whole.
-
-    apply_to: one of `APPLY_TO`: both halves of guidance, or the rows of the prompt (`cond`) or
-        of the negative prompt (`uncond`) alone.
-    skip_compute: at lam 1 do not run the mid-block; False runs it and drops the result, for
-        patches that record something inside of it.
-
-    Raises ValueError with one sentence for a value that cannot be used.
-    """
-
-    schedule: Schedule = Schedule()
-    apply_to: str = "both"
-    skip_compute: bool = True
-
-    def __post_init__(self) -> None:
-        require_choice("apply_to", self.apply_to, APPLY_TO)
-
-    def call(self, progress: Sequence[float], is_cond: Sequence[bool | None] = ()) -> Call:
-        """The bypass of a model call whose rows are at these places of the denoising.
-
-        is_cond: for each row whether it is the prompt's or the negative prompt's; None is
-            neither. Not needed where `apply_to` is `both`.
-        """
-        wanted = [self.schedule.lam(place) for place in progress]
-        lams = wanted
-        if self.apply_to != "both":
-            half = self.apply_to == "cond"
-            rows = zip(wanted, is_cond, strict=True)
-            lams = [lam if cond is half else 0.0 for lam, cond in rows]
-        return Call(self, tuple(progress), tuple(lams), any(wanted) and not any(lams))
-
-
-@dataclass(frozen=True)
-class Call:
-    """One model call: the progress and the bypass of each of its rows.
-
-    other_half: whether it would be bypassed if `apply_to` had not left its rows out.
-    """
-
-    dial: Dial
-    progress: tuple[float, ...]
-    lams: tuple[float, ...]
-    other_half: bool = False
-
-    def lam(self, each: int = 1) -> Lam:
-        """One number if all rows have the same bypass, else one for each.
-
-        each: rows of the mid-block for each row of the call (a video's frames).
-        """
-        if len(set(self.lams)) == 1:
-            return self.lams[0]
-        return tuple(lam for lam in self.lams for _ in range(each))
-
-
-@dataclass
-class Coverage:
-    """Counts the model calls of one run. It belongs to that run and is thrown away after it.
-
-    calls: calls in which the U-Net ran; bypassed: those of them with a bypass.
-    reached: calls inside the window; other_half: those whose rows `apply_to` left out.
-    from_cache: calls that something else answered, so that the U-Net did not run.
-    """
-
-    dial: Dial
-    calls: int = 0
-    reached: int = 0
-    bypassed: int = 0
-    lowest: float = math.inf
-    highest: float = -math.inf
-    other_half: int = 0
-    from_cache: int = 0
-
-    def record(self, call: Call, *, ran: bool = True) -> None:
-        """Count one model call; ran: whether the U-Net ran in it."""
-        self.calls += ran
-        self.from_cache += not ran
-        self.reached += any(call.dial.schedule.contains(place) for place in call.progress)
-        self.bypassed += ran and any(call.lams)
-        self.other_half += call.other_half
-        self.lowest = min(self.lowest, *call.progress)
-        self.highest = max(self.highest, *call.progress)
-
-    def missed(self) -> str | None:
-        """The notice for a run in which nothing could be bypassed: the window or the half of
-        guidance was never there; None if there was something."""
-        apply_to = self.dial.apply_to
-        if self.other_half and not self.bypassed:
-            half = "the prompt" if apply_to == "cond" else "the negative prompt"
-            return (
-                f"Nothing was bypassed: apply_to is {apply_to}, and no call of this model had "
-                f"rows of {half} (guidance is off, or another model has them); use apply_to = both."
-            )
-        if self.calls == 0 or self.reached > 0:
-            return None
-        schedule = self.dial.schedule
-        remedy = "widen the window" if schedule.schedule_by == "step" else "use schedule_by = step"
-        return (
-            f"This run covered progress {self.lowest:.2g} to {self.highest:.2g}, the window "
-            f"{schedule.start_percent:g} to {schedule.end_percent:g} was never reached; {remedy}."
-        )
-
-    def summary(self) -> str:
-        """One line for the user: the notice of a run that missed, or what was bypassed."""
-        done = f"bypassed {self.bypassed} of {self.calls} model calls"
-        if self.from_cache:
-            done += f"; {self.from_cache} more came from a cache, without the U-Net"
-        return self.missed() or f"strength {self.dial.schedule.strength:g}: {done}"

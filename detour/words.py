@@ -74,6 +74,10 @@ DIAL = {
         "The strengths to try, from -1 to 1, with commas between them.",
         see="one column of pictures for each.",
     ),
+    "ways": Words(
+        "What to try, with commas between: bypass, relief.",
+        see="one column for each way and strength.",
+    ),
     "hires": Words(
         "What the hires pass gets: the same strength, none (off), or its own.",
         see="with 'off' the second pass only refines what the first one drew.",
@@ -88,6 +92,42 @@ DIAL = {
     ),
 }
 """Of a bypass, by the name of the input; the last three are the web UIs' alone."""
+
+RELIEF_INTRO = (
+    "Early in the denoising guidance (CFG) goes towards 1, so that the first, rough decisions are "
+    "less forced; where it is 1, the negative prompt is not computed. Works with any guided model, "
+    "also with Flux and others whose guidance is embedded."
+)
+
+RELIEF = {
+    **DIAL,
+    "model": Words("Any model that is guided. It is not changed; a copy is patched."),
+    "strength": Words(
+        "0 = exactly the unpatched model, 1 = CFG 1 inside the window, below 0 = more guidance.",
+        see="looser pictures as this goes up: they keep less to the prompt.",
+    ),
+    "shape": Words(
+        "How the relief runs through its window; 'curve' follows 'points'.",
+        see="rows saved only where the relief is 1.",
+    ),
+    "start_percent": Words(
+        "Where the relief begins: 0 = pure noise, 1 = finished picture.",
+        see="a later start changes details instead of what is drawn.",
+    ),
+    "end_percent": Words(
+        "Where the relief ends; from here on guidance is what the sampler says.",
+        see="looser pictures as this goes up.",
+    ),
+    "points": Words(
+        DIAL["points"].means,
+        see="the relief follow straight lines between these points.",
+    ),
+    "curve": Words(
+        DIAL["curve"].means,
+        see="the relief follow the drawn curve across its window.",
+    ),
+}
+"""Of the relief of guidance; the rest is the dial's."""
 
 PLOT = {
     "model": Words(

@@ -16,8 +16,7 @@ from typing import Any
 from torch import nn
 
 from ..detour.progress import SigmaTable, StepTable
-from ..detour.schedule import Call, Coverage, Dial
-from ..detour.ways.bypass import bypassed
+from ..detour.ways.bypass import BypassCoverage, Call, Dial, bypassed
 from ..detour.ways.targets import REFUSAL, find_mid_block, mid_attention_is_read
 from . import host
 from .host import log
@@ -92,7 +91,7 @@ class Session:
         self.p = p
         self.refiner = settings.refiner
         self.dial = settings.dial(bool(getattr(p, "is_hr_pass", False)))
-        self.coverage = Coverage(self.dial)
+        self.coverage = BypassCoverage(self.dial)
         self.calls = UNetCalls(self.dial)
         self.sampler_arguments: dict[str, Any] = {}
         self.table: tuple[object, SigmaTable] | None = None

@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..detour.checks import quoted, read_number, require_choice
-from ..detour.schedule import APPLY_TO, SCHEDULE_BY, SHAPES, Dial, Schedule, parse_points
+from ..detour.schedule import SCHEDULE_BY, SHAPES, Schedule, parse_points
+from ..detour.ways.bypass import APPLY_TO, Dial
 
 HIRES = ("same", "off", "own")
 REFINER = ("base", "refiner", "both")

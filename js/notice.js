@@ -1,4 +1,4 @@
-// Shows on a Detour node what its last run did; nodes/host.py sends the text. Nothing of it is
+// Shows on a Detour node what its last run did; nodes/model_host.py sends the text. Nothing of it is
 // saved, and without a browser the same text is in ComfyUI's log.
 
 import { api } from "../../scripts/api.js";
@@ -7,7 +7,7 @@ import { addStyle, grow, html, nodeById, showOnNode } from "./dom.js";
 import { widgetOf } from "./node_values.js";
 
 const EVENT = "detour.notice";
-const NODES = ["DetourMidBlockBypass", "DetourBypassSweep"];
+const NODES = ["DetourMidBlockBypass", "DetourGuidanceRelief", "DetourBypassSweep"];
 const NAME = "detour_notice";
 const LINES = 4;
 const LINE = 16; // px

@@ -32,7 +32,7 @@ export function readSchedule(values) {
   if (start >= end) {
     throw new RangeError(
       `start_percent (${start}) must be smaller than end_percent (${end}): ` +
-        "the bypass needs a window to be active in.",
+        "there must be a window to be active in.",
     );
   }
   requireChoice("shape", shape, SHAPES);

@@ -10,7 +10,12 @@ import { PointEditor } from "./point_editor.js";
 import { lam, parseStrengths, readSchedule, sigmaAt, stableDiffusionSigmas } from "./schedule.js";
 import { runSigmas, stepMarks } from "./steps.js";
 
-const NODES = ["DetourMidBlockBypass", "DetourBypassSweep", "DetourPlotSchedule"];
+const NODES = [
+  "DetourMidBlockBypass",
+  "DetourGuidanceRelief",
+  "DetourBypassSweep",
+  "DetourPlotSchedule",
+];
 const NAME = "detour_schedule_preview";
 const HEIGHT = 176; // px, margins included
 const RESTING_MS = 120; // between two looks at a node at rest

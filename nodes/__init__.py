@@ -13,9 +13,10 @@ async def comfy_entrypoint():
     from .edit_files import ApplyEdit, SaveEdit
     from .edits import EvaluateGroups, Neutralize, RemoveClass
     from .probes import ProbeFolder, ProbeImages
+    from .relief import GuidanceRelief
     from .sheet import ContactSheet
 
-    bypass = [MidBlockBypass, BypassSweep, ContactSheet, PlotSchedule]
+    ways = [MidBlockBypass, GuidanceRelief, BypassSweep, ContactSheet, PlotSchedule]
     demo = [DemoModel, DemoFaces]
     classifiers = [LoadClassifier, ClassifierFromProbes, Classify, ProbeFolder, ProbeImages]
     edits = [Neutralize, RemoveClass, EvaluateGroups, SaveEdit, ApplyEdit, SaveClassifier]
@@ -23,6 +24,6 @@ async def comfy_entrypoint():
 
     class DetourExtension(ComfyExtension):
         async def get_node_list(self):
-            return [*bypass, *demo, *classifiers, *edits]
+            return [*ways, *demo, *classifiers, *edits]
 
     return DetourExtension()

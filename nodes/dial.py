@@ -3,6 +3,7 @@ draws a schedule before anything is sampled."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from comfy_api.latest import io
@@ -10,26 +11,29 @@ from comfy_api.latest import io
 from ..detour.progress import SigmaTable
 from ..detour.report.canvas import to_images
 from ..detour.report.schedule import draw_schedule
-from ..detour.schedule import (
-    APPLY_TO,
-    SCHEDULE_BY,
-    SHAPES,
-    Dial,
-    Points,
-    Schedule,
-    parse_points,
-    parse_strengths,
-)
+from ..detour.schedule import SCHEDULE_BY, Schedule, parse_strengths, parse_ways
+from ..detour.ways.bypass import APPLY_TO, Dial
+from ..detour.ways.relief import Relief
+from ..detour.ways.way import Way
 from ..detour.words import DIAL, DIAL_INTRO, PLOT
 from .model_host import patch_model
+from .schedule_inputs import (
+    choice,
+    curve_input,
+    points_input,
+    read_schedule,
+    share,
+    window_inputs,
+)
 from .schema import CATEGORY, build
 
+WAYS: dict[str, Callable[[Schedule, str, bool], Way]] = {
+    "bypass": Dial,
+    "relief": lambda schedule, *_: Relief(schedule),
+}
+"""What a sweep can try, by name: a way's settings from a schedule, and from what is the bypass's
+alone."""
 ALIASES = ["variety", "diversity", "same face", "bias", "fairness", "mid-block", "bypass"]
-CURVE_SAMPLES = 101
-"""Places at which a connected CURVE is read; between them it is taken as straight."""
-UNTOUCHED_EDITOR = [[0.0, 0.0], [1.0, 1.0]]
-"""What the host's editor sends as long as nobody has drawn in it."""
-CurveSocket = io.Custom("CURVE")
 
 
 class MidBlockBypass(io.ComfyNode):
@@ -48,7 +52,7 @@ class MidBlockBypass(io.ComfyNode):
             ),
             inputs=[
                 io.Model.Input("model", tooltip=DIAL["model"].tooltip),
-                _share("strength", Schedule.strength, -1.0),
+                share("strength", Schedule.strength, -1.0),
                 *_dial_inputs(),
             ],
             outputs=[
@@ -81,8 +85,8 @@ class BypassSweep(io.ComfyNode):
             display_name="Variety Sweep",
             category=CATEGORY,
             description=(
-                "Everything after this node runs once for each strength, from the same seeds. "
-                "Connect the models to a sampler, and the pictures, with the labels, to the "
+                "Everything after this node runs once for each way and strength, from the same "
+                "seeds. Connect the models to a sampler, and the pictures, with the labels, to the "
                 "Contact Sheet."
             ),
             inputs=[
@@ -91,19 +95,22 @@ class BypassSweep(io.ComfyNode):
                     "strengths", default="0, 0.25, 0.5, 1", tooltip=DIAL["strengths"].tooltip
                 ),
                 *_dial_inputs(),
+                io.String.Input(
+                    "ways", default="bypass", optional=True, tooltip=DIAL["ways"].tooltip
+                ),
             ],
             outputs=[
                 io.Model.Output(
                     "models",
                     display_name="models",
                     is_output_list=True,
-                    tooltip="One patched model for each strength.",
+                    tooltip="One patched model for each way and strength.",
                 ),
                 io.String.Output(
                     "labels",
                     display_name="labels",
                     is_output_list=True,
-                    tooltip="The strengths as text, for the Contact Sheet.",
+                    tooltip="What each column is, for the Contact Sheet.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],
@@ -113,11 +120,16 @@ class BypassSweep(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, strengths, apply_to, skip_compute=True, **schedule) -> io.NodeOutput:
+    def execute(
+        cls, model, strengths, apply_to, skip_compute=True, ways="bypass", **schedule
+    ) -> io.NodeOutput:
         found = parse_strengths(strengths)
-        dials = [Dial(read_schedule(one, **schedule), apply_to, skip_compute) for one in found]
-        models = [patch_model(model, dial, cls.hidden.unique_id) for dial in dials]
-        return io.NodeOutput(models, [f"strength {strength:g}" for strength in found])
+        names = parse_ways(ways, tuple(WAYS))
+        schedules = [read_schedule(strength, **schedule) for strength in found]
+        settings = [WAYS[name](one, apply_to, skip_compute) for name in names for one in schedules]
+        models = [patch_model(model, way, cls.hidden.unique_id) for way in settings]
+        heads = ["strength"] if names == ("bypass",) else names
+        return io.NodeOutput(models, [f"{head} {one:g}" for head in heads for one in found])
 
 
 class PlotSchedule(io.ComfyNode):
@@ -136,13 +148,13 @@ class PlotSchedule(io.ComfyNode):
                 "and a MODEL for its own noise schedule (Stable Diffusion's otherwise)."
             ),
             inputs=[
-                _share("strength", Schedule.strength, -1.0),
-                *_window_inputs(),
-                _choice("schedule_by", SCHEDULE_BY),
-                _points_input(),
+                share("strength", Schedule.strength, -1.0),
+                *window_inputs(),
+                choice("schedule_by", SCHEDULE_BY),
+                points_input(),
                 io.Model.Input("model", optional=True, tooltip=PLOT["model"].tooltip),
                 io.Sigmas.Input("sigmas", optional=True, tooltip=PLOT["sigmas"].tooltip),
-                _curve_input(),
+                curve_input(),
             ],
             outputs=[
                 io.Image.Output(
@@ -165,9 +177,9 @@ class PlotSchedule(io.ComfyNode):
 def _dial_inputs() -> list[Any]:
     """What the dial and the sweep have besides the strength."""
     return [
-        *_window_inputs(),
-        _choice("apply_to", APPLY_TO),
-        _choice("schedule_by", SCHEDULE_BY),
+        *window_inputs(),
+        choice("apply_to", APPLY_TO),
+        choice("schedule_by", SCHEDULE_BY),
         build(
             io.Boolean.Input,
             "skip_compute",
@@ -176,88 +188,6 @@ def _dial_inputs() -> list[Any]:
             tooltip=DIAL["skip_compute"].tooltip,
             advanced=True,
         ),
-        _points_input(),
-        _curve_input(),
+        points_input(),
+        curve_input(),
     ]
-
-
-def _window_inputs() -> list[Any]:
-    """Shape and window, which every schedule has."""
-    return [
-        _choice("shape", SHAPES),
-        _share("start_percent", Schedule.start_percent),
-        _share("end_percent", Schedule.end_percent),
-    ]
-
-
-def _share(name: str, default: float, least: float = 0.0) -> Any:
-    return io.Float.Input(
-        name, default=default, min=least, max=1.0, step=0.01, tooltip=DIAL[name].tooltip
-    )
-
-
-def _choice(name: str, options: tuple[str, ...]) -> Any:
-    return io.Combo.Input(
-        name, options=list(options), default=options[0], tooltip=DIAL[name].tooltip
-    )
-
-
-def _points_input() -> Any:
-    """The curve as text."""
-    return build(
-        io.String.Input,
-        "points",
-        default="0:1, 0.5:0.6, 1:0",
-        optional=True,
-        tooltip=DIAL["points"].tooltip,
-        advanced=True,
-    )
-
-
-def _curve_input() -> Any:
-    """The optional CURVE socket, last of all inputs.
-
-    Never the editor that newer hosts draw inside a node for this type: it would always send its
-    ramp. Hosts that do not know the type have the socket too, so that a workflow of one host
-    finds the same inputs on any other.
-    """
-    return CurveSocket.Input(
-        "curve", optional=True, tooltip=DIAL["curve"].tooltip, extra_dict={"forceInput": True}
-    )
-
-
-def read_schedule(
-    strength: float,
-    shape: str,
-    start_percent: float,
-    end_percent: float,
-    schedule_by: str,
-    points: str = "",
-    curve: Any = None,
-) -> Schedule:
-    """The schedule that the widgets describe; ValueError with one sentence if they cannot."""
-    read = read_curve(curve)
-    if read is not None:
-        shape = "curve"
-    else:
-        read = parse_points(points) if shape == "curve" else ()
-    return Schedule(strength, shape, start_percent, end_percent, schedule_by, read)
-
-
-def read_curve(curve: Any) -> Points | None:
-    """The points of what comes through the CURVE socket; None if no curve was drawn.
-
-    A prompt that was saved while the socket was an editor holds the editor's points; nobody
-    drew its first ones. Raises ValueError for anything that is no curve.
-    """
-    sent = curve.get("points") if isinstance(curve, dict) else curve
-    if curve is None or (isinstance(sent, list) and sent == UNTOUCHED_EDITOR):
-        return None
-    if not callable(getattr(curve, "interp", None)):
-        raise ValueError(
-            f"curve is a {type(curve).__name__}, which is no curve: connect a Curve Editor to it, "
-            "or leave it empty, choose the shape 'curve' and write the same into 'points'."
-        )
-    places = [index / (CURVE_SAMPLES - 1) for index in range(CURVE_SAMPLES)]
-    # Rounded, since a smooth curve along 1 comes out a hair above it.
-    return tuple((u, round(float(curve.interp(u)), 9)) for u in places)

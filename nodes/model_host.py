@@ -1,5 +1,5 @@
-"""How the bypass gets into a MODEL of ComfyUI: wrappers on a clone of its patcher, under one
-constant key, and one object for all the dials of a MODEL.
+"""How ways get into a MODEL of ComfyUI: wrappers on a clone of its patcher, under one constant
+key, and one object for all the ways of a MODEL. How each of them acts is in `acting.py`.
 
 Nothing of the model is kept between calls, so nothing can be left behind. torch.compile makes a
 new graph for whatever is new in a call's transformer options, so that the U-Net is given those
@@ -16,13 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from comfy.ldm.modules.attention import SpatialTransformer
 from comfy.patcher_extension import CallbacksMP, WrappersMP
 
-from ..detour.schedule import Call, Coverage, Dial
-from ..detour.ways.bypass import bypassed
-from ..detour.ways.targets import find_mid_block, mid_attention_is_read
-from .run import Run, SamplerSteps, conditioned, is_second_models, keeps_rule, roles_of
+from ..detour.ways.way import Way
+from .acting import ACTING, Acting, Conditionings, Evaluation, ModelCall
+from .run import Moment, Run, SamplerSteps, is_second_models, keeps_rule, roles_of
 
 log = logging.getLogger("detour")
 KEY = "detour"
@@ -33,7 +31,7 @@ ACTED = "_detour_acted"
 """Set on a model patcher whose wrappers were called in the run under way."""
 LEFT_OUT = (
     "This model is the second one of a guider for two models, which leaves out what is patched "
-    "into it: nothing was bypassed. Connect the dial to the guider's first model."
+    "into it: nothing was done. Connect this node to the guider's first model."
 )
 
 
@@ -51,9 +49,9 @@ def with_options(options: dict, args: tuple, kwargs: dict) -> tuple[tuple, dict]
     return ((*args[:3], options, *args[4:]) if len(args) > 3 else args), kwargs
 
 
-def is_first(options: dict) -> bool:
-    """Whether no wrapper of the call comes before ours, which could have changed its sigmas."""
-    return next(iter(options.get("wrappers", {}).get(WrappersMP.APPLY_MODEL, {})), KEY) == KEY
+def is_first(kind: str, options: dict) -> bool:
+    """Whether no wrapper of this kind comes before ours, which could have changed the sigmas."""
+    return next(iter(options.get("wrappers", {}).get(kind, {})), KEY) == KEY
 
 
 def handed_on(options: dict, ran: list[bool]) -> tuple[dict, bool]:
@@ -101,32 +99,31 @@ def show_on_node(node_id: str | None, text: str, missed: bool) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Dials:
-    """The bypasses of the nodes of a MODEL, the first one nearest to the mid-block. Immutable and
-    shared by all clones of it.
+class Ways:
+    """The ways of the nodes of a MODEL, in their order. Immutable and shared by all clones of it.
 
-    node_ids: for each dial the node that shows what a run did.
+    node_ids: for each way the node that shows what a run did.
     """
 
-    dials: tuple[Dial, ...] = ()
+    ways: tuple[Way, ...] = ()
     node_ids: tuple[str | None, ...] = ()
 
-    def and_then(self, dial: Dial, node_id: str | None) -> Dials:
+    def and_then(self, way: Way, node_id: str | None) -> Ways:
         """These, and one more behind them."""
-        return Dials((*self.dials, dial), (*self.node_ids, node_id))
+        return Ways((*self.ways, way), (*self.node_ids, node_id))
 
     def wrappers(self) -> dict[str, Callable]:
         """What to register with the model patcher, by kind of wrapper."""
         return {
-            WrappersMP.SAMPLER_SAMPLE: self.watch_run,
-            WrappersMP.PREDICT_NOISE: self.watch_evaluation,
-            WrappersMP.CALC_COND_BATCH: self.watch_conds,
+            WrappersMP.SAMPLER_SAMPLE: self.sample,
+            WrappersMP.PREDICT_NOISE: self.evaluate,
+            WrappersMP.CALC_COND_BATCH: self.condition,
             WrappersMP.APPLY_MODEL: self.apply,
         }
 
-    # --- what is going on --------------------------------------------------------------------
+    # --- one run, from its sampler down to its model calls -----------------------------------
 
-    def watch_run(
+    def sample(
         self,
         executor: Any,
         guider: Any,
@@ -144,102 +141,100 @@ class Dials:
             and "model_function_wrapper" not in guider.model_options,
         )
         in_tiles = bool(guider.model_options.get("tiled_diffusion"))
-        run = Run(self._coverages(), guider, steps, in_tiles)
-        for dial in self.dials:  # read what is on the device before the run, not in it
-            if dial.schedule.schedule_by == "sigma":
-                run.clock(dial.schedule, guider.inner_model.model_sampling, None)
+        run = Run(self._acting(), guider, steps, in_tiles)
+        self._begin(run)
         options = extra_args["model_options"].setdefault("transformer_options", {})
         options[KEY] = {**options.get(KEY, {}), self: run}
         setattr(guider.model_patcher, ACTED, True)
         result = executor(guider, sigmas, extra_args, steps.listening(callback), *rest, **named)
-        for node_id, coverage in zip(self.node_ids, run.coverages, strict=True):
-            summary, missed = coverage.summary(), coverage.missed() is not None
-            log.log(logging.WARNING if missed else logging.INFO, "Detour: %s", summary)
-            show_on_node(node_id, summary, missed)
+        self._tell(run)
         return result
 
-    def watch_evaluation(
+    @staticmethod
+    def _begin(run: Run) -> Run:
+        """Let each way look at the guider, and read from the device what can be read before."""
+        for acting in run.acting:
+            acting.begin(run.guider)
+            if acting.way.schedule.schedule_by == "sigma":
+                run.clock(acting.way.schedule, run.guider.inner_model.model_sampling, None)
+        return run
+
+    def _tell(self, run: Run) -> None:
+        """Say on each node what its way did in a run."""
+        for node_id, acting in zip(self.node_ids, run.acting, strict=True):
+            summary, missed = acting.coverage.summary(), acting.coverage.missed() is not None
+            log.log(logging.WARNING if missed else logging.INFO, "Detour: %s", summary)
+            show_on_node(node_id, summary, missed)
+
+    def evaluate(
         self, executor: Any, x: Any, timestep: Any, model_options: Any, *rest: Any, **named: Any
     ) -> Any:
         """Around the guider's work for one call by its sampler."""
-        run = self._run(model_options.get("transformer_options", {}))
-        if run is not None and run.steps is not None:
-            run.steps.evaluated(timestep)
-        return executor(x, timestep, model_options, *rest, **named)
+        options = model_options.get("transformer_options", {})
+        guider = executor.class_obj
+        run = self._run(options) or self._begin(Run(self._acting(), guider))
+        if run.steps is not None:
+            run.steps.evaluated(timestep if is_first(WrappersMP.PREDICT_NOISE, options) else None)
+        sampling = guider.inner_model.model_sampling
+        moment = Moment(run, sampling, timestep, timestep, options.get("sample_sigmas"))
+        evaluation = Evaluation(run, guider, x, model_options, moment)
+        with ExitStack() as opened:
+            for acting in run.acting:
+                opened.enter_context(acting.evaluation(evaluation))
+            return executor(x, timestep, model_options, *rest, **named)
 
-    def watch_conds(
+    def condition(
         self, executor: Any, model: Any, conds: Any, x: Any, timestep: Any, model_options: Any
     ) -> Any:
         """Around the evaluation of some conditionings: note what they are."""
-        run = self._run(model_options.get("transformer_options", {}))
+        options = model_options.get("transformer_options", {})
+        run = self._run(options)
         if run is None:
             return executor(model, conds, x, timestep, model_options)
         before = run.roles, run.is_seconds
         run.roles = roles_of(run.guider, conds)
         run.is_seconds = is_second_models(run.guider, model, conds)
         try:
+            if self._acts(run):
+                of_run = options.get("sample_sigmas")
+                moment = Moment(run, model.model_sampling, timestep, timestep, of_run)
+                changing = Conditionings(run, model, list(conds), x, moment)
+                for acting in run.acting:
+                    acting.conditionings(changing)
+                conds = changing.lists
             return executor(model, conds, x, timestep, model_options)
         finally:
             run.roles, run.is_seconds = before
 
-    def _run(self, options: dict) -> Run | None:
-        return options.get(KEY, {}).get(self)
-
-    def _coverages(self) -> tuple[Coverage, ...]:
-        return tuple(Coverage(dial) for dial in self.dials)
-
-    # --- one model call ----------------------------------------------------------------------
-
     def apply(self, executor: Any, x: Any, t: Any, *args: Any, **kwargs: Any) -> Any:
         """Around one model call: `x [B, ...]`, `t` its sigma for each row of the batch."""
         options = options_of(args, kwargs)
-        run = self._run(options) or Run(self._coverages())
-        if run.is_seconds and not self._is_on_second(run.guider):
+        run = self._run(options) or Run(self._acting())
+        if not self._acts(run):
             return executor(x, t, *args, **kwargs)
         base = executor.class_obj
-        calls = self._calls(run, base.model_sampling, t, options)
+        of_host = options.get("sigmas") if is_first(WrappersMP.APPLY_MODEL, options) else None
+        moment = Moment(run, base.model_sampling, t, of_host, options.get("sample_sigmas"))
         ran: list[bool] = []
         plain, is_counted = handed_on(options, ran)
-        args, kwargs = with_options(plain, args, kwargs)
-        is_read = mid_attention_is_read(options)
+        args, named = with_options(plain, args, kwargs)
+        call = ModelCall(run, base, x, options, dict(named), moment, ran if is_counted else None)
         with ExitStack() as opened:
-            for call in calls:
-                opened.enter_context(
-                    bypassed(base.diffusion_model, call, is_read=is_read, device=x.device)
-                )
-            result = executor(x, t, *args, **kwargs)
-        for call, coverage in zip(calls, run.coverages, strict=True):
-            coverage.record(call, ran=bool(ran) or not is_counted)
-        return result
+            for acting in run.acting:
+                opened.enter_context(acting.model_call(call))
+            return executor(x, t, *args, **call.named)
 
-    def _is_on_second(self, guider: Any) -> bool:
-        """Whether the guider's second model has these very dials: the same MODEL twice."""
-        second = getattr(guider, "uncond_model_patcher", None)
-        return second is not None and dials_of(second) is self
+    def _run(self, options: dict) -> Run | None:
+        return options.get(KEY, {}).get(self)
 
-    def _calls(self, run: Run, model_sampling: Any, t: Any, options: dict) -> list[Call]:
-        """What each dial does in a call. Far from all windows one row stands for all of them."""
-        of_run = options.get("sample_sigmas")
-        clocks = [run.clock(dial.schedule, model_sampling, of_run) for dial in self.dials]
-        whose: list[bool | None] = []
-        if any(dial.apply_to != "both" for dial in self.dials):
-            whose = conditioned(options, run.roles, t.numel(), run.in_tiles)
-        span = run.span(options.get("sigmas")) if is_first(options) else None
-        if run.steps is not None and span is not None and not self._near(clocks, span):
-            sigmas, whose = [run.steps.next], whose[:1]
-        else:
-            sigmas = t.flatten().tolist()  # the one wait for the device
-        return [
-            dial.call([clock.progress(sigma) for sigma in sigmas], whose)
-            for dial, clock in zip(self.dials, clocks, strict=True)
-        ]
+    def _acting(self) -> tuple[Acting, ...]:
+        return tuple(ACTING[type(way)](way) for way in self.ways)
 
-    def _near(self, clocks: list, span: tuple[float, float]) -> bool:
-        low, high = span
-        return any(
-            dial.schedule.reaches(*sorted((clock.progress(high), clock.progress(low))))
-            for dial, clock in zip(self.dials, clocks, strict=True)
-        )
+    def _acts(self, run: Run) -> bool:
+        """False in what the guider's second model evaluates, if it has not these very ways."""
+        second = getattr(run.guider, "uncond_model_patcher", None)
+        is_same = second is not None and ways_of(second) is self
+        return not run.is_seconds or is_same
 
     # --- a model that the run leaves out -----------------------------------------------------
 
@@ -258,40 +253,33 @@ class Dials:
             show_on_node(node_id, LEFT_OUT, missed=True)
 
 
-def dials_of(model: Any) -> Dials | None:
-    """The dials of a MODEL."""
+def ways_of(model: Any) -> Ways | None:
+    """The ways of a MODEL."""
     wrappers = model.get_wrappers(WrappersMP.APPLY_MODEL, KEY)
     return wrappers[-1].__self__ if wrappers else None
 
 
-def patch_model(model: Any, dial: Dial, node_id: str | None) -> Any:
-    """A clone of a MODEL with the bypass; the given one is not touched.
+def patch_model(model: Any, way: Way, node_id: str | None) -> Any:
+    """A clone of a MODEL with one more way; the given one is not touched.
 
-    node_id: the node that shows the notice of a run which never reached the window.
-    Raises ValueError if the model has no mid-block.
+    node_id: the node that shows what a run did.
+    Raises ValueError if the way cannot act in this model.
     """
-    holder, name = find_mid_block(model.get_model_object("diffusion_model"))
-    middle = getattr(holder, name)
+    ACTING[type(way)].require(model)
     patched = model.clone()
-    if dial.schedule.is_off:
-        return patched
-    if not any(isinstance(module, SpatialTransformer) for module in middle.modules()):
-        log.warning(
-            "Detour: the mid-block of this %s has no attention; expect little effect.",
-            type(model.model).__name__,
-        )
-    _register(patched, (dials_of(model) or Dials()).and_then(dial, node_id))
+    if not way.schedule.is_off:
+        _register(patched, (ways_of(model) or Ways()).and_then(way, node_id))
     return patched
 
 
-def _register(patched: Any, dials: Dials) -> None:
-    """Put the wrappers of all dials in, in the place of those that were there: one set of them,
-    under one key, however many dials a MODEL goes through."""
-    for kind, wrapper in dials.wrappers().items():
+def _register(patched: Any, ways: Ways) -> None:
+    """Put the wrappers of all ways in, in the place of those that were there: one set of them,
+    under one key, however many ways a MODEL goes through."""
+    for kind, wrapper in ways.wrappers().items():
         # Not by the patcher's own ways to remove: the place among other packs' wrappers stays.
         patched.wrappers.setdefault(kind, {})[KEY] = [wrapper]
     for kind, callback in (
-        (CallbacksMP.ON_PRE_RUN, dials.before_run),
-        (CallbacksMP.ON_CLEANUP, dials.after_run),
+        (CallbacksMP.ON_PRE_RUN, ways.before_run),
+        (CallbacksMP.ON_CLEANUP, ways.after_run),
     ):
         patched.callbacks.setdefault(kind, {})[KEY] = [callback]

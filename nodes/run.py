@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from comfy.samplers import KSAMPLER
 
 from ..detour.progress import SigmaTable, StepTable
-from ..detour.schedule import Coverage, Schedule
+from ..detour.schedule import Schedule
 
 # Which rows of a model call belong to the prompt and which to the negative prompt.
 #
@@ -71,6 +72,14 @@ def conditioned(
     if UNKNOWN in found or rest or tiles < 1 or (tiles > 1 and not in_tiles):
         raise ValueError(REFUSAL)
     return [role for role in found if not isinstance(role, str)] * tiles
+
+
+def count_parts(cond: Any, sigma: float) -> int:
+    """How many parts of a conditioning the host evaluates at a sigma."""
+    return sum(
+        part.get("timestep_start", sigma) >= sigma >= part.get("timestep_end", sigma)
+        for part in cond or ()
+    )
 
 
 def is_second_models(guider: Any, model: Any, conds: Sequence[Any]) -> bool:
@@ -175,11 +184,11 @@ def keeps_rule(sampler: Any) -> bool:
 class Run:
     """One run; it lives in the run's transformer options and is gone with them.
 
-    coverages: one for each dial. roles, is_seconds: of the conditionings that are evaluated.
-    in_tiles: whether a pack cuts each model call into tiles.
+    acting: one for each way of the MODEL. roles, is_seconds: of the conditionings that are
+        evaluated. in_tiles: whether a pack cuts each model call into tiles.
     """
 
-    coverages: tuple[Coverage, ...]
+    acting: tuple[Any, ...]
     guider: Any = None
     steps: SamplerSteps | None = None
     in_tiles: bool = False
@@ -206,13 +215,48 @@ class Run:
             )
         return self._table("step", of_run, lambda: StepTable.of(of_run))
 
-    def span(self, timestep: Any) -> tuple[float, float] | None:
-        """See `SamplerSteps.span`."""
-        return None if self.steps is None else self.steps.span(timestep)
-
     def _table(self, name: str, source: object, make: Callable[[], Any]) -> Any:
         """`make()`, kept for each `source`; there are several where a run has several devices."""
         place = (name, id(source))
         if place not in self.tables:
             self.tables[place] = (source, make())  # the source too: else its id could come again
         return self.tables[place][1]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When an evaluation or a model call is. All that happens then shares one look at it, so that
+    the device is waited for at most once, and only where a window may be near.
+
+    sigmas: of each row, on the device. timestep: the same by which the host evaluates. of_run: see
+        `Run.clock`.
+    """
+
+    run: Run
+    model_sampling: Any
+    sigmas: Any
+    timestep: Any
+    of_run: Any = None
+
+    def progress(self, schedule: Schedule) -> tuple[float, ...]:
+        """Of each row. Far from the schedule's window one row stands for all of them."""
+        clock = self.run.clock(schedule, self.model_sampling, self.of_run)
+        steps, span = self.run.steps, self._span
+        if steps is not None and span is not None:
+            low, high = span
+            if not schedule.reaches(*sorted((clock.progress(high), clock.progress(low)))):
+                return (clock.progress(steps.next),)
+        return tuple(clock.progress(sigma) for sigma in self._read)
+
+    @property
+    def sigma(self) -> float:
+        """Of the first row, by which the host tells what of a conditioning is there."""
+        return self._read[0]
+
+    @cached_property
+    def _span(self) -> tuple[float, float] | None:
+        return None if self.run.steps is None else self.run.steps.span(self.timestep)
+
+    @cached_property
+    def _read(self) -> list[float]:
+        return self.sigmas.flatten().tolist()  # the one wait for the device

@@ -184,9 +184,10 @@ def bypass(
     """A MODEL with the bypass, exactly as the main node makes it; `more`: of the schedule."""
     load_pack()
     settings = importlib.import_module(f"{PACK}.detour.schedule")
+    way = importlib.import_module(f"{PACK}.detour.ways.bypass")
     host = importlib.import_module(f"{PACK}.nodes.model_host")
     window = settings.Schedule(strength, start_percent=start, end_percent=end, **more)
-    return host.patch_model(model, settings.Dial(window, apply_to), None)
+    return host.patch_model(model, way.Dial(window, apply_to), None)
 
 
 def host_node(file: str, name: str, **inputs: Any) -> Any:

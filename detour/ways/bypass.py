@@ -1,4 +1,4 @@
-"""The one engine: a stand-in that takes the mid-block's place for the length of a call.
+"""The bypass of the mid-block: a stand-in takes its place for the length of a call.
 
 With h the mid-block's input, M(h) its output and lam the bypass of this call,
 
@@ -13,15 +13,115 @@ Hosts that call the block reach `forward`; hosts that loop over its layers reach
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..schedule import Call, Lam
+from ..checks import require_choice
 from .targets import find_mid_block, keeps_index
+from .way import Coverage, Way
+
+APPLY_TO = ("both", "cond", "uncond")
+Lam = float | tuple[float, ...]
+"""The bypass of a call: one number, or one for each row of its batch."""
+
+
+@dataclass(frozen=True)
+class Dial(Way):
+    """All settings of a bypass.
+
+    apply_to: one of `APPLY_TO`: both halves of guidance, or the rows of the prompt (`cond`) or
+        of the negative prompt (`uncond`) alone.
+    skip_compute: at lam 1 do not run the mid-block; False runs it and drops the result, for
+        patches that record something inside of it.
+
+    Raises ValueError with one sentence for a value that cannot be used.
+    """
+
+    apply_to: str = "both"
+    skip_compute: bool = True
+
+    def __post_init__(self) -> None:
+        require_choice("apply_to", self.apply_to, APPLY_TO)
+
+    def call(self, progress: Sequence[float], is_cond: Sequence[bool | None] = ()) -> Call:
+        """The bypass of a model call whose rows are at these places of the denoising.
+
+        is_cond: for each row whether it is the prompt's or the negative prompt's; None is
+            neither. Not needed where `apply_to` is `both`.
+        """
+        wanted = lams = self.lams(progress)
+        if self.apply_to != "both":
+            half = self.apply_to == "cond"
+            rows = zip(wanted, is_cond, strict=True)
+            lams = tuple(lam if cond is half else 0.0 for lam, cond in rows)
+        return Call(self, tuple(progress), lams, any(wanted) and not any(lams))
+
+
+@dataclass(frozen=True)
+class Call:
+    """One model call: the progress and the bypass of each of its rows.
+
+    other_half: whether it would be bypassed if `apply_to` had not left its rows out.
+    """
+
+    dial: Dial
+    progress: tuple[float, ...]
+    lams: tuple[float, ...]
+    other_half: bool = False
+
+    def lam(self, each: int = 1) -> Lam:
+        """One number if all rows have the same bypass, else one for each.
+
+        each: rows of the mid-block for each row of the call (a video's frames).
+        """
+        if len(set(self.lams)) == 1:
+            return self.lams[0]
+        return tuple(lam for lam in self.lams for _ in range(each))
+
+
+@dataclass
+class BypassCoverage(Coverage):
+    """Counts the model calls of one run.
+
+    calls: those in which the U-Net ran; bypassed: those of them with a bypass.
+    other_half: those whose rows `apply_to` left out.
+    from_cache: calls that something else answered, so that the U-Net did not run.
+    """
+
+    way: Dial
+    bypassed: int = 0
+    other_half: int = 0
+    from_cache: int = 0
+
+    def record(self, call: Call, *, ran: bool = True) -> None:
+        """Count one model call; ran: whether the U-Net ran in it."""
+        self.visit(call.progress, ran=ran)
+        self.from_cache += not ran
+        self.bypassed += ran and any(call.lams)
+        self.other_half += call.other_half
+
+    def missed(self) -> str | None:
+        """As for every way; and where the wanted half of guidance was never there."""
+        apply_to = self.way.apply_to
+        if self.other_half and not self.bypassed:
+            half = "the prompt" if apply_to == "cond" else "the negative prompt"
+            return (
+                f"Nothing was bypassed: apply_to is {apply_to}, and no call of this model had "
+                f"rows of {half} (guidance is off, or another model has them); use apply_to = both."
+            )
+        return super().missed()
+
+    def done(self) -> str:
+        """How many calls were bypassed."""
+        done = f"bypassed {self.bypassed} of {self.calls} model calls"
+        if self.from_cache:
+            done += f"; {self.from_cache} more came from a cache, without the U-Net"
+        return done
 
 
 @contextmanager

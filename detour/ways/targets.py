@@ -1,4 +1,4 @@
-"""What of a denoiser can be bypassed, and what reads it; told by what an object has, not by the
+"""What of a denoiser a way can act on, and what reads it; told by what an object has, not by the
 host that it is of."""
 
 from __future__ import annotations
@@ -38,6 +38,13 @@ def mid_attention_is_read(options: dict[str, Any]) -> bool:
     mid-block: then it has to run."""
     replaced = options.get("patches_replace", {}).get("attn1", {})
     return any(place[0] == "middle" for place in replaced)
+
+
+def has_embedded_guidance(denoiser: Any) -> bool:
+    """Whether a model was trained to read a guidance scale, as Flux dev, HunyuanVideo and others
+    were: hosts also hand the scale to their kin that were not."""
+    reader = getattr(uncompiled(denoiser), "guidance_in", None)
+    return isinstance(reader, nn.Module) and any(True for _ in reader.parameters())
 
 
 def keeps_index(layer: nn.Module) -> nn.Module | None:

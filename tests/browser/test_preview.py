@@ -10,6 +10,7 @@ import pytest
 from detour.schedule import SHAPES, Schedule, parse_points
 
 DIAL, SWEEP, PLOT = "DetourMidBlockBypass", "DetourBypassSweep", "DetourPlotSchedule"
+RELIEF = "DetourGuidanceRelief"
 PLACES = [index / 60 for index in range(61)]
 NEAR = 0.012
 """Pixels and hundredths: how exactly a drawn curve can be read."""
@@ -36,7 +37,7 @@ def schedule_of(values: dict[str, Any]) -> Schedule:
     return Schedule(**{**values, "points": parse_points(values.get("points", ""))})
 
 
-@pytest.mark.parametrize("kind", [DIAL, PLOT])
+@pytest.mark.parametrize("kind", [DIAL, RELIEF, PLOT])
 def test_values_change_the_curve(desk, kind):
     node = desk.build([["a", kind, 0, 0, {}]])["a"]
     assert_drawn(desk.drawn(node)["curves"][0], Schedule())

@@ -80,6 +80,18 @@ def guided(lab: ModuleType) -> Any:
 
 
 @pytest.fixture
+def transformers(lab: ModuleType) -> Any:
+    """Tiny random transformers of the host's classes: `Transformers` of transformer_lab.py."""
+    return beside("transformer_lab").Transformers(lab)
+
+
+@pytest.fixture
+def reliefs(lab: ModuleType, guided: Any) -> Any:
+    """What the tests of the relief of guidance need: `Reliefs` of relief_lab.py."""
+    return beside("relief_lab").Reliefs(lab, guided)
+
+
+@pytest.fixture
 def notices(monkeypatch) -> list[tuple[str, str, bool]]:
     """What the browser is told, through a stand-in for the host's server: node, text, missed."""
     sent: list[tuple[str, str, bool]] = []

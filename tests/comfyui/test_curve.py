@@ -20,7 +20,7 @@ class Drawn:
 @pytest.fixture
 def read(lab):
     """`read_schedule` for the shape ramp_down and a curve."""
-    inputs = lab.pack("nodes.dial")
+    inputs = lab.pack("nodes.schedule_inputs")
     return lambda curve: inputs.read_schedule(0.5, "ramp_down", 0, 1, "sigma", "0:1", curve)
 
 

@@ -53,8 +53,8 @@ class Seen:
     before: int = 0
 
 
-def counted(lab, patched, run) -> Seen:
-    """`run(model)` with a MODEL whose calls are counted from outside of our wrappers."""
+def counted(lab, patched, run, kind: str = "apply_model") -> Seen:
+    """`run(model)` with a MODEL whose calls are counted from outside of our wrappers of a kind."""
     seen, reads = Seen(), Reads()
     watched = patched.clone()
 
@@ -66,7 +66,7 @@ def counted(lab, patched, run) -> Seen:
         return result
 
     # In the place of our wrapper: one before it could change the sigmas, which would be read.
-    by_key = watched.wrappers[lab.WrappersMP.APPLY_MODEL]
+    by_key = watched.wrappers[kind]
     ((key, (ours,)),) = by_key.items()
     by_key[key] = [around]
     with reads:
@@ -128,6 +128,39 @@ def test_two_dials_share_the_read(lab):
     two = lab.bypass(two, 0.3, end_percent=0.6, schedule_by="step")
     seen = counted(lab, two, lambda watched: lab.sample(watched, steps=10))
     assert max(seen.reads) == 1 and seen.reads[-1] == 0
+
+
+@pytest.mark.parametrize("schedule_by", ["sigma", "step"])
+def test_a_relief_reads_once_in_an_evaluation_near_its_window(lab, reliefs, schedule_by):
+    model = lab.tiny("sd15", **lab.SMALL)
+    window = {"start_percent": 0.5, "end_percent": 0.7, "schedule_by": schedule_by}
+    patched = reliefs.relief(model, **window)
+    seen = counted(
+        lab, patched, lambda watched: lab.sample(watched, steps=20), lab.WrappersMP.PREDICT_NOISE
+    )
+    assert len(seen.reads) == 20 and max(seen.reads) == 1
+    assert 3 <= sum(seen.reads) <= (9 if schedule_by == "step" else 14)
+    assert seen.before <= 2
+
+
+def test_an_evaluation_whose_sigma_a_wrapper_before_ours_changed_is_read(lab, reliefs):
+    """For the relief, and for the model calls in it."""
+    model = lab.tiny("sd15", **lab.SMALL).clone()
+    scales = []
+
+    def early(executor, x, timestep, *rest, **named):
+        return executor(x, torch.full_like(timestep, 10.0), *rest, **named)
+
+    def note(args):
+        scales.append(args["cond_scale"])
+        return args["denoised"]
+
+    model.add_wrapper_with_key(lab.WrappersMP.PREDICT_NOISE, "theirs", early)
+    model.set_model_sampler_post_cfg_function(note)
+    both = lab.bypass(reliefs.relief(model, 0.5, end_percent=0.3), end_percent=0.3)
+    with lab.watching(both) as watch:
+        lab.sample(watch.model, steps=4, denoise=0.3)
+    assert scales == [2.0] * 4 and watch.skipped == [True] * 4
 
 
 def test_a_sampler_that_makes_its_own_steps_is_read_at_each_call(lab):

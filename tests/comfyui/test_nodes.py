@@ -54,6 +54,21 @@ def test_sweep_passes_every_input_on(lab):
     assert torch.equal(got, lab.sample(lab.bypass(model, 0.6, **inputs), steps=6))
 
 
+def test_sweep_over_ways_has_each_way_at_each_strength(lab, reliefs):
+    model = lab.tiny("sd15", **lab.SMALL)
+    models, labels = lab.run_node(
+        "DetourBypassSweep", model=model, strengths="0, 0.5", ways="relief, bypass", end_percent=0.6
+    )
+    assert labels == ["relief 0", "relief 0.5", "bypass 0", "bypass 0.5"]
+    plain, early = lab.sample(model), {"end_percent": 0.6}
+    relief, bypass = reliefs.relief(model, 0.5, **early), lab.bypass(model, 0.5, **early)
+    wanted = [plain, lab.sample(relief), plain, lab.sample(bypass)]
+    assert all(torch.equal(lab.sample(one), two) for one, two in zip(models, wanted, strict=True))
+    for ways, told in (("bypas", "it must be one of: bypass, relief"), (" , ", "ways is empty")):
+        with pytest.raises(ValueError, match=told):
+            lab.run_node("DetourBypassSweep", model=model, ways=ways)
+
+
 def test_flat_curve_equals_a_constant(lab):
     model = lab.tiny("sd15", **lab.SMALL)
     curve = Curve(lambda u: 0.5)
@@ -71,7 +86,7 @@ def test_curve_is_read_across_its_window_at_node_time(lab):
     assert curve.places == sorted(curve.places)
     assert (curve.places[0], curve.places[-1]) == (0.0, 1.0)
     (wrapper,) = next(iter(patched.wrappers[lab.WrappersMP.APPLY_MODEL].values()))
-    schedule = wrapper.__self__.dials[0].schedule
+    schedule = wrapper.__self__.ways[0].schedule
     for u in (0.0, 0.01, 0.333, 0.5, 0.805, 0.999):
         lam = schedule.lam(0.2 + 0.5 * u)
         assert lam == pytest.approx(0.5 * math.sin(3 * u), abs=1e-4)

@@ -105,9 +105,9 @@ def test_the_stand_in_answers_for_the_mid_block(lab):
     unet = lab.unet_of(model)
     mid = unet.middle_block
     mid.note_of_another_pack = "kept"
-    settings = lab.pack("detour.schedule")
-    call = settings.Dial(settings.Schedule(0.5)).call([0.0])
-    with lab.pack("detour.ways.bypass").bypassed(unet, call):
+    way = lab.pack("detour.ways.bypass")
+    call = way.Dial(lab.pack("detour.schedule").Schedule(0.5)).call([0.0])
+    with way.bypassed(unet, call):
         stand_in = unet.middle_block
         assert stand_in is not mid
         assert len(stand_in) == len(mid) == 3

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detour.schedule import SHAPES, Call, Coverage, Dial, Schedule, parse_points, parse_strengths
+from detour.schedule import SHAPES, Schedule, parse_points, parse_strengths
+from detour.ways.bypass import BypassCoverage, Call, Dial
 
 
 def test_every_shape_and_window_follows_the_golden_table(golden):
@@ -168,7 +169,7 @@ def test_settings_and_calls_stay_as_they_were_checked():
 
 def coverage_of(dial, *places, skipped=()):
     """Counted over calls at these places, of which a cache answered the skipped ones."""
-    coverage = Coverage(dial)
+    coverage = BypassCoverage(dial)
     for place in places:
         coverage.record(dial.call([place]), ran=place not in skipped)
     return coverage
@@ -197,7 +198,7 @@ def test_a_run_whose_only_call_in_the_window_has_no_bypass_did_reach_it():
 
 def test_the_rows_of_a_call_are_one_call():
     dial = Dial(Schedule(1.0, "constant", 0.0, 0.35))
-    coverage = Coverage(dial)
+    coverage = BypassCoverage(dial)
     coverage.record(dial.call([0.9, 0.1, 0.2]))
     assert (coverage.calls, coverage.reached, coverage.bypassed) == (1, 1, 1)
     assert (coverage.lowest, coverage.highest) == (0.1, 0.9)
@@ -217,7 +218,7 @@ def test_calls_that_a_cache_answered_are_told_apart():
 )
 def test_a_run_without_rows_of_the_wanted_half_says_so(apply_to, half):
     dial = Dial(Schedule(0.5, "constant", 0.0, 0.5), apply_to)
-    coverage = Coverage(dial)
+    coverage = BypassCoverage(dial)
     for place in (0.2, 0.6):
         coverage.record(dial.call([place], [apply_to != "cond"]))
     assert (coverage.reached, coverage.other_half) == (1, 1)

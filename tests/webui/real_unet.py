@@ -113,7 +113,8 @@ def main() -> None:
     sys.modules.update(make_modules("a1111"))
     run_shim(HERE.parents[1] / "scripts" / "detour.py")
     begin = sys.modules["detour_webui.extension.session"].UNetCalls
-    settings = sys.modules["detour_webui.detour.schedule"]
+    schedule = sys.modules["detour_webui.detour.schedule"].Schedule
+    dial = sys.modules["detour_webui.detour.ways.bypass"].Dial
     block, runs, found = unet.middle_block, [], {"where": file_of(unet)}
     for module in block.modules():
         module.register_forward_hook(lambda *_: runs.append(1))
@@ -121,7 +122,7 @@ def main() -> None:
     for lam in (0.25, 0.7, -0.5, 1.0):
         for added in (None, control):
             expected = literal(unet, lam, None if added is None else added.clone())
-            calls = begin(settings.Dial(settings.Schedule(lam)))
+            calls = begin(dial(schedule(lam)))
             calls.set(unet, 0.0)
             runs.clear()
             got = call(unet, None if added is None else added.clone())

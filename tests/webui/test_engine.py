@@ -7,7 +7,8 @@ import torch
 from stand_in import SHIM, modules_in_place, run_shim
 from webui_models import WORDS, diffusers_unet, ldm_unet, looping_unet
 
-from detour.schedule import Dial, Schedule
+from detour.schedule import Schedule
+from detour.ways.bypass import Dial
 
 MAKERS = [ldm_unet, diffusers_unet, looping_unet]
 

@@ -32,8 +32,9 @@ package = importlib.util.module_from_spec(
     importlib.util.spec_from_loader("detour_pack", loader=None, is_package=True))
 package.__path__ = [root]
 sys.modules["detour_pack"] = package
-from detour_pack.detour.schedule import Dial, Schedule
-from detour_pack.nodes.model_host import Dials
+from detour_pack.detour.schedule import Schedule
+from detour_pack.detour.ways.bypass import Dial
+from detour_pack.nodes.model_host import Ways
 unet = torch.nn.Module()
 unet.middle_block = torch.nn.Sequential(torch.nn.Identity())
 base = SimpleNamespace(
@@ -43,7 +44,7 @@ class Executor:
     class_obj = base
     def __call__(self, x, t, *args, **kwargs):
         found.append(float(getattr(unet.middle_block, "lam", 0.0)))
-bypass = Dials().and_then(Dial(Schedule(**schedule)), None)
+bypass = Ways().and_then(Dial(Schedule(**schedule)), None)
 for sigma in sigmas:
     bypass.apply(Executor(), torch.zeros(1, 4, 8, 8), torch.tensor([sigma]))
 print(json.dumps(found))

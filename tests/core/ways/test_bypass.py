@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from detour.schedule import Call, Dial, Schedule
-from detour.ways.bypass import BypassedMidBlock, blend, bypassed
+from detour.schedule import Schedule
+from detour.ways.bypass import BypassedMidBlock, Call, Dial, blend, bypassed
 from detour.ways.targets import find_mid_block, mid_attention_is_read
 
 

@@ -1,0 +1,221 @@
+"""How each way acts in a run of the host: in the guider's evaluation, in its conditionings, or in
+the model call. `model_host.py` asks all ways of a MODEL in the order of their nodes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from comfy.ldm.modules.attention import SpatialTransformer
+from comfy.samplers import CFGGuider
+
+from ..detour.ways.bypass import BypassCoverage, Dial, bypassed
+from ..detour.ways.relief import Relief, ReliefCoverage, is_unguided, relieved, relieved_rows
+from ..detour.ways.targets import find_mid_block, has_embedded_guidance, mid_attention_is_read
+from ..detour.ways.way import Coverage, Way
+from .run import Moment, Run, conditioned, count_parts
+
+log = logging.getLogger("detour")
+
+
+@dataclass
+class Evaluation:
+    """The guider's work for one call by its sampler.
+
+    x: the latent, `[B, ...]`. model_options: the run's, as this evaluation is given them.
+    """
+
+    run: Run
+    guider: Any
+    x: Any
+    model_options: dict
+    moment: Moment
+
+
+@dataclass
+class Conditionings:
+    """Conditionings that are evaluated together; what each one is stands in `run.roles`.
+
+    lists: the host's list of parts for each, or None; a way puts others in their place, and writes
+        into none of them.
+    """
+
+    run: Run
+    model: Any
+    lists: list[Any]
+    x: Any
+    moment: Moment
+
+
+@dataclass
+class ModelCall:
+    """One model call.
+
+    base: the host's model. x: `[rows, ...]`. named: its arguments by keyword, which a way may
+    change. ran: has an entry, once the model ran; None where it surely runs.
+    """
+
+    run: Run
+    base: Any
+    x: Any
+    options: dict
+    named: dict[str, Any]
+    moment: Moment
+    ran: list[bool] | None = field(default_factory=list)
+
+    @property
+    def was_answered(self) -> bool:
+        """False if a cache answered it and the model did not run."""
+        return self.ran is None or bool(self.ran)
+
+    @cached_property
+    def whose(self) -> list[bool | None]:
+        """See `conditioned`."""
+        rows = self.moment.sigmas.numel()
+        return conditioned(self.options, self.run.roles, rows, self.run.in_tiles)
+
+
+class Acting:
+    """One way in one run, with the count of what it did. Each kind overrides what it needs."""
+
+    counts: type[Coverage]
+
+    def __init__(self, way: Any) -> None:
+        self.way: Any = way
+        self.coverage: Any = self.counts(way)
+
+    @staticmethod
+    def require(model: Any) -> None:
+        """Look at a MODEL when a node patches it; ValueError if the way cannot act there."""
+
+    def begin(self, guider: Any) -> None:
+        """Look at the guider of a run; ValueError if the way cannot act there."""
+
+    def evaluation(self, evaluation: Evaluation) -> AbstractContextManager[None]:
+        """Around the guider's evaluation."""
+        return nullcontext()
+
+    def conditionings(self, conds: Conditionings) -> None:
+        """Before conditionings are evaluated."""
+
+    def model_call(self, call: ModelCall) -> AbstractContextManager[None]:
+        """Around a model call."""
+        return nullcontext()
+
+
+class ActingBypass(Acting):
+    """The stand-in is in the mid-block's place for the length of a model call."""
+
+    way: Dial
+    coverage: BypassCoverage
+    counts = BypassCoverage
+
+    @staticmethod
+    def require(model: Any) -> None:
+        """A mid-block is needed; one without attention is only warned of."""
+        holder, name = find_mid_block(model.get_model_object("diffusion_model"))
+        middle = getattr(holder, name)
+        if not any(isinstance(module, SpatialTransformer) for module in middle.modules()):
+            log.warning(
+                "Detour: the mid-block of this %s has no attention; expect little effect.",
+                type(model.model).__name__,
+            )
+
+    @contextmanager
+    def model_call(self, call: ModelCall) -> Iterator[None]:
+        """Bypass it as its rows want it."""
+        progress = call.moment.progress(self.way.schedule)
+        whose = [] if self.way.apply_to == "both" else call.whose[: len(progress)]
+        made = self.way.call(progress, whose)
+        is_read = mid_attention_is_read(call.options)
+        with bypassed(call.base.diffusion_model, made, is_read=is_read, device=call.x.device):
+            yield
+        self.coverage.record(made, ran=call.was_answered)
+
+
+class ActingRelief(Acting):
+    """The guider has another scale for the length of an evaluation, and the model is given another
+    embedded guidance."""
+
+    way: Relief
+    coverage: ReliefCoverage
+    counts = ReliefCoverage
+
+    def __init__(self, way: Relief) -> None:
+        super().__init__(way)
+        self.came: dict[Any, float] = {}
+
+    def begin(self, guider: Any) -> None:
+        """The guider has to mix two conditionings as the host does, by the scale that it keeps."""
+        kind = type(guider)
+        if getattr(kind, "predict_noise", None) is not CFGGuider.predict_noise:
+            raise ValueError(
+                f"Guidance Relief cannot be used with {kind.__name__}, which mixes its "
+                "conditionings by a rule of its own; use KSampler or CFGGuider."
+            )
+
+    @contextmanager
+    def evaluation(self, evaluation: Evaluation) -> Iterator[None]:
+        """Another scale; at 1 the host leaves the negative prompt out, unless a patch or a sampler
+        asked for it."""
+        guider, moment, coverage = evaluation.guider, evaluation.moment, self.coverage
+        progress = moment.progress(self.way.schedule)
+        lams, given = self.way.lams(progress), guider.cfg
+        acts = any(lams) and not is_unguided(given)
+        if acts and len(set(lams)) > 1:
+            raise ValueError(
+                "The rows of this batch are at different sigmas, and guidance has one scale for "
+                "all of them; sample them apart, or without Guidance Relief."
+            )
+        scale = relieved(given, lams[0]) if acts else given
+        self.came = dict.fromkeys((True, False), 0.0)
+        guider.cfg = scale
+        try:
+            yield
+        finally:
+            guider.cfg = given
+        coverage.visit(progress)
+        coverage.relieved += acts
+        coverage.unguided += any(lams) and not acts
+        if acts and is_unguided(scale):
+            coverage.at_one += 1
+            coverage.saved += self._saved(guider.conds, moment.sigma)
+
+    def _saved(self, conds: dict[str, Any], sigma: float) -> int:
+        """The rows that the negative prompt would have had in an evaluation, by those that the
+        prompt had, less those that it had all the same."""
+        parts = {half: count_parts(conds.get(name), sigma) for name, half in HALVES}
+        expected = self.came[True] * parts[False] / max(parts[True], 1)
+        return max(round(expected - self.came[False]), 0)
+
+    @contextmanager
+    def model_call(self, call: ModelCall) -> Iterator[None]:
+        """Another embedded guidance, where the model reads one; and count the rows."""
+        is_relieved, guidance = False, call.named.get("guidance")
+        if guidance is not None and has_embedded_guidance(call.base.diffusion_model):
+            lams = self.way.lams(call.moment.progress(self.way.schedule))
+            is_relieved = any(lams)
+            if is_relieved:
+                call.named["guidance"] = relieved_rows(guidance, lams)
+        yield
+        if call.was_answered:
+            self.coverage.embedded += is_relieved
+            self._count(call)
+
+    def _count(self, call: ModelCall) -> None:
+        rows, roles = call.moment.sigmas.numel(), call.run.roles
+        self.coverage.rows += rows
+        chunks = call.options.get("cond_or_uncond", ())
+        for chunk in chunks:
+            role = roles[chunk] if chunk < len(roles) else None
+            if isinstance(role, bool):
+                self.came[role] = self.came.get(role, 0.0) + rows / len(chunks)
+
+
+HALVES = (("positive", True), ("negative", False))
+ACTING: dict[type[Way], type[Acting]] = {Dial: ActingBypass, Relief: ActingRelief}
+"""How each kind of way acts, by its settings."""

@@ -1,0 +1,125 @@
+"""Tiny random transformers of the host's own classes. Not a test file: `conftest.py` loads it and
+hands it out as the fixture `transformers`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+FLUX = {
+    "image_model": "flux",
+    "in_channels": 16,
+    "out_channels": 16,
+    "patch_size": 2,
+    "vec_in_dim": 32,
+    "context_in_dim": 24,
+    "hidden_size": 64,
+    "mlp_ratio": 4.0,
+    "num_heads": 2,
+    "depth": 1,
+    "depth_single_blocks": 1,
+    "axes_dim": [8, 12, 12],
+    "theta": 10000,
+    "qkv_bias": True,
+    "guidance_embed": True,
+}
+LUMINA = {
+    "image_model": "lumina2",
+    "patch_size": 2,
+    "in_channels": 16,
+    "dim": 64,
+    "n_layers": 1,
+    "n_refiner_layers": 1,
+    "n_heads": 2,
+    "n_kv_heads": 2,
+    "qk_norm": True,
+    "cap_feat_dim": 24,
+    "axes_dims": [8, 12, 12],
+    "axes_lens": [64, 64, 64],
+    "multiple_of": 32,
+}
+Z_IMAGE = {
+    **LUMINA,
+    "dim": 256,  # the least that its modulation can take
+    "n_heads": 8,
+    "n_kv_heads": 8,
+    "z_image_modulation": True,
+    "pad_tokens_multiple": 8,
+}
+SD3 = {
+    "in_channels": 16,
+    "out_channels": 16,
+    "patch_size": 2,
+    "depth": 2,
+    "input_size": None,
+    "adm_in_channels": 32,
+    "context_embedder_config": {
+        "target": "torch.nn.Linear",
+        "params": {"in_features": 24, "out_features": 128},
+    },
+    "num_patches": 64,
+    "pos_embed_max_size": 8,
+    "pos_embed_scaling_factor": None,
+}
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "flux": ("Flux", FLUX),
+    "lumina": ("Lumina2", LUMINA),
+    "z_image": ("ZImage", Z_IMAGE),
+    "sd3": ("SD3", SD3),
+}
+WIDTH = 24
+"""Of a token in all of them."""
+
+
+@dataclass
+class Transformers:
+    """The helpers, with the lab that they work in."""
+
+    lab: Any
+
+    def build(self, family: str, seed: int = 0) -> Any:
+        """A new MODEL of the family with random weights; the same ones for the same seed."""
+        class_name, config = FAMILIES[family]
+        if family == "flux":
+            from comfy.ldm.flux.model import FluxParams
+
+            if "txt_ids_dims" in {field.name for field in dataclasses.fields(FluxParams)}:
+                config = {**config, "txt_ids_dims": []}  # needed since 0.4, unknown before
+        model_config = getattr(self.lab.comfy.supported_models, class_name)(dict(config))
+        model_config.unet_config = dict(config)
+        model_config.set_inference_dtype(torch.float32, None)
+        base = model_config.get_model({}, "", device=self.lab.CPU)
+        self.lab.fill(base.diffusion_model, seed)
+        for buffer in base.diffusion_model.buffers():  # SD3's places, which a checkpoint brings
+            buffer.copy_(self.lab.randn(*buffer.shape, seed=seed))
+        return self.lab.comfy.model_patcher.ModelPatcher(base, self.lab.CPU, self.lab.CPU)
+
+    def conditioning(self, family: str, seed: int, tokens: int = 5, **extra: Any) -> list:
+        """A random CONDITIONING as the family's text encoders make it."""
+        pooled = {"flux": 32, "sd3": 32}.get(family)
+        vector = {"pooled_output": None if pooled is None else self.lab.randn(1, pooled, seed=seed)}
+        guidance = {"guidance": 3.5} if family == "flux" else {}
+        text = self.lab.randn(1, tokens, WIDTH, seed=seed)
+        return [[text, {**vector, **guidance, **extra}]]
+
+    def sample(self, model: Any, positive: list, negative: list, **settings: Any) -> torch.Tensor:
+        """One run of the host's sampler with everything else fixed."""
+        noise = self.lab.randn(2, 16, 8, 8, seed=3)
+        settings = {"steps": 4, "cfg": 1.0, "sampler": "euler", "scheduler": "simple", **settings}
+        return self.lab.comfy.sample.sample(
+            model,
+            noise,
+            settings["steps"],
+            settings["cfg"],
+            settings["sampler"],
+            settings["scheduler"],
+            positive,
+            negative,
+            torch.zeros_like(noise),
+            disable_pbar=True,
+            seed=5,
+        )
