@@ -115,7 +115,7 @@ def print_row(row: dict[str, Any], before: dict[str, Any] | None) -> None:
     question = ("model", "prompt", "cfg")
     if before is None:
         say(
-            "Clean: differs little from a portrait that can be composed of the training data's parts."
+            "Clean: differs little from a portrait composed of the training data's parts."
         )
         say("All other shares are of clean pictures. Unseen: hair that no training picture shows.")
     case = case_of(row)

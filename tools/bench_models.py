@@ -100,9 +100,9 @@ SMALL = {
     "sd15": {
         "model_channels": 32,
         "channel_mult": [1],
-        "num_res_blocks": [1],
-        "transformer_depth": [0],
-        "transformer_depth_output": [0, 0],
+        "num_res_blocks": [0],
+        "transformer_depth": [],
+        "transformer_depth_output": [0],
     },
     "sdxl": {
         "model_channels": 32,

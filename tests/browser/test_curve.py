@@ -46,6 +46,7 @@ def test_the_curve_is_a_socket_and_nothing_is_sent_through_it(desk, kind):
     assert len(desk.saved()["nodes"][0]["widgets_values"]) == len(VALUES[kind]) + 1
 
 
+@pytest.mark.each_frontend
 @pytest.mark.parametrize("name", ["with_editor", "without_curve"])
 def test_a_workflow_of_any_host_opens_with_every_value_in_its_place(desk, name):
     desk.reload(json.loads((SAVED / f"{name}.json").read_text(encoding="utf-8")))

@@ -36,6 +36,7 @@ def graph(strength=1.0, **sampler):
     return nodes, links
 
 
+@pytest.mark.each_frontend
 def test_a_run_with_the_tiny_model_ends_with_its_notice(desk, run):
     # A seed of its own: pages share a server, and what it has cached is not sampled again.
     ids = desk.build(*graph(denoise=0.3, seed=time.time_ns() % 2**31))
@@ -127,12 +128,16 @@ MALFORMED = [
 
 @pytest.mark.each_frontend
 def test_a_workflow_with_a_malformed_result_opens(desk):
-    node = desk.build([["a", DIAL, 0, 0, {"strength": 0.7}]])["a"]
+    """A node with each of them, since opening takes its time."""
+    places = range(len(MALFORMED))
+    desk.build([[str(n), DIAL, 400 * n, 0, {"strength": 0.7}] for n in places])
     saved = desk.saved()
-    for kept in MALFORMED:
-        saved["nodes"][0]["properties"][RESULT] = kept
-        desk.clear()
-        desk.reload(saved)
+    for node, kept in zip(saved["nodes"], MALFORMED, strict=True):
+        node["properties"][RESULT] = kept
+    desk.clear()
+    desk.reload(saved)
+    for number, kept in zip((node["id"] for node in saved["nodes"]), MALFORMED, strict=True):
+        node = str(number)
         assert desk.value(node, "strength") == 0.7
         box = desk.element(node, RESULT)
         shown = REPORT if isinstance(kept, dict) and kept.get("text") == REPORT else ""

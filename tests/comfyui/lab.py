@@ -74,11 +74,12 @@ FOUR_LEVELS = {
 }
 SMALL: dict[str, Any] = {
     "channel_mult": [1],
-    "num_res_blocks": [1],
-    "transformer_depth": [0],
-    "transformer_depth_output": [0, 0],
+    "num_res_blocks": [0],
+    "transformer_depth": [],
+    "transformer_depth_output": [0],
 }
-"""Changes to `sd15` for what needs many calls: one level, attention in the mid-block alone."""
+"""Changes to `sd15` for what needs many calls: one level, one block beside the mid-block's, and
+attention in the mid-block alone."""
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "sd15": ("SD15", {**TWO_LEVELS, "use_linear_in_transformer": False}),
     "sd2": ("SD20", {**TWO_LEVELS, "use_linear_in_transformer": True}),

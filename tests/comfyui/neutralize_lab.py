@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-SIDE = 4
+SIDE = 2
 FEATURES = 3 * SIDE * SIDE
 
 
@@ -82,7 +82,8 @@ class Bench:
 
     def neutralize(self, classifier: Any, **inputs: Any) -> Any:
         """The result of the main node; the search is kept small."""
-        inputs = {"probes": self.probes(), "edit": "one_weight_bias", **inputs}
+        given = {"probes": self.probes(), "edit": "one_weight_bias", "max_weights": 1}
+        inputs = {**given, **inputs}
         return self.run("Neutralize", classifier=classifier, **inputs)
 
     def execute(self, graph: dict[str, Any], last: list[str]) -> dict[str, Any]:

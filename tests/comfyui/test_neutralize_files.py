@@ -85,7 +85,7 @@ def test_another_model_is_refused(bench, edited):
 DAMAGE = {
     "nan": (lambda data: data["edits"][0]["cells"][0].update(new=float("nan")), "NaN"),
     "row": (lambda data: data["edits"][0]["cells"][0].update(row=7), "the head has 2 rows"),
-    "column": (lambda data: data["edits"][0]["cells"][0].update(column=4800), "48 columns"),
+    "column": (lambda data: data["edits"][0]["cells"][0].update(column=4800), "12 columns"),
     "old": (lambda data: data["edits"][0]["cells"][0].update(old=9.0), "was damaged"),
     "version": (lambda data: data.update(version=99), "version 99"),
     "format": (lambda data: data.update(format="lora"), "no edit file"),

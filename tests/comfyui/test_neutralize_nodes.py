@@ -21,7 +21,7 @@ METHODS = ("worst_group", "evidence", "paired")
 def test_the_worst_group_rises_and_everything_is_reported(bench, host_folders):
     classifier = bench.classifier()
     before = bench.head(classifier)
-    done = bench.neutralize(classifier, edit="auto")
+    done = bench.neutralize(classifier, edit="auto", max_weights=3)
     edited, stack, report, chart, numbers = done.result
     found = json.loads(numbers)
     assert found["after"]["worst_group_accuracy"] > found["before"]["worst_group_accuracy"] + 0.2
@@ -317,7 +317,7 @@ def test_a_head_judged_on_what_it_was_fitted_on_is_told(bench, count, honest):
     fitted = bench.run("ClassifierFromProbes", classifier=backbone, probes=probes).result[0]
 
     def unseen(classifier, **inputs):
-        given = {"classifier": classifier, "edit": "one_weight", **inputs}
+        given = {"classifier": classifier, "method": "evidence", "max_weights": 1, **inputs}
         return json.loads(bench.run("Neutralize", **given).result[4])["unseen"]
 
     assert unseen(fitted, probes=probes) == honest

@@ -18,8 +18,7 @@ HEIGHTS = {
 }
 
 
-@pytest.mark.parametrize("lam", [0.37, -0.4])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("shape", "lam"), zip(SHAPES, (0.37, -0.4) * 3, strict=True))
 def test_run_equals_the_lerp_by_hand(lab, shape, lam):
     model = lab.build(shape)
     got = lab.sample(lab.bypass(model, lam))
@@ -45,8 +44,9 @@ def test_a_curve_of_plateaus_is_followed_call_by_call(lab):
         assert torch.equal(got, lab.sample(model))
 
 
-@pytest.mark.parametrize("schedule_by", ["sigma", "step"])
-@pytest.mark.parametrize("shape", HEIGHTS)
+@pytest.mark.parametrize(
+    ("shape", "schedule_by"), zip(HEIGHTS, ("sigma", "step", "step", "sigma"), strict=True)
+)
 def test_shapes_follow_their_formula(lab, shape, schedule_by):
     model = lab.demo_model()
     places = THIRDS if schedule_by == "sigma" else (0.0, 0.25, 0.5, 0.75)

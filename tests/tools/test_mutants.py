@@ -81,7 +81,7 @@ def tree(tmp_path, monkeypatch):
         (tmp_path / name).write_text(text)
     (tmp_path / "detour/__init__.py").touch()
     monkeypatch.setattr(mutants, "LIBRARIES", ("pytest", "hypothesis"))
-    monkeypatch.setattr(mutants, "SPARE_SECONDS", 3.0)
+    monkeypatch.setattr(mutants, "SPARE_SECONDS", 2.0)
     return tmp_path
 
 
