@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from .test_preview import DIAL, PLOT, SWEEP
 from .test_results import report
 
