@@ -114,9 +114,7 @@ def print_row(row: dict[str, Any], before: dict[str, Any] | None) -> None:
     """One row for people, under a header where its model or prompt is another than `before`."""
     question = ("model", "prompt", "cfg")
     if before is None:
-        say(
-            "Clean: differs little from a portrait composed of the training data's parts."
-        )
+        say("Clean: differs little from a portrait composed of the training data's parts.")
         say("All other shares are of clean pictures. Unseen: hair that no training picture shows.")
     case = case_of(row)
     if before is None or any(row[name] != before[name] for name in question):

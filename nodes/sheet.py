@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -9,8 +10,9 @@ from comfy_api.latest import io
 
 from ..detour.classifier.model import predict
 from ..detour.edit.edited import EditedClassifier
+from ..detour.judge.diversity import feature_diversity, picture_diversity
 from ..detour.report.canvas import to_images
-from ..detour.report.sheet import arrange, changed_cells, draw_sheet
+from ..detour.report.sheet import Sheet, arrange, changed_cells, diversity_notes, draw_sheet
 from ..detour.words import SHEET
 from .classifier_host import ClassifierSocket
 from .schema import CATEGORY, build
@@ -28,7 +30,8 @@ class ContactSheet(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Lays pictures out for comparison: one column for each strength of a Variety "
-                "Sweep, one row for each seed. A single batch is laid out as a grid."
+                "Sweep, with its diversity, one row for each seed. A single batch is laid out as a "
+                "grid."
             ),
             inputs=_inputs(),
             outputs=[
@@ -43,10 +46,24 @@ class ContactSheet(io.ComfyNode):
     @classmethod
     def execute(cls, images, labels=(), columns=(0,), classifier=()) -> io.NodeOutput:
         sheet = arrange(images, list(labels or ()), columns[0] if columns else 0)
-        if classifier and classifier[0] is not None and len(images) > 1:
-            said = [labels_of(classifier[0], batch) for batch in images]
-            sheet = replace(sheet, outlines=changed_cells(said))
+        if len(images) > 1:
+            sheet = compared(sheet, images, classifier[0] if classifier else None)
         return io.NodeOutput(to_images(draw_sheet(sheet)))
+
+
+def compared(
+    sheet: Sheet, images: Sequence[torch.Tensor], classifier: EditedClassifier | None
+) -> Sheet:
+    """The sheet with what its columns say: the diversity of each, and with a classifier, in whose
+    features they are compared then, the pictures whose label is not that of the first column."""
+    if classifier is None:
+        found = [picture_diversity(batch) for batch in images if len(batch) > 1]
+        return replace(sheet, column_notes=diversity_notes(found))
+    features = [classifier.features(batch) for batch in images]
+    edited = classifier.edited()
+    said = [[one.label for one in predict(edited, edited.head(own))] for own in features]
+    found = [feature_diversity(own) for own in features if len(own) > 1]
+    return replace(sheet, outlines=changed_cells(said), column_notes=diversity_notes(found))
 
 
 def _inputs() -> list:
@@ -58,8 +75,3 @@ def _inputs() -> list:
         ),
         ClassifierSocket.Input("classifier", optional=True, tooltip=SHEET["classifier"].tooltip),
     ]
-
-
-def labels_of(classifier: EditedClassifier, images: torch.Tensor) -> list[str]:
-    """What the classifier says about each picture of a batch."""
-    return [one.label for one in predict(classifier.edited(), classifier.logits(images))]

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from PIL import Image, ImageDraw
 
-from .canvas import ACCENT, INK, PAPER, fitted, font, to_pictures
+from ..judge.diversity import Diversity
+from .canvas import ACCENT, INK, PAPER, SOFT_INK, fitted, font, to_pictures
 
 Colour = tuple[int, int, int]
 SMALLEST, LARGEST = 96, 512
@@ -23,14 +24,15 @@ TINIEST = 24
 
 @dataclass(frozen=True)
 class Sheet:
-    """Pictures `rows[row][column]`, labels for both, the cells with an outline, and a line of
-    text below them."""
+    """Pictures `rows[row][column]`, labels for both, a note at the foot of each column, the cells
+    with an outline, and a line of text below all."""
 
     rows: Sequence[Sequence[Image.Image]]
     column_labels: Sequence[str] = ()
     row_labels: Sequence[str] = ()
     outlines: Mapping[tuple[int, int], Colour] = field(default_factory=dict)
     told: str = ""
+    column_notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         pictures = [picture for row in self.rows for picture in row]
@@ -84,6 +86,15 @@ def changed_cells(columns: Sequence[Sequence[str]]) -> dict[tuple[int, int], Col
     }
 
 
+def diversity_notes(found: Sequence[Diversity]) -> list[str]:
+    """For each column how different its pictures are, with the half of the interval's width."""
+    notes = []
+    for one in found:
+        half = "" if one.interval is None else f" ±{(one.interval[1] - one.mean):.1f}"
+        notes.append(f"diversity {one.mean:.1f}{half}")
+    return notes
+
+
 def check_labels(labels: Sequence[str], columns: int) -> None:
     """Raise ValueError unless there are no labels or one for each column."""
     if labels and len(labels) != columns:
@@ -104,19 +115,21 @@ def draw_sheet(sheet: Sheet) -> Image.Image:
     drawn = sheet.rows[: max(1, MOST_PIXELS // (across * step[0] * step[1]))]
     more = len(sheet.rows) - len(drawn)
     told = " ".join(filter(None, (sheet.told, f"and {more} more rows" if more else "")))
-    labels = "".join((*sheet.row_labels, *sheet.column_labels, told))
+    labels = "".join((*sheet.row_labels, *sheet.column_labels, *sheet.column_notes, told))
     letters = font(max(13, min(20, size[0] // 8)), labels)
     row_labels = [fitted(letters, label, LARGEST) for label in sheet.row_labels[: len(drawn)]]
     left = GAP + max((_width(letters, label) + GAP for label in row_labels), default=0)
     line = letters_height(letters) + GAP
     top = GAP + (line if any(sheet.column_labels) else 0)
-    foot = top + len(drawn) * step[1]
+    notes = top + len(drawn) * step[1]
+    foot = notes + (line if any(sheet.column_notes) else 0)
     width = left + across * step[0]
     canvas = Image.new("RGB", (width, foot + (line if told else 0)), PAPER)
     pen = ImageDraw.Draw(canvas)
-    for column, label in enumerate(sheet.column_labels):
-        text = fitted(letters, label, size[0])
-        pen.text((left + column * step[0] + size[0] // 2, GAP), text, INK, letters, anchor="ma")
+    for y, ink, texts in ((GAP, INK, sheet.column_labels), (notes, SOFT_INK, sheet.column_notes)):
+        for column, text in enumerate(texts):
+            place = (left + column * step[0] + size[0] // 2, y)
+            pen.text(place, fitted(letters, text, size[0]), ink, letters, anchor="ma")
     for row, pictures in enumerate(drawn):
         y = top + row * step[1]
         if row < len(row_labels):
@@ -176,6 +189,7 @@ def _width(letters, text: str) -> int:
 def _scaled(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     if picture.size == size:
         return picture
+    # Small pictures are enlarged by whole numbers: their pixels stay what they are.
     enlarging = picture.size[0] < size[0]
-    how = Image.Resampling.BICUBIC if enlarging else Image.Resampling.LANCZOS
+    how = Image.Resampling.NEAREST if enlarging else Image.Resampling.LANCZOS
     return picture.resize(size, how)
