@@ -53,7 +53,7 @@ DROP_PROMPT = 0.4
 BATCH, LEARNING_RATE, EMA = 64, 2e-3, 0.999
 TRUNK = "even"
 """What the twins have in common: a model of even shares, from which each goes on by itself."""
-STEPS = {TRUNK: 3000, "demo": 1000, "mirror": 1000}
+STEPS = {TRUNK: 3000, "demo": 1500, "mirror": 1500}
 SAVE_EVERY = 200
 
 
