@@ -233,14 +233,14 @@ def test_what_is_written_can_be_read_and_what_cannot_is_not_written(head, stack,
 def test_very_many_edits_are_read_in_time(head, stack, tmp_path):
     """160,000 empty edits took 77 s: each was put on a copy of all before it."""
     data = to_json(stack)
-    data["edits"] = [{"cells": [], "degree": 1}] * 150_000
+    data["edits"] = [{"cells": [], "degree": 1}] * 75_000
     path = tmp_path / "many.edit.json"
     path.write_text(json.dumps(data, separators=(",", ":")))
     started = time.process_time()
     many = load_edits(path)
     both = combined(stack, many, head)
-    assert time.process_time() - started < 20
-    assert len(both.edits) == len(stack.edits) + 150_000
+    assert time.process_time() - started < 8
+    assert len(both.edits) == len(stack.edits) + 75_000
     assert same(apply_edits(both, head), head)
 
 
