@@ -151,6 +151,7 @@ def test_command(options: argparse.Namespace, extra: Sequence[str]) -> int:
     environment = {**clean_environment(), **beside, "COMFYUI_PATH": str(host)}
     # The processes share the cores; threads of their own would only stand in the way.
     environment.update(OMP_NUM_THREADS="1", DETOUR_SCREENSHOTS=str(pictures))
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # each would compile the host again
     command = pytest_command(python, options.k, words, named)
     status, counts = run_pytest(command, environment)
     if options.host is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -56,6 +58,27 @@ def test_shapes_follow_their_formula(lab, shape, schedule_by):
         torch.testing.assert_close(got, lab.sample(model), rtol=1e-3, atol=1e-3)
     with lab.by_hand(model, lab.lerp_each([lam + 0.02 for lam in lams])):
         assert (got - lab.sample(model)).abs().max() > 5e-3
+
+
+def test_lams_are_those_of_the_golden_table(lab):
+    """As in the web UIs' order and in diffusers (`tests/webui/test_golden.py`)."""
+    file = Path(__file__).parents[1] / "golden" / "schedule.json"
+    model, found = lab.tiny("sd15", **lab.SMALL), []
+    unet = lab.unet_of(model)
+    patched = lab.bypass(model, 0.8, shape="ramp_down", start_percent=0.05, end_percent=0.95)
+    patched.add_wrapper_with_key(
+        lab.WrappersMP.APPLY_MODEL,
+        "test",
+        lambda executor, *given, **named: (
+            found.append(getattr(unet.middle_block, "lam", 0.0)),
+            executor(*given, **named),
+        )[1],
+    )
+    for sigma, place in json.loads(file.read_text(encoding="utf-8"))["by_sigma"]:
+        lab.call(patched, lab.latent(model), [sigma] * 2)
+        wanted = 0.8 * (1 - (place - 0.05) / 0.9) if 0.05 <= place < 0.95 else 0.0
+        assert found[-1] == pytest.approx(wanted, abs=2e-5), sigma
+    assert sum(lam > 0 for lam in found) == 7
 
 
 @pytest.mark.parametrize("cfg", [1.0, 3.0])

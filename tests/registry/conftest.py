@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.downloads import chosen_host, host_folder
+from tools.editor import local_host
 from tools.server import ComfyServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,10 +86,7 @@ def archive(tool: Tool, checkout: Path, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def host() -> Path:
     """The folder of the ComfyUI under test."""
-    folder = chosen_host() or host_folder()
-    if not folder.is_dir():
-        pytest.fail("There is no ComfyUI to test in: run `python dev.py test`.")
-    return folder
+    return local_host()
 
 
 @pytest.fixture(scope="session")

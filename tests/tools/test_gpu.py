@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tools import gpu, gpu_pack
-from tools.downloads import chosen_host, host_folder
+from tools.editor import local_host
 from tools.failure import Failure
 from tools.gpu_part import Report, read_lines
 
@@ -41,11 +41,8 @@ def dev_gpu(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    host = chosen_host() or host_folder()
-    if not host.is_dir():
-        pytest.skip("There is no ComfyUI to pack.")
     folder = tmp_path_factory.mktemp("gpu") / "pack"
-    gpu_pack.make_pack(folder, host, Path(sys.executable))
+    gpu_pack.make_pack(folder, local_host(), Path(sys.executable))
     return folder
 
 

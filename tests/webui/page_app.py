@@ -23,8 +23,8 @@ import gradio as gr
 from stand_in import ROOT, SHIM, make_modules, run_shim
 
 NAME, PASSWORD = "someone", "a:secret"
-SLOW = "slow"
-"""While a file of this name is in the data folder, each report of progress takes its time."""
+HELD = "held"
+"""While a file of this name is in the data folder, a search waits at its first progress."""
 HEAVY = ("torchvision", "timm", "transformers")
 
 
@@ -56,17 +56,22 @@ def put_modules(data: Path) -> dict[str, ModuleType]:
     return made
 
 
-def slow_down(sign: Path) -> None:
-    """Make all work slow for as long as the file `sign` is there."""
+def hold_searches(sign: Path) -> None:
+    """Make searches wait, once they have shown their progress, while the file `sign` is there."""
     work = sys.modules["detour_webui.extension.work"].Work
-    check = work.check
+    shared = work.shared
 
-    def slow(self) -> None:
-        if sign.exists():
-            time.sleep(0.1)
-        check(self)
+    def held(self, what: str) -> Any:
+        progress = shared(self, what)
 
-    work.check = slow
+        def wait(share: float) -> None:
+            progress(share)
+            while sign.exists() and not self.is_stopped:
+                time.sleep(0.02)
+
+        return wait
+
+    work.shared = held
 
 
 def panel_page(script: Any) -> tuple[gr.Blocks, dict[str, Any]]:
@@ -119,7 +124,7 @@ def main() -> None:
     callbacks.fire("ui_settings")
     panel, of_panel = panel_page(script)
     tab, of_tab = tab_page(callbacks)
-    slow_down(data / SLOW)
+    hold_searches(data / HELD)
     heavy = [name for name in HEAVY if name in sys.modules]
     _, panel_url = launch(panel)
     app, tab_url = launch(tab)

@@ -1,10 +1,9 @@
-"""The same bypass at the same sigma in ComfyUI, in A1111's order and in diffusers: one table."""
+"""The same bypass at the same sigma in A1111's order and in diffusers: one table, which is that of
+ComfyUI too (`tests/comfyui/test_partial_bypass.py`)."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -17,38 +16,6 @@ from detour.diffusers import mid_block_bypass
 from detour.schedule import Schedule
 
 SCHEDULE = {"strength": 0.8, "shape": "ramp_down", "start_percent": 0.05, "end_percent": 0.95}
-
-COMFYUI = """
-import importlib, importlib.util, json, sys
-from types import SimpleNamespace
-import torch
-root, host, schedule, sigmas = json.loads(sys.argv[1])
-sys.path.insert(0, host)
-sys.argv = sys.argv[:1]
-from comfy.cli_args import args
-args.cpu = True
-import comfy.model_sampling
-package = importlib.util.module_from_spec(
-    importlib.util.spec_from_loader("detour_pack", loader=None, is_package=True))
-package.__path__ = [root]
-sys.modules["detour_pack"] = package
-from detour_pack.detour.schedule import Schedule
-from detour_pack.detour.ways.bypass import Dial
-from detour_pack.nodes.model_host import Ways
-unet = torch.nn.Module()
-unet.middle_block = torch.nn.Sequential(torch.nn.Identity())
-base = SimpleNamespace(
-    model_sampling=comfy.model_sampling.ModelSamplingDiscrete(), diffusion_model=unet)
-found = []
-class Executor:
-    class_obj = base
-    def __call__(self, x, t, *args, **kwargs):
-        found.append(float(getattr(unet.middle_block, "lam", 0.0)))
-bypass = Ways().and_then(Dial(Schedule(**schedule)), None)
-for sigma in sigmas:
-    bypass.apply(Executor(), torch.zeros(1, 4, 8, 8), torch.tensor([sigma]))
-print(json.dumps(found))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -109,15 +76,3 @@ def test_in_diffusers(table):
             time = torch.tensor((1 - place) * 999)
             unet(torch.zeros(1, 4, 8, 8), time, encoder_hidden_states=torch.zeros(1, 3, 8))
     assert_lams(found, table)
-
-
-def test_in_comfyui(table):
-    if "COMFYUI_PATH" not in os.environ:
-        pytest.fail("COMFYUI_PATH does not name a ComfyUI: run these tests by `dev.py test`.")
-    sigmas = [sigma for sigma, _ in table]
-    given = json.dumps([str(ROOT), os.environ["COMFYUI_PATH"], SCHEDULE, sigmas])
-    result = subprocess.run(
-        [sys.executable, "-c", COMFYUI, given], capture_output=True, text=True, timeout=120
-    )
-    assert result.returncode == 0, result.stderr
-    assert_lams(json.loads(result.stdout.splitlines()[-1]), table)

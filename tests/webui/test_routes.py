@@ -30,7 +30,7 @@ WORDS = base64.b64encode(b"someone:a:secret").decode()
 JSON = "application/json"
 LONGEST = 600
 """Letters of a sentence."""
-REQUESTS = 560
+REQUESTS = 280
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +224,7 @@ def test_no_value_makes_an_error_of_the_server(routes):
             told = answer["detail"]
             assert isinstance(told, str) and told and len(told) <= LONGEST, shown
             assert "\n" not in told and "Traceback" not in told, shown
-    assert sum(seen.values()) == REQUESTS and seen[400] > 80 and seen[422] > 80, seen
+    assert sum(seen.values()) == REQUESTS and seen[400] > 40 and seen[422] > 40, seen
     assert not (routes.data / "it_ran").exists()
 
 
@@ -296,7 +296,7 @@ def test_strangers_are_refused_before_their_body_is_read(routes):
 
 def test_searches_at_the_same_moment_are_told_to_come_back(routes):
     body = {"classifier": CLASSIFIER, "probes": "digits", "size": "one_weight"}
-    answers, sign = [], routes.data / "slow"
+    answers, sign = [], routes.data / "held"
     sign.touch()
 
     def ask():

@@ -140,8 +140,10 @@ def test_strength_zero_or_switched_off_is_the_plain_picture(world):
         assert p.extra_generation_params == {}
 
 
-@pytest.mark.parametrize("sampler_name", SAMPLERS)
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, InterruptedException])
+@pytest.mark.parametrize(
+    ("sampler_name", "error"),
+    zip(SAMPLERS, (RuntimeError, KeyboardInterrupt, InterruptedException) * 2, strict=False),
+)
 def test_after_an_error_or_an_interrupt_nothing_is_left(world, sampler_name, error):
     plain = world.generate(make(world, sampler_name=sampler_name))
 
@@ -282,10 +284,14 @@ def test_every_batch_has_its_session(world, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("refiner", "expected"),
-    [("both", (True, True)), ("base", (True, False)), ("refiner", (False, True))],
+    ("refiner", "expected", "tells"),
+    [
+        ("both", (True, True), False),
+        ("base", (True, False), True),
+        ("base", (True, False), False),
+        ("refiner", (False, True), True),
+    ],
 )
-@pytest.mark.parametrize("tells", [True, False])
 def test_the_refiner_is_followed(world, monkeypatch, refiner, expected, tells):
     plain = world.generate(make(world))
     base = world.model
@@ -319,8 +325,7 @@ def test_weights_loaded_into_the_same_u_net_are_followed(world, monkeypatch):
     assert seen[0][1] == 0.7 and seen[-1][1] == 0.0
 
 
-@pytest.mark.parametrize("armed", [True, False])
-@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize(("armed", "whole"), [(True, True), (True, False), (False, True)])
 def test_a_sampling_within_ours_is_its_own(world, armed, whole):
     """Another extension samples in the middle: with our script its own bypass, else none.
     It may run a whole generation, or only the sampling."""

@@ -16,7 +16,7 @@ from tab_probes import CLASSIFIER, write_data
 from demo.probe_digits import probe_digits
 
 LOAD = (CLASSIFIER, "auto", "", "auto", 0)
-SEARCH = ("worst_group", "auto", "", 1.0, 3, "", 0, True)
+SEARCH = ("worst_group", "auto", "", 1.0, 1, "", 0, True)
 PACKAGE = "detour_webui.extension"
 
 
@@ -136,12 +136,12 @@ def test_a_class_is_removed_and_groups_are_evaluated(ready):
 
 
 def test_evidence_finds_its_own_degree_and_the_slider_multiplies_it(ready):
-    ready.do("neutralize", "evidence", "one_weight_bias", "high", 1.0, 3, "green", 0, True)
+    ready.do("neutralize", "evidence", "one_weight_bias", "high", 1.0, 1, "green", 0, True)
     own = ready.held.classifier.stack.edits[-1].degree
     ready.do("set_degree", 0.5)
     assert ready.held.classifier.stack.edits[-1].degree == pytest.approx(own / 2)
     ready.do("undo")
-    ready.do("neutralize", "evidence", "one_weight_bias", "high", 0.0, 3, "green", 0, True)
+    ready.do("neutralize", "evidence", "one_weight_bias", "high", 0.0, 1, "green", 0, True)
     assert ready.held.classifier.stack.edits[-1].degree == 0
     ready.do("set_degree", 1)
     assert ready.held.classifier.stack.edits[-1].degree == own
@@ -150,7 +150,7 @@ def test_evidence_finds_its_own_degree_and_the_slider_multiplies_it(ready):
 def test_a_found_degree_of_0_does_not_hold_the_slider(ready, monkeypatch):
     searched = importlib.import_module("detour_webui.detour.search.neutralize")
     monkeypatch.setattr(searched, "best_degree", lambda curve: 0.0)
-    shown = ready.do("neutralize", "evidence", "one_weight_bias", "high", 1.0, 3, "green", 0, True)
+    shown = ready.do("neutralize", "evidence", "one_weight_bias", "high", 1.0, 1, "green", 0, True)
     assert "No degree did better than none" in shown.message
     assert "no degree of this edit is better than none" in shown.report
     assert ready.held.classifier.stack.edits[-1].degree == 0

@@ -53,7 +53,7 @@ TIMM = {
 }
 USUAL = {
     *("resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "swin_t"),
-    *("mobilenetv3_small_100", "densenet121", "vit_base_patch16_224"),
+    *("mobilenetv3_small_100", "densenet121"),
 }
 FIXED = {"vit_b_16": 224, "vit_base_patch16_224": 224, "swin_tiny_patch4_window7_224": 224}
 
@@ -129,6 +129,14 @@ def test_wide_resnet101_is_told_from_its_relatives() -> None:
             state = torchvision.models.get_model(name, num_classes=7).state_dict()
         found = networks.recognise(state)
         assert found is not None and found.name == name
+
+
+def test_a_vision_transformer_of_timm_is_recognised() -> None:
+    """What `dev.py test --long` does more: its logits."""
+    with torch.device("meta"):
+        state = timm.create_model("vit_base_patch16_224", num_classes=4).state_dict()
+    found = networks.recognise(state)
+    assert found is not None and found.full_name == TIMM["vit_base_patch16_224"]
 
 
 @pytest.mark.parametrize("name", ["resnet152", "resnext50_32x4d", "vit_b_32", "squeezenet1_1"])

@@ -70,16 +70,6 @@ def test_degree_0_is_bit_identical_even_for_minus_zero():
     assert edited.numpy().tobytes() == head.weight.numpy().tobytes()
 
 
-def test_any_degree_is_the_formula_in_float64(head, stack):
-    edit = edit_of(CHANGE, head)
-    for degree in (-0.5, 0.3, 2.0):
-        edited = apply_edits(stack.push(edit).with_degree(degree), head)
-        for cell in edit.cells:
-            value = torch.tensor(cell.old + degree * (cell.new - cell.old), dtype=torch.float32)
-            got = edited.bias[2] if cell.column is None else edited.weight[2, cell.column]
-            assert torch.equal(got, value)
-
-
 def test_edits_stack_and_undo_exactly(head, stack):
     one = edit_of(CHANGE, head)
     two = edit_of(Change(2, ((1, -2.0),)), head, degree=0.5)
@@ -106,12 +96,6 @@ def test_another_model_is_refused(head, stack):
     for wrong in ((other, bias), (weight, bias + 1), (weight, None), (weight[:, :5], bias)):
         with pytest.raises(ValueError, match="another model"):
             apply_edits(edited, Head(*wrong))
-
-
-def test_a_forged_old_value_is_refused(head, stack):
-    forged = stack.push(Edit((Cell(0, 0, 123.0, 4.0),)))
-    with pytest.raises(ValueError, match=r"was 123\.0"):
-        apply_edits(forged, head)
 
 
 def test_the_hash_is_over_shape_weight_and_bias():
@@ -233,14 +217,14 @@ def test_what_is_written_can_be_read_and_what_cannot_is_not_written(head, stack,
 def test_very_many_edits_are_read_in_time(head, stack, tmp_path):
     """160,000 empty edits took 77 s: each was put on a copy of all before it."""
     data = to_json(stack)
-    data["edits"] = [{"cells": [], "degree": 1}] * 150_000
+    data["edits"] = [{"cells": [], "degree": 1}] * 75_000
     path = tmp_path / "many.edit.json"
     path.write_text(json.dumps(data, separators=(",", ":")))
     started = time.process_time()
     many = load_edits(path)
     both = combined(stack, many, head)
-    assert time.process_time() - started < 20
-    assert len(both.edits) == len(stack.edits) + 150_000
+    assert time.process_time() - started < 8
+    assert len(both.edits) == len(stack.edits) + 75_000
     assert same(apply_edits(both, head), head)
 
 
