@@ -75,7 +75,7 @@ DIAL = {
         see="one column of pictures for each.",
     ),
     "ways": Words(
-        "What to try, with commas between: bypass, relief.",
+        "What to try, with commas between: bypass, relief, fade.",
         see="one column for each way and strength.",
     ),
     "hires": Words(
@@ -128,6 +128,54 @@ RELIEF = {
     ),
 }
 """Of the relief of guidance; the rest is the dial's."""
+
+FADE_INTRO = (
+    "Early in the denoising the prompt's embedding goes to the negative prompt's, or to noise; "
+    "then the prompt is as you wrote it. Works at any CFG, also at 1, with U-Nets and with "
+    "transformers."
+)
+
+FADE = {
+    **DIAL,
+    "model": Words(
+        "SD 1.x, SD 2.x, SDXL, SD 3, Flux, Lumina 2, Z-Image, and others whose text is one "
+        "embedding. It is not changed; a copy is patched.",
+    ),
+    "strength": Words(
+        "0 = exactly the unpatched model, 1 = inside the window the prompt is replaced.",
+        see="pictures that keep less to the prompt as this goes up.",
+    ),
+    "shape": Words(
+        "How the fade runs through its window; 'curve' follows 'points'.",
+        see="falling shapes hand the picture back to the prompt bit by bit.",
+    ),
+    "start_percent": Words(
+        "Where the fade begins: 0 = pure noise, 1 = finished picture.",
+        see="less change of what is drawn with a later start.",
+    ),
+    "end_percent": Words(
+        "Where the fade ends; from here on the prompt is what you wrote.",
+        see="pictures that miss more of the prompt as this goes up.",
+    ),
+    "points": Words(
+        DIAL["points"].means,
+        see="the fade follow straight lines between these points.",
+    ),
+    "curve": Words(
+        DIAL["curve"].means,
+        see="the fade follow the drawn curve across its window.",
+    ),
+    "toward": Words(
+        "negative = to what the negative prompt says; noise = to noise of the prompt's own mean "
+        "and spread, another one for each picture of a batch.",
+        see="other pictures; with an empty negative prompt, more of what the model draws unasked.",
+    ),
+    "seed": Words(
+        "Of the noise; only for toward = noise.",
+        see="another picture with another number, the same one with the same.",
+    ),
+}
+"""Of the fade of the prompt; the rest is the dial's."""
 
 PLOT = {
     "model": Words(

@@ -7,7 +7,12 @@ import { addStyle, grow, html, nodeById, showOnNode } from "./dom.js";
 import { widgetOf } from "./node_values.js";
 
 const EVENT = "detour.notice";
-const NODES = ["DetourMidBlockBypass", "DetourGuidanceRelief", "DetourBypassSweep"];
+const NODES = [
+  "DetourMidBlockBypass",
+  "DetourGuidanceRelief",
+  "DetourPromptFade",
+  "DetourBypassSweep",
+];
 const NAME = "detour_notice";
 const LINES = 4;
 const LINE = 16; // px

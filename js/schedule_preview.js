@@ -13,6 +13,7 @@ import { runSigmas, stepMarks } from "./steps.js";
 const NODES = [
   "DetourMidBlockBypass",
   "DetourGuidanceRelief",
+  "DetourPromptFade",
   "DetourBypassSweep",
   "DetourPlotSchedule",
 ];

@@ -12,11 +12,12 @@ async def comfy_entrypoint():
     from .dial import BypassSweep, MidBlockBypass, PlotSchedule
     from .edit_files import ApplyEdit, SaveEdit
     from .edits import EvaluateGroups, Neutralize, RemoveClass
+    from .fade import PromptFade
     from .probes import ProbeFolder, ProbeImages
     from .relief import GuidanceRelief
     from .sheet import ContactSheet
 
-    ways = [MidBlockBypass, GuidanceRelief, BypassSweep, ContactSheet, PlotSchedule]
+    ways = [MidBlockBypass, GuidanceRelief, PromptFade, BypassSweep, ContactSheet, PlotSchedule]
     demo = [DemoModel, DemoFaces]
     classifiers = [LoadClassifier, ClassifierFromProbes, Classify, ProbeFolder, ProbeImages]
     edits = [Neutralize, RemoveClass, EvaluateGroups, SaveEdit, ApplyEdit, SaveClassifier]

@@ -4,19 +4,22 @@ the model call. `model_host.py` asks all ways of a MODEL in the order of their n
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
+import torch
 from comfy.ldm.modules.attention import SpatialTransformer
 from comfy.samplers import CFGGuider
 
 from ..detour.ways.bypass import BypassCoverage, Dial, bypassed
+from ..detour.ways.fade import Fade, FadeCoverage, draw
 from ..detour.ways.relief import Relief, ReliefCoverage, is_unguided, relieved, relieved_rows
 from ..detour.ways.targets import find_mid_block, has_embedded_guidance, mid_attention_is_read
 from ..detour.ways.way import Coverage, Way
+from .prompt import faded_to, faded_to_noise, is_there, negative_of, require_known
 from .run import Moment, Run, conditioned, count_parts
 
 log = logging.getLogger("detour")
@@ -41,14 +44,22 @@ class Conditionings:
     """Conditionings that are evaluated together; what each one is stands in `run.roles`.
 
     lists: the host's list of parts for each, or None; a way puts others in their place, and writes
-        into none of them.
+        into none of them. timestep: the sigma of each row of x, on the device. options: the
+        evaluation's transformer options.
     """
 
     run: Run
     model: Any
     lists: list[Any]
     x: Any
+    timestep: Any
+    options: dict
     moment: Moment
+
+    @property
+    def are_frames(self) -> bool:
+        """Whether the rows are frames of one video: the host's window lies over the batch."""
+        return getattr(self.options.get("context_window"), "dim", None) == 0
 
 
 @dataclass
@@ -216,6 +227,79 @@ class ActingRelief(Acting):
                 self.came[role] = self.came.get(role, 0.0) + rows / len(chunks)
 
 
+MISSING = {
+    "positive": (
+        "The guider of this run has no conditioning that is called positive, so that Prompt Fade "
+        "cannot tell which one is the prompt; use a guider of the host."
+    ),
+    "negative": (
+        "This run has no negative prompt to fade to: use a guider that has one (CFGGuider, also at "
+        "CFG 1), or toward = noise."
+    ),
+}
+
+
+class ActingFade(Acting):
+    """The prompt's parts are given with another text for the length of one evaluation."""
+
+    way: Fade
+    coverage: FadeCoverage
+    counts = FadeCoverage
+
+    def __init__(self, way: Fade) -> None:
+        super().__init__(way)
+        self.drawn: dict[Any, list[Any]] = {}
+
+    def begin(self, guider: Any) -> None:
+        """A prompt is needed and, to fade to it, a negative prompt; both of a known form."""
+        conds, model = getattr(guider, "conds", {}), type(guider.inner_model).__name__
+        needed = ("positive", "negative") if self.way.toward == "negative" else ("positive",)
+        for name in needed:
+            if not conds.get(name):
+                raise ValueError(MISSING[name])
+            for part in conds[name]:
+                require_known(part, model)
+
+    def conditionings(self, conds: Conditionings) -> None:
+        """Fade the prompt's as far as its rows want it."""
+        if True not in conds.run.roles:
+            return
+        progress = conds.moment.progress(self.way.schedule)
+        lams = self.way.lams(progress)
+        self.coverage.record(progress, lams)
+        if any(lams):
+            pairs = zip(conds.lists, conds.run.roles, strict=True)
+            conds.lists = [
+                self._faded(parts, lams, conds) if role is True else parts for parts, role in pairs
+            ]
+
+    def _faded(self, parts: list[Any], lams: Sequence[float], conds: Conditionings) -> list[Any]:
+        lam = lams[0] if len(set(lams)) == 1 else torch.tensor(lams)
+        batch = len(conds.x)
+        faded = []
+        for part in parts:
+            if not is_there(part, conds.timestep):
+                faded.append(part)
+            elif self.way.toward == "negative":
+                negative = negative_of(part, conds.run.guider.conds["negative"], conds.timestep)
+                faded.append(faded_to(part, negative, lam, batch))
+            else:
+                rows = (0,) if conds.are_frames else range(batch)
+                faded.append(faded_to_noise(part, lam, batch, partial(self._draw, rows)))
+        return faded
+
+    def _draw(self, rows: Sequence[int], shapes: Sequence[tuple]) -> list[Any]:
+        """See `draw`; once for all steps."""
+        place = (*rows, *shapes)
+        if place not in self.drawn:
+            self.drawn[place] = draw(self.way.seed, rows, *shapes)
+        return self.drawn[place]
+
+
 HALVES = (("positive", True), ("negative", False))
-ACTING: dict[type[Way], type[Acting]] = {Dial: ActingBypass, Relief: ActingRelief}
+ACTING: dict[type[Way], type[Acting]] = {
+    Dial: ActingBypass,
+    Relief: ActingRelief,
+    Fade: ActingFade,
+}
 """How each kind of way acts, by its settings."""

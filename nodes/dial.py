@@ -13,6 +13,7 @@ from ..detour.report.canvas import to_images
 from ..detour.report.schedule import draw_schedule
 from ..detour.schedule import SCHEDULE_BY, Schedule, parse_strengths, parse_ways
 from ..detour.ways.bypass import APPLY_TO, Dial
+from ..detour.ways.fade import Fade
 from ..detour.ways.relief import Relief
 from ..detour.ways.way import Way
 from ..detour.words import DIAL, DIAL_INTRO, PLOT
@@ -30,6 +31,7 @@ from .schema import CATEGORY, build
 WAYS: dict[str, Callable[[Schedule, str, bool], Way]] = {
     "bypass": Dial,
     "relief": lambda schedule, *_: Relief(schedule),
+    "fade": lambda schedule, *_: Fade(schedule),
 }
 """What a sweep can try, by name: a way's settings from a schedule, and from what is the bypass's
 alone."""

@@ -59,7 +59,7 @@ class Input:
     @property
     def values(self) -> int:
         """How many values the editor saves: its own, and what stands behind it."""
-        seed = self.name in SEEDS or self.options.get("control_after_generate")
+        seed = self.options.get("control_after_generate", self.name in SEEDS)
         more = (self.type == "INT" and seed) or self.options.get("image_upload")
         return 2 if more else 1
 

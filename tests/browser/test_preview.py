@@ -10,7 +10,7 @@ import pytest
 from detour.schedule import SHAPES, Schedule, parse_points
 
 DIAL, SWEEP, PLOT = "DetourMidBlockBypass", "DetourBypassSweep", "DetourPlotSchedule"
-RELIEF = "DetourGuidanceRelief"
+RELIEF, FADE = "DetourGuidanceRelief", "DetourPromptFade"
 PLACES = [index / 60 for index in range(61)]
 NEAR = 0.012
 """Pixels and hundredths: how exactly a drawn curve can be read."""
@@ -136,10 +136,12 @@ def test_a_zoomed_canvas_reads_the_same(desk):
 
 @pytest.mark.each_frontend
 def test_nothing_of_the_preview_is_saved_or_queued(desk):
-    nodes = [[kind, kind, index * 400, 0, {}] for index, kind in enumerate((DIAL, SWEEP, PLOT))]
+    """Nor is anything behind the fade's seed, which pages would roll anew after each run."""
+    kinds = (DIAL, FADE, SWEEP, PLOT)
+    nodes = [[kind, kind, index * 400, 0, {}] for index, kind in enumerate(kinds)]
     ids = desk.build(nodes)
     for node in desk.saved()["nodes"]:
-        expected = {DIAL: 8, SWEEP: 8, PLOT: 6}[node["type"]]
+        expected = {DIAL: 8, FADE: 8, SWEEP: 8, PLOT: 6}[node["type"]]
         assert len(node["widgets_values"]) == expected
     queued = desk.queued()
     assert all("detour" not in name for node in ids.values() for name in queued[node])

@@ -92,6 +92,12 @@ def reliefs(lab: ModuleType, guided: Any) -> Any:
 
 
 @pytest.fixture
+def fades(lab: ModuleType) -> Any:
+    """What the tests of the prompt's fade need: `Fades` of fade_lab.py."""
+    return beside("fade_lab").Fades(lab)
+
+
+@pytest.fixture
 def notices(monkeypatch) -> list[tuple[str, str, bool]]:
     """What the browser is told, through a stand-in for the host's server: node, text, missed."""
     sent: list[tuple[str, str, bool]] = []

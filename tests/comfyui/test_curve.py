@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-NODES = ("DetourMidBlockBypass", "DetourBypassSweep", "DetourPlotSchedule")
+NODES = ("DetourMidBlockBypass", "DetourPromptFade", "DetourBypassSweep", "DetourPlotSchedule")
 RAMP = [[0.0, 0.0], [1.0, 1.0]]
 
 

@@ -54,17 +54,18 @@ def test_sweep_passes_every_input_on(lab):
     assert torch.equal(got, lab.sample(lab.bypass(model, 0.6, **inputs), steps=6))
 
 
-def test_sweep_over_ways_has_each_way_at_each_strength(lab, reliefs):
-    model = lab.tiny("sd15", **lab.SMALL)
+def test_sweep_over_ways_has_each_way_at_each_strength(lab, reliefs, fades):
+    model, given = lab.tiny("sd15", **lab.SMALL), {"strengths": "0, 0.5", "end_percent": 0.6}
     models, labels = lab.run_node(
-        "DetourBypassSweep", model=model, strengths="0, 0.5", ways="relief, bypass", end_percent=0.6
+        "DetourBypassSweep", model=model, ways="relief, bypass, fade", **given
     )
-    assert labels == ["relief 0", "relief 0.5", "bypass 0", "bypass 0.5"]
+    assert labels == [f"{way} {one}" for way in ("relief", "bypass", "fade") for one in (0, 0.5)]
     plain, early = lab.sample(model), {"end_percent": 0.6}
     relief, bypass = reliefs.relief(model, 0.5, **early), lab.bypass(model, 0.5, **early)
-    wanted = [plain, lab.sample(relief), plain, lab.sample(bypass)]
+    fade = fades.fade(model, 0.5, schedule_by="sigma", **early)
+    wanted = [each for way in (relief, bypass, fade) for each in (plain, lab.sample(way))]
     assert all(torch.equal(lab.sample(one), two) for one, two in zip(models, wanted, strict=True))
-    for ways, told in (("bypas", "it must be one of: bypass, relief"), (" , ", "ways is empty")):
+    for ways, told in (("bypas", "one of: bypass, relief, fade"), (" , ", "ways is empty")):
         with pytest.raises(ValueError, match=told):
             lab.run_node("DetourBypassSweep", model=model, ways=ways)
 
