@@ -1,4 +1,4 @@
-"""Three settings to see; those that a newer host knows as advanced unfold on a click."""
+"""Strength and window to see; those that a newer host knows as advanced unfold on a click."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .test_preview import DIAL, PLOT, SWEEP
 
 SHOWN = {
     DIAL: ["strength", "start_percent", "end_percent"],
-    SWEEP: ["strengths", "start_percent", "end_percent"],
+    SWEEP: ["strengths", "start_percent", "end_percent", "ways"],
     PLOT: ["strength", "start_percent", "end_percent"],
 }
 ROW = 24
@@ -42,7 +42,7 @@ def unfold(desk, node):
     desk.page.wait_for_timeout(300)
 
 
-def test_three_settings_are_seen_and_the_rest_unfolds(desk):
+def test_strength_and_window_are_seen_and_the_rest_unfolds(desk):
     ids = desk.build([[kind, kind, 400 * index, 0, {}] for index, kind in enumerate(SHOWN)])
     desk.page.wait_for_timeout(300)
     if desk.name.startswith("own"):  # a host that knows no advanced inputs
@@ -53,7 +53,9 @@ def test_three_settings_are_seen_and_the_rest_unfolds(desk):
     for kind, node in ids.items():
         folded = seen(desk, node)
         assert [name for name, _ in folded] == SHOWN[kind]
-        assert desk.nodes2 or [y - folded[0][1] for _, y in folded] == [0, ROW, 2 * ROW]
+        assert desk.nodes2 or [y - folded[0][1] for _, y in folded] == [
+            ROW * row for row in range(len(folded))
+        ]
         unfold(desk, node)
         every = [name for name in queued[node] if name not in ("model", "curve", "sigmas")]
         assert [name for name, _ in seen(desk, node)] == every
