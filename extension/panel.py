@@ -48,12 +48,12 @@ def build_panel(elem_id: Callable[[str], str], opts: Any, note: str) -> dict[str
         with gr.Row():
             add("start_percent")
             add("end_percent")
-        with gr.Row():
-            add("shape")
-            add("schedule_by")
-            add("apply_to")
         plot, message = _picture(elem_id, Settings(strength=strength))
         with gr.Accordion("More", open=False, elem_id=elem_id("more")):
+            with gr.Row():
+                add("shape")
+                add("schedule_by")
+                add("apply_to")
             add("points")
             with gr.Row():
                 add("hires")

@@ -1,6 +1,7 @@
 // What a node's widgets say, connections included, and which sampler runs behind it.
 
 import { app } from "../../scripts/app.js";
+import { TURBO } from "./steps.js";
 
 export const SCHEDULE_INPUTS = [
   "strength",
@@ -79,8 +80,10 @@ export function runValues(node) {
     const next = open.shift();
     if (seen.has(next)) continue;
     seen.add(next);
-    if (widgetOf(next, "steps") && widgetOf(next, "scheduler")) {
+    const isTurbo = next.comfyClass === TURBO;
+    if (widgetOf(next, "steps") && (widgetOf(next, "scheduler") || isTurbo)) {
       const { values, unknown } = valuesOf(next, RUN_INPUTS);
+      if (isTurbo) values.scheduler = TURBO;
       return unknown.length ? null : values;
     }
     open.push(...targets(next, "MODEL"));

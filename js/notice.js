@@ -40,35 +40,44 @@ const STYLE = `
 
 let prompt = 0; // rises with each prompt: its first notice replaces those of the last one
 
-/** The widget for notices, out of sight until there is one. Made with the node: Nodes 2.0 of
- *  frontend 1.32 does not show widgets that a connected node gets later. */
-function addNotice(node) {
-  const text = html("div");
-  const about = { class: "detour-notice", role: "status", "aria-live": "polite", hidden: "" };
-  const box = html("div", about, text);
-  let height = 0;
-  showOnNode(node, NAME, box, () => ({ min: height, max: height }));
-  new ResizeObserver(() => {
-    if (!text.offsetHeight) return; // out of sight
-    height = Math.min(text.offsetHeight, LINES * LINE) + 2 * (PADDING + MARGIN);
-    grow(node);
-  }).observe(text);
-}
+/** What the runs of one prompt did, as one notice: a detailer or a tiled upscaler has many. */
+class Notice {
+  /** Out of sight until there is something. Made with the node: Nodes 2.0 of frontend 1.32 does not
+   *  show widgets that a connected node gets later. */
+  constructor(node) {
+    this.list = html("div");
+    const about = { class: "detour-notice", role: "status", "aria-live": "polite", hidden: "" };
+    this.box = html("div", about, this.list);
+    let height = 0;
+    showOnNode(node, NAME, this.box, () => ({ min: height, max: height })).notice = this;
+    new ResizeObserver(() => {
+      if (!this.list.offsetHeight) return; // out of sight
+      height = Math.min(this.list.offsetHeight, LINES * LINE) + 2 * (PADDING + MARGIN);
+      grow(node);
+    }).observe(this.list);
+  }
 
-/** Write the text; of one prompt all different texts are kept, the newest below. */
-function write(box, text, missed, of) {
-  const list = box.firstChild;
-  box.hidden = false;
-  if (list.dataset.prompt !== `${of}`) list.replaceChildren();
-  list.dataset.prompt = of;
-  if ([...list.children].some((line) => line.dataset.text === text)) return;
-  const line = html("div");
-  line.dataset.text = text;
-  if (missed) line.append(html("b", {}, "No effect"), " ");
-  line.append(text);
-  list.append(line);
-  box.classList.toggle("missed", list.querySelector("b") !== null);
-  box.scrollTop = box.scrollHeight;
+  /** Take in what one more run did; missed: whether that was nothing, for the reason in `text`. */
+  add(text, missed) {
+    if (this.prompt !== prompt) Object.assign(this, { prompt, runs: 0, missed: 0, why: null, done: new Set() });
+    this.runs++;
+    if (!missed) this.done.add(text);
+    else if (this.missed++ === 0) this.why = text;
+    setTimeout(() => this.write(), SPOKEN_AFTER);
+  }
+
+  write() {
+    const { runs, missed, why, done } = this;
+    const lines = [...done].map((text) => html("div", {}, text));
+    const badge = [html("b", {}, "No effect"), runs > 1 ? ` in ${runs} runs. ` : " "];
+    const share = done.size ? [`No effect in ${missed} of ${runs} runs. `] : badge;
+    if (missed) lines.push(html("div", {}, ...share, why));
+    const text = lines.map((line) => line.textContent).join("");
+    if (this.list.textContent !== text) this.list.replaceChildren(...lines); // else it is spoken again
+    this.box.hidden = false;
+    this.box.classList.toggle("missed", !done.size);
+    this.box.scrollTop = this.box.scrollHeight;
+  }
 }
 
 app.registerExtension({
@@ -80,12 +89,11 @@ app.registerExtension({
       if (detail?.exec_info?.queue_remaining === 0) prompt++; // for prompts of other clients
     });
     api.addEventListener(EVENT, ({ detail }) => {
-      const box = widgetOf(nodeById(detail?.node), NAME)?.element;
-      if (!box) return;
-      setTimeout(write, SPOKEN_AFTER, box, String(detail.text), detail.missed === true, prompt);
+      const widget = widgetOf(nodeById(detail?.node), NAME);
+      widget?.notice.add(String(detail.text), detail.missed === true);
     });
   },
   nodeCreated(node) {
-    if (NODES.includes(node.comfyClass)) addNotice(node);
+    if (NODES.includes(node.comfyClass)) new Notice(node);
   },
 });

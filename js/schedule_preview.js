@@ -4,11 +4,12 @@
 import { app } from "../../scripts/app.js";
 import { formatPoints } from "./curve_points.js";
 import { addStyle, html, setAttributes, showOnNode } from "./dom.js";
+import { STYLE as FOLD_STYLE, Fold } from "./fold.js";
 import { isConnected, runValues, scheduleValues, setWidget } from "./node_values.js";
 import { Plot, STYLE } from "./plot.js";
 import { PointEditor } from "./point_editor.js";
 import { lam, parseStrengths, readSchedule, sigmaAt, stableDiffusionSigmas } from "./schedule.js";
-import { runSigmas, stepMarks } from "./steps.js";
+import { namedSteps, runSigmas, stepMarks, whyNone } from "./steps.js";
 
 const NODES = [
   "DetourMidBlockBypass",
@@ -29,10 +30,11 @@ const BOX_STYLE = `
 .detour-preview { box-sizing: border-box; display: flex; flex-direction: column; height: 100%;
   min-height: ${HEIGHT - 20}px; padding: 4px 4px 5px; border-radius: 6px; text-align: left;
   background: var(--comfy-input-bg, #222); color: var(--input-text, #ddd); }
-.detour-preview p { flex: none; margin: 0 5px; font: 11px/15px Inter, Arial, sans-serif;
+.detour-preview .below { flex: none; display: flex; justify-content: space-between; margin: 0 5px; }
+.detour-preview p { margin: 0; font: 11px/15px Inter, Arial, sans-serif;
   font-variant-numeric: tabular-nums; overflow-wrap: anywhere; user-select: text; }
 .detour-preview.wrong .detour-plot { opacity: 0.25; }
-.detour-preview.wrong p { border-left: 3px solid #f0a818; padding-left: 6px; }`;
+.detour-preview:is(.wrong, .missed) p { border-left: 3px solid #f0a818; padding-left: 6px; }`;
 
 /** What a node's widgets describe, ready to be drawn; a RangeError says why they cannot be. */
 function describe(node) {
@@ -46,20 +48,21 @@ function describe(node) {
   const sigmas = run && runSigmas(TABLE, run);
   const curveUnknown = isConnected(node, "curve");
   const marks = sigmas && !curveUnknown ? stepMarks(highest, TABLE, sigmas) : [];
-  return { schedules, highest, unknown, curveUnknown, marks, steps: sigmas?.length - 1 };
+  const none = unknown.length ? null : whyNone(highest, marks);
+  return { schedules, highest, unknown, curveUnknown, marks, none, steps: sigmas?.length - 1 };
 }
 
 /** One sentence about the whole schedule. */
-function summary({ highest, unknown, curveUnknown, marks, schedules }) {
+function summary({ highest, unknown, curveUnknown, marks, none, schedules }) {
   const { start, end, by, strength } = highest;
   const where = by === "step" ? "of this run" : "of the noise schedule";
   if (curveUnknown) return `The connected curve acts from ${short(start)} to ${short(end)} ${where}.`;
   if (unknown.length) return `A connected node sets ${unknown.join(", ")}; drawn with the value here.`;
   if (strength === 0) return "Strength 0: exactly the unpatched model.";
-  const active = marks.filter(([, bypass]) => bypass !== 0).length;
-  const steps = marks.length ? ` · ${active} of ${marks.length} steps` : "";
+  if (none) return none;
   const several = schedules.length > 1 ? `${schedules.length} strengths, ` : "";
-  return `${several}${short(start)} to ${short(end)} ${where}${steps}`;
+  if (marks.length) return `${several ? `${several}on` : "Acts on"} ${namedSteps(marks)}.`;
+  return `${several}${short(start)} to ${short(end)} ${where}`;
 }
 
 /** The numbers at one progress. */
@@ -79,7 +82,9 @@ class Preview {
     this.node = node;
     this.plot = new Plot();
     this.words = html("p");
-    this.box = html("div", { class: "detour-preview" }, this.plot.root, this.words);
+    this.fold = new Fold(node);
+    const below = html("div", { class: "below" }, this.words, this.fold.button);
+    this.box = html("div", { class: "detour-preview" }, this.plot.root, below);
     this.editor = new PointEditor(this.plot, (points) => {
       setWidget(node, "points", formatPoints(points));
       this.update();
@@ -108,6 +113,7 @@ class Preview {
 
   /** Draw again if anything is not what it was; true if so. */
   update() {
+    this.fold.update();
     if (!this.plot.measure()) return false;
     const state = this.state();
     const same = (value, index) => Object.is(value, this.seen[index]);
@@ -149,6 +155,7 @@ class Preview {
 
   say(text) {
     this.box.classList.toggle("wrong", !this.told);
+    this.box.classList.toggle("missed", Boolean(this.told?.none));
     if (this.words.textContent !== text) this.words.textContent = text;
   }
 
@@ -196,7 +203,7 @@ function watch(preview) {
 
 app.registerExtension({
   name: "Detour.SchedulePreview",
-  setup: () => addStyle(STYLE + BOX_STYLE),
+  setup: () => addStyle(STYLE + FOLD_STYLE + BOX_STYLE),
   nodeCreated(node) {
     if (NODES.includes(node.comfyClass)) watch(new Preview(node));
   },

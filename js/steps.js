@@ -1,7 +1,10 @@
 // The sigmas that a sampler will visit, from its widgets: ComfyUI's own schedulers on Stable
 // Diffusion's table. Pure functions; tests/golden/steps.json holds them to the host's numbers.
 
-import { lam, progressBySigma, progressByStep, sigmaAt } from "./schedule.js";
+import { contains, lam, progressBySigma, progressByStep, sigmaAt } from "./schedule.js";
+
+/** The host's node for turbo models: it has no widget for the scheduler, so its name stands for one. */
+export const TURBO = "SDTurboScheduler";
 
 /** These samplers plan one step more and leave out the last but one. */
 const DISCARD_PENULTIMATE = ["dpm_2", "dpm_2_ancestral", "uni_pc", "uni_pc_bh2"];
@@ -35,6 +38,13 @@ const SCHEDULERS = {
     range(steps, spread(steps, Math.atan(table.at(-1)), Math.atan(table[0]))).map(Math.tan),
 };
 
+/** The first of ten fixed timesteps; a lower denoise begins later among them. */
+function turboSigmas(table, steps, denoise) {
+  const skipped = 10 - Math.trunc(10 * denoise);
+  const times = range(10, (index) => 999 - 100 * index).slice(skipped, skipped + steps);
+  return times.length ? [...times.map((time) => atTimestep(table, time)), 0] : null;
+}
+
 /** The planned sigmas with the closing 0; null for a scheduler that is not among ours. */
 function plan(table, scheduler, steps) {
   const sigmas = SCHEDULERS[scheduler]?.(table, steps);
@@ -50,6 +60,7 @@ export function runSigmas(table, run) {
   const { steps, scheduler, sampler_name: sampler, denoise = 1 } = run;
   const { start_at_step: first = 0, end_at_step: last = Infinity } = run;
   if (!(steps >= 1 && steps <= MAX_STEPS && denoise > 0)) return null;
+  if (scheduler === TURBO) return turboSigmas(table, steps, denoise);
   const planned = denoise > 0.9999 ? steps : Math.floor(steps / denoise);
   const discard = DISCARD_PENULTIMATE.includes(sampler);
   let sigmas = plan(table, scheduler, planned + discard);
@@ -67,4 +78,34 @@ export function stepMarks(schedule, table, sigmas) {
     const place = byStep ? progressByStep(sigmas, sigma) : progressBySigma(table, sigma);
     return [place, lam(schedule, place)];
   });
+}
+
+/** The steps with a bypass by their numbers, as in "steps 1 and 2 of 4" or "steps 1 to 6 of 20". */
+export function namedSteps(marks) {
+  const spans = [];
+  const active = marks.map(([, bypass], index) => bypass !== 0 && index + 1).filter(Boolean);
+  for (const step of active) {
+    if (spans.at(-1)?.at(-1) === step - 1) spans.at(-1).push(step);
+    else spans.push([step]);
+  }
+  const told = spans.flatMap((span) => (span.length < 3 ? span : `${span[0]} to ${span.at(-1)}`));
+  const last = told.pop();
+  const all = told.length ? `${told.join(", ")} and ${last}` : last;
+  return `step${active.length > 1 ? "s" : ""} ${all} of ${marks.length}`;
+}
+
+/** Why no step of a run gets anything, and the way out; null if one does, or if none should. */
+export function whyNone(schedule, marks) {
+  const { strength, start, end, by, shape } = schedule;
+  if (strength === 0 || !marks.length || marks.some(([, bypass]) => bypass !== 0)) return null;
+  const places = marks.map(([place]) => place);
+  const none = `Acts on none of the ${marks.length} steps:`;
+  if (places.some((place) => contains(schedule, place))) {
+    return `${none} the shape ${shape} is 0 at each of them. Use constant.`;
+  }
+  const short = (value) => `${Number(value.toPrecision(2))}`;
+  const [least, most] = [Math.min(...places), Math.max(...places)].map(short);
+  const byStep = by === "sigma" && places.some((_, index) => contains(schedule, index / places.length));
+  const wayOut = byStep ? "Use schedule_by = step" : "Widen the window";
+  return `${none} they lie at ${least} to ${most}, the window at ${start} to ${end}. ${wayOut}.`;
 }

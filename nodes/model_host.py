@@ -8,7 +8,6 @@ that it would have without Detour.
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,13 +19,11 @@ from comfy.patcher_extension import CallbacksMP, WrappersMP
 
 from ..detour.ways.way import Way
 from .acting import ACTING, Acting, Conditionings, Evaluation, ModelCall
+from .notices import Teller
 from .run import Moment, Run, SamplerSteps, is_second_models, keeps_rule, roles_of
 
-log = logging.getLogger("detour")
 KEY = "detour"
 """Of our wrappers, and of what we keep in a run's transformer options."""
-NOTICE_EVENT = "detour.notice"
-"""Websocket message with the fields node, text and missed."""
 ACTED = "_detour_acted"
 """Set on a model patcher whose wrappers were called in the run under way."""
 LEFT_OUT = (
@@ -89,28 +86,19 @@ def _note_that_it_runs(executor: Any, *args: Any, **kwargs: Any) -> Any:
     return executor(*args, **kwargs)
 
 
-def show_on_node(node_id: str | None, text: str, missed: bool) -> None:
-    """Tell the browser that asked for a run what it did. Without a browser the log has it."""
-    prompt_server = getattr(sys.modules.get("server"), "PromptServer", None)
-    server = getattr(prompt_server, "instance", None)
-    if node_id is not None and server is not None:
-        told = {"node": node_id, "text": text, "missed": missed}
-        server.send_sync(NOTICE_EVENT, told, server.client_id)
-
-
 @dataclass(frozen=True, eq=False)
 class Ways:
     """The ways of the nodes of a MODEL, in their order. Immutable and shared by all clones of it.
 
-    node_ids: for each way the node that shows what a run did.
+    tellers: for each way who says on its node what a run did.
     """
 
     ways: tuple[Way, ...] = ()
-    node_ids: tuple[str | None, ...] = ()
+    tellers: tuple[Teller, ...] = ()
 
     def and_then(self, way: Way, node_id: str | None) -> Ways:
         """These, and one more behind them."""
-        return Ways((*self.ways, way), (*self.node_ids, node_id))
+        return Ways((*self.ways, way), (*self.tellers, Teller(node_id)))
 
     def wrappers(self) -> dict[str, Callable]:
         """What to register with the model patcher, by kind of wrapper."""
@@ -161,10 +149,9 @@ class Ways:
 
     def _tell(self, run: Run) -> None:
         """Say on each node what its way did in a run."""
-        for node_id, acting in zip(self.node_ids, run.acting, strict=True):
-            summary, missed = acting.coverage.summary(), acting.coverage.missed() is not None
-            log.log(logging.WARNING if missed else logging.INFO, "Detour: %s", summary)
-            show_on_node(node_id, summary, missed)
+        for teller, acting in zip(self.tellers, run.acting, strict=True):
+            coverage = acting.coverage
+            teller.tell(coverage.summary(), missed=coverage.missed() is not None)
 
     def evaluate(
         self, executor: Any, x: Any, timestep: Any, model_options: Any, *rest: Any, **named: Any
@@ -248,9 +235,8 @@ class Ways:
         failed = sys.exc_info()[0] is not None
         if failed or hasattr(patcher, ACTED) or getattr(patcher, "is_multigpu_base_clone", False):
             return
-        log.warning("Detour: %s", LEFT_OUT)
-        for node_id in self.node_ids:
-            show_on_node(node_id, LEFT_OUT, missed=True)
+        for teller in self.tellers:
+            teller.tell(LEFT_OUT, missed=True)
 
 
 def ways_of(model: Any) -> Ways | None:

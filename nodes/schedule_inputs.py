@@ -35,9 +35,14 @@ def share(name: str, default: float, least: float = 0.0, words: Mapping[str, Wor
 
 
 def choice(name: str, options: tuple[str, ...], words: Mapping[str, Words] = DIAL) -> Any:
-    """One of several."""
-    return io.Combo.Input(
-        name, options=list(options), default=options[0], tooltip=words[name].tooltip
+    """One of several, for those who look for it."""
+    return build(
+        io.Combo.Input,
+        name,
+        options=list(options),
+        default=options[0],
+        tooltip=words[name].tooltip,
+        advanced=True,
     )
 
 

@@ -44,6 +44,25 @@ def call_places(
     return [(place, schedule.lam(place)) for place in places]
 
 
+def named_steps(marks: Sequence[tuple[float, float]]) -> str:
+    """The steps with a bypass by their numbers, as in `steps 1 and 2 of 4` or `steps 1 to 6 of
+    20`; `none of the 4 steps` where there are none."""
+    active = [step for step, (_, lam) in enumerate(marks, 1) if lam != 0.0]
+    if not active:
+        return f"none of the {len(marks)} steps"
+    spans: list[list[int]] = []
+    for step in active:
+        if spans and spans[-1][-1] == step - 1:
+            spans[-1].append(step)
+        else:
+            spans.append([step])
+    told: list[str] = []
+    for span in spans:
+        told += [f"{span[0]} to {span[-1]}"] if len(span) > 2 else [str(step) for step in span]
+    every = " and ".join(filter(None, [", ".join(told[:-1]), told[-1]]))
+    return f"step{'s' if len(active) > 1 else ''} {every} of {len(marks)}"
+
+
 class _Plot:
     """The drawing in progress: progress runs to the right, the bypass upwards."""
 
@@ -99,8 +118,7 @@ class _Plot:
 
     def words(self, marks: Sequence[tuple[float, float]]) -> None:
         self.pen.text((LEFT, 18), "Mid-block bypass over the denoising", INK, font(22))
-        active = sum(lam != 0.0 for _, lam in marks)
-        told = f"{active} of {len(marks)} steps are bypassed" if marks else ""
+        told = f"acts on {named_steps(marks)}" if marks else ""
         self.pen.text((SIZE[0] - RIGHT, 24), told, SOFT_INK, font(16), anchor="ra")
         where = "steps of this run" if self.schedule.schedule_by == "step" else "noise schedule"
         y, letters = SIZE[1] - 30, font(16)

@@ -83,13 +83,35 @@ def test_steps_are_marked_behind_other_nodes_too(desk):
     assert len(steps) == 10
     assert [active for _, _, active in steps] == [place < 0.5 for place, _, _ in steps]
     assert steps[0][0] == pytest.approx(0, abs=0.005)
-    assert "5 of 10 steps" in desk.words(ids["dial"])
+    assert desk.words(ids["dial"]) == "Acts on steps 1 to 5 of 10."
     desk.set(ids["sampler"], denoise=0.4)
-    assert "0 of 10 steps" in desk.words(ids["dial"])
+    told = desk.words(ids["dial"])
+    assert told.startswith("Acts on none of the 10 steps: they lie at 0.6")
+    assert told.endswith("the window at 0 to 0.5. Use schedule_by = step.")
+    assert "missed" in desk.element(ids["dial"]).get_attribute("class")
     desk.set(ids["dial"], schedule_by="step")
-    assert "5 of 10 steps" in desk.words(ids["dial"])
+    assert desk.words(ids["dial"]) == "Acts on steps 1 to 5 of 10."
+    assert "missed" not in desk.element(ids["dial"]).get_attribute("class")
     places = [place for place, _, _ in desk.drawn(ids["dial"])["steps"]]
     assert places == pytest.approx([index / 10 for index in range(10)], abs=0.005)
+
+
+@pytest.mark.each_frontend
+def test_the_steps_of_a_turbo_model_are_named(desk):
+    nodes = [
+        ["dial", DIAL, 0, 0, {}],
+        ["turbo", "SDTurboScheduler", 400, 0, {"steps": 4}],
+        ["sampler", "SamplerCustom", 400, 300, {}],
+    ]
+    links = [
+        ["dial", "MODEL", "turbo", "model"],
+        ["dial", "MODEL", "sampler", "model"],
+        ["turbo", "SIGMAS", "sampler", "sigmas"],
+    ]
+    dial = desk.build(nodes, links)["dial"]
+    assert desk.words(dial) == "Acts on steps 1 to 3 of 4."
+    desk.set(dial, end_percent=0.1, schedule_by="step")
+    assert desk.words(dial) == "Acts on step 1 of 4."
 
 
 @pytest.mark.each_frontend

@@ -40,12 +40,37 @@ def graph(strength=1.0, **sampler):
 def test_a_run_with_the_tiny_model_ends_with_its_notice(desk, run):
     # A seed of its own: pages share a server, and what it has cached is not sampled again.
     ids = desk.build(*graph(denoise=0.3, seed=time.time_ns() % 2**31))
-    assert "0 of 4 steps" in desk.words(ids["dial"])
+    assert desk.words(ids["dial"]).startswith("Acts on none of the 4 steps")
     run()
     notice = desk.element(ids["dial"], NOTICE)
     desk.page.wait_for_function("(box) => box.textContent.includes('never reached')", arg=notice)
     desk.page.locator(".detour-notice").locator("visible=true").wait_for(timeout=5000)
     assert desk.run("Object.keys(app.nodeOutputs).length") >= 1
+
+
+@pytest.mark.each_frontend
+def test_many_runs_of_one_prompt_are_one_notice(desk):
+    node = desk.build([["a", DIAL, 0, 0, {}]])["a"]
+    box = desk.element(node, NOTICE)
+
+    def ran(*texts):
+        for text in texts:
+            said = {"node": node, "text": text, "missed": text.startswith("This run")}
+            desk.run("(said) => app.api.dispatchCustomEvent('detour.notice', said)", said)
+        desk.page.wait_for_timeout(250)
+        return box.text_content(), "missed" in box.get_attribute("class")
+
+    def starts():
+        desk.run("app.api.dispatchCustomEvent('execution_start', {prompt_id: 'x'})")
+
+    starts()
+    assert ran("This run: 0.7.") == ("No effect This run: 0.7.", True)
+    assert ran("This run: 0.8.", "This run: 0.9.") == ("No effect in 3 runs. This run: 0.7.", True)
+    good = "strength 1: bypassed 6 of 20 model calls"
+    told = f"{good}No effect in 3 of 5 runs. This run: 0.7."
+    assert ran(good, good) == (told, False)
+    starts()
+    assert ran(good) == (good, False)
 
 
 def report(desk, node, charts=()):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+ROOT = Path(__file__).resolve().parents[2]
 STEPS = 20
 EARLY = {"end_percent": 0.35}
 BY_STEP = {"end_percent": 0.35, "schedule_by": "step"}
@@ -87,6 +90,29 @@ def test_each_run_is_counted_afresh(lab, notices):
     run(lab, patched, 1.0)
     assert notices[0] == notices[2] == ("7", "strength 1: bypassed 7 of 20 model calls", False)
     assert "never reached" in notices[1][1]
+
+
+def test_the_log_warns_once_a_prompt(lab, notices, caplog):
+    """A detailer samples many times in one prompt; the page is told of each and counts them."""
+    caplog.set_level(logging.INFO, "detour")
+    server = sys.modules["server"].PromptServer.instance
+    patched = lab.bypass(lab.tiny("sd15", **lab.SMALL), unique_id="7", **EARLY)
+    for prompt, denoise in (("a", 0.3), ("a", 0.4), ("a", 1.0), ("a", 0.3), ("b", 0.3)):
+        server.last_prompt_id = prompt
+        run(lab, patched, denoise)
+    assert [missed for _, _, missed in notices] == [True, True, False, True, True]
+    levels = [record.levelno for record in caplog.records if record.name == "detour"]
+    assert levels == [logging.WARNING, logging.INFO, logging.WARNING]
+
+
+def test_the_starting_point_for_few_steps_takes_the_first_one_alone(lab, notices):
+    presets = json.loads((ROOT / "js" / "presets.json").read_text(encoding="utf-8"))["presets"]
+    (few,) = (preset["schedule"] for preset in presets if preset["id"] == "few_steps")
+    model = lab.tiny("sd15", **lab.SMALL)
+    for steps in (2, 4, 10):
+        with lab.watching(lab.bypass(model, unique_id="7", **few)) as watch:
+            lab.sample(watch.model, steps=steps)
+        assert watch.skipped == [True] + [False] * (steps - 1)
 
 
 @pytest.mark.parametrize(

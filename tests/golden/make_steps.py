@@ -19,6 +19,7 @@ args.cpu = True  # before the host looks for a graphics card
 
 import comfy.model_sampling  # noqa: E402
 import comfy.samplers  # noqa: E402
+from comfy_extras.nodes_custom_sampler import SDTurboScheduler  # noqa: E402
 
 SCHEDULERS = "normal sgm_uniform simple ddim_uniform karras exponential kl_optimal".split()
 
@@ -29,6 +30,9 @@ def visited(run):
     model = SimpleNamespace(
         get_model_object=lambda _: sampling, load_device="cpu", model_options={}
     )
+    if run["scheduler"] == SDTurboScheduler.__name__:
+        planned = SDTurboScheduler.execute(model, run["steps"], run["denoise"])
+        return [float(sigma) for sigma in planned.result[0]]
     sampler = comfy.samplers.KSampler(
         model, run["steps"], "cpu", run["sampler_name"], run["scheduler"], run["denoise"]
     )
@@ -47,6 +51,11 @@ def main():
     base = {"steps": 20, "scheduler": "karras", "sampler_name": "dpm_2", "denoise": 1.0}
     runs.append(base)
     runs.append({**base, "sampler_name": "euler", "start_at_step": 5, "end_at_step": 12})
+    turbo = SDTurboScheduler.__name__
+    runs += [
+        {"steps": steps, "scheduler": turbo, "denoise": denoise}
+        for steps, denoise in ((1, 1.0), (4, 1.0), (4, 0.55), (10, 0.29))
+    ]
     table = [{"run": run, "sigmas": visited(run)} for run in runs]
     path = Path(__file__).with_name("steps.json")
     path.write_text(json.dumps(table) + "\n", encoding="utf-8")

@@ -83,6 +83,18 @@ def test_a_field_has_one_sentence_and_the_closed_help_has_the_rest(page):
     page.click(f"#{element('help')} >> text=What you should see")
 
 
+def test_three_sliders_are_seen_and_more_unfolds_the_rest(page):
+    def seen():
+        return [n for n in ARGUMENTS[1:] if page.locator(f"#{element(n)}").is_visible()]
+
+    assert seen() == ["strength", "start_percent", "end_percent"]
+    page.click(f"#{element('more')} >> text=More")
+    page.locator(f"#{element('skip_compute')}").wait_for(state="visible")
+    assert seen() == ARGUMENTS[1:]
+    page.click(f"#{element('more')} >> text=More")
+    page.locator(f"#{element('skip_compute')}").wait_for(state="hidden")
+
+
 def test_a_slider_reaches_the_arguments_and_redraws_the_picture(web, page):
     before = picture(page)
     slide(page, "strength", "0.4")

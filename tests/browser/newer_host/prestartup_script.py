@@ -1,9 +1,11 @@
-"""Gives a ComfyUI of before the Curve Editor its CURVE type, before it loads any custom node.
+"""Gives an older ComfyUI what its schemas lack, before it loads any custom node: the CURVE type of
+before the Curve Editor, and inputs that are advanced.
 
 Newer hosts draw an editor inside the node for an input of this type, and always send its curve.
 With this the tests of the page see the schemas that newer hosts send; those stay as they are.
 """
 
+import inspect
 from importlib.util import find_spec
 
 from comfy_api.latest import io
@@ -22,3 +24,21 @@ if find_spec("comfy_extras.nodes_curve") is None:
                 return {**super().as_dict(), "default": RAMP}
 
     io.Curve = Curve
+
+
+def with_advanced(known):
+    class Input(known):
+        def __init__(self, *args, advanced=None, **fields):
+            super().__init__(*args, **fields)
+            self.advanced = advanced
+
+        def as_dict(self):
+            told = super().as_dict()
+            return told if self.advanced is None else {**told, "advanced": self.advanced}
+
+    return Input
+
+
+if "advanced" not in inspect.signature(io.Combo.Input).parameters:
+    for kind in (io.Boolean, io.Combo, io.Float, io.Int, io.String):
+        kind.Input = with_advanced(kind.Input)

@@ -13,7 +13,13 @@ FILE = Path(__file__).parents[3] / "js" / "presets.json"
 
 def test_every_preset_is_a_schedule_that_acts():
     presets = parse_presets(FILE.read_text(encoding="utf-8"))
-    assert [preset.id for preset in presets] == ["gentle", "progressive", "strong", "study"]
+    assert [preset.id for preset in presets] == [
+        "gentle",
+        "progressive",
+        "strong",
+        "study",
+        "few_steps",
+    ]
     assert not any(preset.schedule.is_off for preset in presets)
     assert [preset.id for preset in presets if preset.schedule.strength < 0] == ["study"]
     assert all(preset.description.endswith(".") for preset in presets)

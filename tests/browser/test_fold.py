@@ -1,0 +1,68 @@
+"""Strength and window to see; those that a newer host knows as advanced unfold on a click."""
+
+from __future__ import annotations
+
+import pytest
+
+from .test_preview import DIAL, PLOT, SWEEP
+
+SHOWN = {
+    DIAL: ["strength", "start_percent", "end_percent"],
+    SWEEP: ["strengths", "start_percent", "end_percent", "ways"],
+    PLOT: ["strength", "start_percent", "end_percent"],
+}
+ROW = 24
+"""What a row takes on the canvas, its gap included."""
+
+
+def seen(desk, node):
+    """The settings that can be seen, from above; on the canvas also how far from the top."""
+    if desk.nodes2:
+        rows = desk.page.query_selector_all(f'[data-node-id="{node}"] [data-widget-name]')
+        names = [row.get_attribute("data-widget-name") for row in rows]
+        return [(name, None) for name in names if not name.startswith("detour")]
+    return desk.run(
+        """(id) => {
+          const node = app.graph.getNodeById(id);
+          return node.widgets.filter((w) => !w.element && node.isWidgetVisible(w))
+            .map((w) => [w.name, w.y]);
+        }""",
+        node,
+    )
+
+
+def unfold(desk, node):
+    """Click what unfolds or folds it: the host's button, or on the canvas ours."""
+    if desk.nodes2:
+        place = f'[data-node-id="{node}"] [data-testid="advanced-inputs-button"]'
+        desk.page.locator(place).click()
+    else:
+        desk.element(node).query_selector("button").click()
+    desk.settle()
+    desk.page.wait_for_timeout(300)
+
+
+def test_strength_and_window_are_seen_and_the_rest_unfolds(desk):
+    ids = desk.build([[kind, kind, 400 * index, 0, {}] for index, kind in enumerate(SHOWN)])
+    desk.page.wait_for_timeout(300)
+    if desk.name.startswith("own"):  # a host that knows no advanced inputs
+        every = "(n) => n.widgets.every((w) => !w.hidden && !w.advanced)"
+        assert desk.run(f"app.graph.nodes.every({every})")
+        return
+    before, queued = desk.saved()["nodes"], desk.queued()
+    for kind, node in ids.items():
+        folded = seen(desk, node)
+        assert [name for name, _ in folded] == SHOWN[kind]
+        assert desk.nodes2 or [y - folded[0][1] for _, y in folded] == [
+            ROW * row for row in range(len(folded))
+        ]
+        unfold(desk, node)
+        every = [name for name in queued[node] if name not in ("model", "curve", "sigmas")]
+        assert [name for name, _ in seen(desk, node)] == every
+    assert desk.queued() == queued
+    for kind, node in ids.items():
+        unfold(desk, node)
+        assert [name for name, _ in seen(desk, node)] == SHOWN[kind]
+    for was, now in zip(before, desk.saved()["nodes"], strict=True):
+        assert now["widgets_values"] == was["widgets_values"]
+        assert now["size"][1] == pytest.approx(was["size"][1], abs=4)
