@@ -9,11 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from demo.probe_digits import probe_digits
 from safetensors.torch import load_file
 from stand_in import SHIM, modules_in_place, run_shim
 from tab_probes import CLASSIFIER, write_data
-
-from demo.probe_digits import probe_digits
 
 LOAD = (CLASSIFIER, "auto", "", "auto", 0)
 SEARCH = ("worst_group", "auto", "", 1.0, 1, "", 0, True)
