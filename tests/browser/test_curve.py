@@ -17,7 +17,10 @@ SAVED = Path(__file__).parents[1] / "golden" / "saved"
 DRAWN = {"shape": "bump", "start_percent": 0.1, "end_percent": 0.9, "schedule_by": "step"}
 VALUES = {
     DIAL: {"strength": -0.25, **DRAWN, "apply_to": "cond", "skip_compute": False},
-    SWEEP: {"strengths": "0, 1", **DRAWN, "apply_to": "uncond", "skip_compute": True},
+    SWEEP: {
+        **{"strengths": "0, 1", **DRAWN, "apply_to": "uncond", "skip_compute": True},
+        "ways": "bypass",
+    },
     PLOT: {"strength": 0.75, **DRAWN},
 }
 POINTS = "0:0.5, 1:-1"

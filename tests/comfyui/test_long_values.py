@@ -33,6 +33,7 @@ def texts(lab) -> dict:
         ("DetourProbeFolder", "folder"): {},
         ("DetourMidBlockBypass", "points"): {"model": lab.tiny("sd15"), **schema},
         ("DetourBypassSweep", "strengths"): {"model": lab.tiny("sd15")},
+        ("DetourBypassSweep", "ways"): {"model": lab.tiny("sd15")},
     }
     for name in ("architecture", "labels", "activation"):
         found["DetourLoadClassifier", name] = {"file": DIGITS}
