@@ -173,19 +173,21 @@ def make_modules(kind: str) -> dict[str, types.ModuleType]:
 
 @contextmanager
 def modules_in_place(kind: str):
-    """The stand-in in `sys.modules` inside the `with`, and nothing of Detour's after it."""
-    before = dict(sys.modules)
-    for name in [name for name in sys.modules if name.split(".")[0] in ("modules", "gradio")]:
-        del sys.modules[name]
+    """The stand-in in `sys.modules` inside the `with`, and what was there before after it."""
+    before = _taken_out()
     made = make_modules(kind)
     sys.modules.update(made)
     try:
         yield made
     finally:
-        for name in list(sys.modules):
-            if name not in before and name.split(".")[0] in ("modules", "gradio", "detour_webui"):
-                del sys.modules[name]
-        sys.modules.update({n: m for n, m in before.items() if n.startswith("modules")})
+        _taken_out()
+        sys.modules.update(before)
+
+
+def _taken_out() -> dict[str, types.ModuleType]:
+    """The modules of a host and Detour's own for it, no longer in `sys.modules`."""
+    names = [n for n in sys.modules if n.split(".")[0] in ("modules", "gradio", "detour_webui")]
+    return {name: sys.modules.pop(name) for name in names}
 
 
 def run_shim(path: Path) -> types.ModuleType:

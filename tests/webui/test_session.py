@@ -36,14 +36,20 @@ def forge():
     return ForgeModel(looping_unet())
 
 
-@pytest.fixture(params=[a1111, forge])
-def world(request):
+@pytest.fixture(scope="module")
+def host():
+    """The host's modules; Detour's are imported once."""
     with modules_in_place("a1111") as made:
-        shim = run_shim(SHIM)
-        world = World(made, request.param())
-        world.script = shim.DetourScript()
-        world.shim = shim
-        yield world
+        yield made
+
+
+@pytest.fixture(params=[a1111, forge])
+def world(request, host):
+    """A host of its own for each test, as after "Reload UI"."""
+    host["modules.script_callbacks"].clear_callbacks()
+    world = World(host, request.param())
+    world.script = run_shim(SHIM).DetourScript()
+    return world
 
 
 def is_stand_in(block):
