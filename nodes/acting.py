@@ -20,7 +20,7 @@ from ..detour.ways.relief import Relief, ReliefCoverage, is_unguided, relieved, 
 from ..detour.ways.targets import find_mid_block, has_embedded_guidance, mid_attention_is_read
 from ..detour.ways.way import Coverage, Way
 from .prompt import faded_to, faded_to_noise, is_there, negative_of, require_known
-from .run import Moment, Run, conditioned, count_parts
+from .run import Moment, Run, conditioned
 
 log = logging.getLogger("detour")
 
@@ -44,15 +44,13 @@ class Conditionings:
     """Conditionings that are evaluated together; what each one is stands in `run.roles`.
 
     lists: the host's list of parts for each, or None; a way puts others in their place, and writes
-        into none of them. timestep: the sigma of each row of x, on the device. options: the
-        evaluation's transformer options.
+        into none of them. options: the evaluation's transformer options.
     """
 
     run: Run
     model: Any
     lists: list[Any]
     x: Any
-    timestep: Any
     options: dict
     moment: Moment
 
@@ -194,12 +192,15 @@ class ActingRelief(Acting):
         coverage.unguided += any(lams) and not acts
         if acts and is_unguided(scale):
             coverage.at_one += 1
-            coverage.saved += self._saved(guider.conds, moment.sigma)
+            coverage.saved += self._saved(guider.conds, moment.timestep)
 
-    def _saved(self, conds: dict[str, Any], sigma: float) -> int:
+    def _saved(self, conds: dict[str, Any], timestep: Any) -> int:
         """The rows that the negative prompt would have had in an evaluation, by those that the
         prompt had, less those that it had all the same."""
-        parts = {half: count_parts(conds.get(name), sigma) for name, half in HALVES}
+        parts = {
+            half: sum(is_there(part, timestep) for part in conds.get(name) or ())
+            for name, half in HALVES
+        }
         expected = self.came[True] * parts[False] / max(parts[True], 1)
         return max(round(expected - self.came[False]), 0)
 
@@ -278,10 +279,12 @@ class ActingFade(Acting):
         batch = len(conds.x)
         faded = []
         for part in parts:
-            if not is_there(part, conds.timestep):
+            if not is_there(part, conds.moment.timestep):
                 faded.append(part)
             elif self.way.toward == "negative":
-                negative = negative_of(part, conds.run.guider.conds["negative"], conds.timestep)
+                negative = negative_of(
+                    part, conds.run.guider.conds["negative"], conds.moment.timestep
+                )
                 faded.append(faded_to(part, negative, lam, batch))
             else:
                 rows = (0,) if conds.are_frames else range(batch)

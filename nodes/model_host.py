@@ -185,7 +185,7 @@ class Ways:
             if self._acts(run):
                 of_run = options.get("sample_sigmas")
                 moment = Moment(run, model.model_sampling, timestep, timestep, of_run)
-                changing = Conditionings(run, model, list(conds), x, timestep, options, moment)
+                changing = Conditionings(run, model, list(conds), x, options, moment)
                 for acting in run.acting:
                     acting.conditionings(changing)
                 conds = changing.lists

@@ -74,14 +74,6 @@ def conditioned(
     return [role for role in found if not isinstance(role, str)] * tiles
 
 
-def count_parts(cond: Any, sigma: float) -> int:
-    """How many parts of a conditioning the host evaluates at a sigma."""
-    return sum(
-        part.get("timestep_start", sigma) >= sigma >= part.get("timestep_end", sigma)
-        for part in cond or ()
-    )
-
-
 def is_second_models(guider: Any, model: Any, conds: Sequence[Any]) -> bool:
     """True if the guider evaluates a model other than the one that it was made for:
     DualModelGuider gives the negative prompt to a second one, which may be a patched copy that
@@ -247,11 +239,6 @@ class Moment:
             if not schedule.reaches(*sorted((clock.progress(high), clock.progress(low)))):
                 return (clock.progress(steps.next),)
         return tuple(clock.progress(sigma) for sigma in self._read)
-
-    @property
-    def sigma(self) -> float:
-        """Of the first row, by which the host tells what of a conditioning is there."""
-        return self._read[0]
 
     @cached_property
     def _span(self) -> tuple[float, float] | None:

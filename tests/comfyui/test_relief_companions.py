@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import permutations
 
 import pytest
 import torch
@@ -54,6 +55,26 @@ def test_a_stack_with_the_bypass_is_both(lab, reliefs, strength, order, notices)
     assert told["7"] == "strength 0.4: bypassed 2 of 3 model calls"
     saved = 4 if strength == 1.0 else 0
     assert told["8"].endswith(f"relieved guidance in 2 of 3 evaluations; {saved} of 12 rows saved")
+
+
+def test_a_stack_of_all_three_ways_in_any_order(lab, reliefs, fades):
+    model = lab.tiny("sd15")
+    ways = {
+        "bypass": lambda one: lab.bypass(one, 0.4, **EARLY),
+        "relief": lambda one: reliefs.relief(one, 0.5, **EARLY),
+        "fade": lambda one: fades.fade(one, 0.3, schedule_by="sigma", **EARLY),
+    }
+    text = reliefs.guided.texts(model)
+    faded = fades.mixed(text["positive"], text["negative"], 0.3)
+    sigmas = lab.comfy.samplers.calculate_sigmas(model.model.model_sampling, "normal", 3)
+    by_steps = fades.by_steps(model, sigmas.tolist(), [faded, faded, text["positive"]])
+    with with_bypass(lab, model, 0.4) as noted:
+        wanted = reliefs.sampled(reliefs.by_hand(noted, early, positive=by_steps))
+    for order in permutations(ways):
+        stack = model
+        for name in order:
+            stack = ways[name](stack)
+        assert torch.equal(reliefs.sampled(reliefs.guider(stack)), wanted), order
 
 
 def test_two_reliefs_are_one_after_the_other(lab, reliefs):
