@@ -191,7 +191,7 @@ class ActingRelief(Acting):
         coverage.relieved += acts
         coverage.unguided += any(lams) and not acts
         if acts and is_unguided(scale):
-            coverage.at_one += 1
+            coverage.asked += bool(self.came[False])
             coverage.saved += self._saved(guider.conds, moment.timestep)
 
     def _saved(self, conds: dict[str, Any], timestep: Any) -> int:

@@ -32,14 +32,15 @@ class ReliefCoverage(Coverage):
     """Counts the evaluations of one run and the rows of its model calls.
 
     calls: evaluations by the guider; relieved: those with another scale; unguided: those that had
-        a scale of 1 anyway; at_one: those that it was brought to 1 in.
+        a scale of 1 anyway; asked: those brought to 1 in which the negative prompt came all the
+        same.
     embedded: model calls with another embedded guidance.
     rows: computed; saved: not computed, since the scale was 1.
     """
 
     relieved: int = 0
     unguided: int = 0
-    at_one: int = 0
+    asked: int = 0
     embedded: int = 0
     rows: int = 0
     saved: int = 0
@@ -64,7 +65,7 @@ class ReliefCoverage(Coverage):
             told.append(f"relieved guidance in {self.relieved} of {self.calls} evaluations")
         if self.embedded:
             told.append(f"relieved embedded guidance in {self.embedded} model calls")
-        if self.at_one and not self.saved:
+        if self.asked and not self.saved:
             told.append("0 rows saved, since something needs the negative prompt all the same")
         elif self.relieved:
             told.append(f"{self.saved} of {self.rows + self.saved} rows saved")

@@ -32,7 +32,7 @@ def coverage(**counts):
 
 
 def test_what_a_run_is_said_to_have_done():
-    done = coverage(calls=4, reached=2, relieved=2, at_one=2, rows=12, saved=4)
+    done = coverage(calls=4, reached=2, relieved=2, rows=12, saved=4)
     assert done.summary() == (
         "strength 1: relieved guidance in 2 of 4 evaluations; 4 of 16 rows saved"
     )
