@@ -38,6 +38,7 @@ def with_curve_editor(desk) -> None:
         pytest.skip("This ComfyUI has no Curve Editor.")
 
 
+@pytest.mark.each_frontend
 @pytest.mark.parametrize("kind", [DIAL, SWEEP, PLOT])
 def test_the_curve_is_a_socket_and_nothing_is_sent_through_it(desk, kind):
     node = desk.build([["a", kind, 0, 0, {}]])["a"]

@@ -137,6 +137,7 @@ def test_the_numbers_under_the_pointer(desk):
     assert "0 to 0.5 of the noise schedule" in desk.words(node)
 
 
+@pytest.mark.each_frontend
 def test_the_numbers_by_keyboard(desk):
     node = desk.build([["a", DIAL, 0, 0, {}]])["a"]
     probe = desk.element(node).query_selector(".probe")

@@ -85,6 +85,7 @@ def report(desk, node, charts=()):
     desk.settle()
 
 
+@pytest.mark.each_frontend
 def test_a_report_is_drawn_copied_and_kept(desk, run):
     ids = desk.build(*graph())
     plot = desk.build(
@@ -116,6 +117,7 @@ def test_a_report_is_drawn_copied_and_kept(desk, run):
     assert not again.query_selector("img").is_visible()
 
 
+@pytest.mark.each_frontend
 def test_a_report_without_a_chart_is_text(desk):
     node = desk.build([["a", DIAL, 0, 0, {}]])["a"]
     report(desk, node)

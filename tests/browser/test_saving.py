@@ -15,6 +15,7 @@ VALUES = {
 }
 
 
+@pytest.mark.each_frontend
 def test_saving_and_opening_keep_values_and_curve(desk):
     node = desk.build([["a", DIAL, 0, 0, VALUES]])["a"]
     drawn, saved = desk.drawn(node), desk.saved()
