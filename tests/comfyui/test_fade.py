@@ -203,6 +203,17 @@ def test_each_picture_has_noise_of_its_own(lab, fades, strength):
     assert torch.equal(got, lab.sample(model, positive=wanted, negative=negative))
 
 
+def test_combined_prompts_each_have_noise_of_their_length(lab, fades):
+    model, fade = lab.tiny("sd15"), lab.pack("detour.ways.fade")
+    positive = lab.conditioning(model, 10) + lab.conditioning(model, 11, tokens=10)
+    noisy = []
+    for text, extra in positive:
+        (z,) = fade.draw(8, range(2), text.shape[1:])
+        noisy.append([fade.toward_noise(text, z, 1.0), extra])
+    got = lab.sample(fades.fade(model, toward="noise", seed=8, end_percent=1.0), positive=positive)
+    assert torch.equal(got, lab.sample(model, positive=noisy))
+
+
 def test_noise_comes_again_with_its_seed_only(lab, fades):
     model = lab.tiny("sd15")
     runs = [lab.sample(fades.fade(model, toward="noise", seed=seed)) for seed in (1, 1, 2)]

@@ -314,20 +314,3 @@ def test_the_node_tells_what_was_done(lab, fades, notices):
     assert (node, missed, late_missed) == ("7", False, True)
     assert text == "strength 1: faded in 2 of 4 evaluations of the prompt"
     assert "use schedule_by = step" in late
-
-
-@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
-def test_all_three_ways_together(lab, fades, order):
-    """Relief at 1 is CFG 1; the order of the nodes changes nothing."""
-    model = lab.tiny("sd15")
-    ways = (
-        lambda model: fades.fade(model, 0.4, **WHOLE),
-        lambda model: lab.run_node("DetourGuidanceRelief", model=model, strength=1.0, **WHOLE)[0],
-        lambda model: lab.bypass(model, 0.5),
-    )
-    all_three = model
-    for place in order:
-        all_three = ways[place](all_three)
-    mixed = fades.mixed(lab.conditioning(model, 10), lab.conditioning(model, 20), 0.4)
-    with lab.by_hand(model, lab.lerp(0.5)):
-        assert torch.equal(lab.sample(all_three), lab.sample(model, positive=mixed, cfg=1.0))
