@@ -36,13 +36,15 @@ class PromptFade(io.ComfyNode):
                 *window_inputs(FADE),
                 choice("schedule_by", SCHEDULE_BY, FADE),
                 choice("toward", TOWARD, FADE),
-                io.Int.Input(
+                build(
+                    io.Int.Input,
                     "seed",
                     default=0,
                     min=0,
                     max=LARGEST_SEED,
                     tooltip=FADE["seed"].tooltip,
                     control_after_generate=False,
+                    advanced=True,
                 ),
                 points_input(FADE),
                 curve_input(FADE),
