@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from .test_preview import DIAL, PLOT, SWEEP
+from .test_preview import DIAL, FADE, PLOT, SWEEP
 
 SHOWN = {
     DIAL: ["strength", "start_percent", "end_percent"],
+    FADE: ["strength", "start_percent", "end_percent"],
     SWEEP: ["strengths", "start_percent", "end_percent", "ways"],
     PLOT: ["strength", "start_percent", "end_percent"],
 }
@@ -43,7 +44,7 @@ def unfold(desk, node):
 
 
 def test_strength_and_window_are_seen_and_the_rest_unfolds(desk):
-    ids = desk.build([[kind, kind, 400 * index, 0, {}] for index, kind in enumerate(SHOWN)])
+    ids = desk.build([[kind, kind, 330 * index, 0, {}] for index, kind in enumerate(SHOWN)])
     desk.page.wait_for_timeout(300)
     if desk.name.startswith("own"):  # a host that knows no advanced inputs
         every = "(n) => n.widgets.every((w) => !w.hidden && !w.advanced)"
