@@ -28,7 +28,7 @@ from .rows import GUIDED, Case, Laboratory, describe, measure_row, table_cases, 
 ROOT = Path(__file__).resolve().parent.parent
 COUNTS = {"quick": 48, "usual": 144}
 """Pictures of each row."""
-SHOWN = GUIDED[0]
+SHOWN = GUIDED[2]
 """What the first picture shows."""
 DECIDES = 0.01
 """The p below which a row decides something; ours, for a table of so many rows."""
