@@ -14,7 +14,8 @@ from .rows import Case, Laboratory, describe
 from .stats import Trait
 
 ACROSS, DOWN = 6, 4
-MARGIN = 28
+MARGIN, TOP, FOOT = 40, 80, 70
+"""Pixels around the blocks, above and below them."""
 
 
 def before_and_after(lab: Laboratory, chosen: Case) -> Image.Image:
@@ -26,9 +27,9 @@ def before_and_after(lab: Laboratory, chosen: Case) -> Image.Image:
     right = draw_sheet(Sheet(rows_of(turned, ACROSS), outlines=marks))
     return side_by_side(
         [left, right],
-        [f"Without Detour: {tally(before, trait)}", f"With Detour: {tally(after, trait)}"],
-        f"“{chosen.prompt or 'anybody'}”, the same {ACROSS * DOWN} seeds, CFG {chosen.cfg:g}; "
-        f"{describe(chosen)}.",
+        [f"Without: {tally(before, trait)}", f"With Detour: {tally(after, trait)}"],
+        f"Prompt “{chosen.prompt}”, the same {ACROSS * DOWN} seeds. {describe(chosen)}; orange: "
+        f"{trait.name} now.",
     )
 
 
@@ -67,17 +68,13 @@ def rows_of(pictures: Sequence[Image.Image], across: int) -> list[Sequence[Image
 
 
 def side_by_side(blocks: Sequence[Image.Image], titles: Sequence[str], note: str) -> Image.Image:
-    """Blocks beside each other at half size, a title over each and a note under all."""
-    small = [
-        block.resize((block.width // 2, block.height // 2), Image.Resampling.LANCZOS)
-        for block in blocks
-    ]
-    width = sum(block.width for block in small) + MARGIN * (len(small) + 1)
-    canvas = Image.new("RGB", (width, small[0].height + 108), PAPER)
+    """Blocks beside each other, a title over each and a note under all."""
+    width = sum(block.width for block in blocks) + MARGIN * (len(blocks) + 1)
+    canvas = Image.new("RGB", (width, blocks[0].height + TOP + FOOT), PAPER)
     pen, x = ImageDraw.Draw(canvas), MARGIN
-    for block, title in zip(small, titles, strict=True):
-        pen.text((x, 18), title, INK, font(19))
-        canvas.paste(block, (x, 52))
+    for block, title in zip(blocks, titles, strict=True):
+        pen.text((x + block.width // 2, TOP // 2), title, INK, font(30), anchor="mm")
+        canvas.paste(block, (x, TOP))
         x += block.width + MARGIN
-    pen.text((MARGIN, canvas.height - 40), note, SOFT_INK, font(16))
+    pen.text((MARGIN, canvas.height - FOOT // 2), note, SOFT_INK, font(24), anchor="lm")
     return canvas

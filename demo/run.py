@@ -127,7 +127,7 @@ def print_row(row: dict[str, Any], before: dict[str, Any] | None) -> None:
     p = "-" if row["p"] is None else f"{row['p']:.2g}"
     interval = f"{row['low']:.1%} - {row['high']:.1%}"
     say(
-        f"  {describe(case):24} {share:>10} {interval:>15} {clean:>7} {fits:>7} "
+        f"  {describe(case):27} {share:>10} {interval:>15} {clean:>7} {fits:>7} "
         f"{unseen:>7} {moved:>16} {p:>8}"
     )
 
@@ -145,7 +145,7 @@ def print_header(case: Case) -> None:
         f"In training: {case.trait.share:.0%} {case.trait.name}"
     )
     say(
-        f"  {'':24} {case.trait.name:>10} {'95 % interval':>15} {'clean':>7} {'fits':>7} "
+        f"  {'':27} {case.trait.name:>10} {'95 % interval':>15} {'clean':>7} {'fits':>7} "
         f"{'unseen':>7} {'to rare / usual':>16} {'p':>8}"
     )
 
@@ -160,7 +160,7 @@ def verdict(rows: list[dict[str, Any]]) -> None:
         if row["model"] == rows[0]["model"] and row["p"] is not None:
             twins = [each for each in rows if replace(case_of(each), model=case.model) == case]
             of = f"{describe(case)}, prompt {case.prompt or '(empty)'}"
-            say(f"  {of:42} {_said(twins)}")
+            say(f"  {of:44} {_said(twins)}")
 
 
 def _said(twins: list[dict[str, Any]]) -> str:
