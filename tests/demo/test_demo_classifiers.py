@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-
 from demo.digits import load_digits
 from demo.probe_digits import CLASSES, HELD_OUT, probe_digits, split_digits
+
 from demo.train_classifiers import FILES, FOLDER, group_accuracies
 from detour.classifier.load import load_classifier
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 import torch
+from demo.digits import MINORITY, colour, draw, load_digits, training_share
 from safetensors import safe_open
 
-from demo.digits import MINORITY, colour, draw, load_digits, training_share
 from demo.reader import WEIGHTS, load_reader, read
 from demo.tiny import VARIANTS, load_tiny, weights_file
 from demo.words import VOCABULARY, word_index

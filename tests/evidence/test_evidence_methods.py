@@ -10,9 +10,9 @@ import torch
 
 pytest.importorskip("sklearn", reason="scikit-learn comes with dev.py evidence")
 
-from demo.digits import load_digits
 from detour.judge.groups import group_metrics
 from evidence import results, rivals
+from evidence.digits import load_digits
 from evidence.few_probes import first_probes
 from evidence.methods import METHODS
 from evidence.results import Result, difference, gap_closed, judge, run_methods, to_rows
