@@ -186,7 +186,7 @@ def test_probes_from_images_chain_and_keep_features(lab, classifier, people):
     keeping = group(
         slice(5, 9),
         "builder",
-        "odd",
+        "with",
         group(slice(0, 4), "nurse", "without", classifier=classifier),
         classifier=classifier,
     )

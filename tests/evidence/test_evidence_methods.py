@@ -103,6 +103,12 @@ def test_training_probes_and_test_share_no_digit():
     assert load_digits().labels[part.probes[:50]].bincount().tolist() == [5] * 10
 
 
+def test_the_digits_are_ten_thousand_real_ones():
+    digits = load_digits()
+    assert digits.pixels.shape == (10000, 16, 16) and digits.labels.bincount().min() > 800
+    assert 0 <= digits.pixels.min() and digits.pixels.max() == 1
+
+
 def test_the_first_probes_keep_their_head(make_probes):
     probes = make_probes()
     few = first_probes(probes, 40)
