@@ -8,16 +8,12 @@ from .digits import Digits
 
 HELD_OUT = 450
 """Of each digit so many pictures are kept from training; probes and tests come from them."""
-SPLIT_SEED = 0
 CLASSES = {"low_high": ("low", "high"), "digits": tuple(str(digit) for digit in range(10))}
 ATTRIBUTES = ("red", "green")
 
 
-def split_digits(digits: Digits, seed: int = SPLIT_SEED) -> tuple[torch.Tensor, torch.Tensor]:
-    """Numbers of the digits to train on, and of those held out (450 of each), in random order.
-
-    With the default seed: the parts that the classifiers in `demo/classifiers` respect.
-    """
+def split_digits(digits: Digits, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Numbers of the digits to train on, and of those held out (450 of each), in random order."""
     generator = torch.Generator().manual_seed(seed)
     kept, held_out = [], []
     for members in digits.of_class:

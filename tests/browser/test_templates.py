@@ -38,8 +38,8 @@ def test_a_template_is_opened_by_clicking_and_run(desk, run):
 @pytest.mark.each_frontend
 def test_a_real_result_is_drawn_and_there_again_without_running(desk, run, pictures):
     nodes = [
-        ["digits", "DetourDemoDigits", 0, 0, {"count": 80}],
-        ["load", "DetourLoadClassifier", 0, 700, {"file": "coloured_digits.safetensors"}],
+        ["people", "DetourDemoFaces", 0, 0, {"count": 80}],
+        ["load", "DetourLoadClassifier", 0, 700, {"file": "nurse_or_builder.safetensors"}],
         [
             "edit",
             NEUTRALIZE,
@@ -48,7 +48,7 @@ def test_a_real_result_is_drawn_and_there_again_without_running(desk, run, pictu
             {"method": "evidence", "edit": "one_weight", "max_weights": 1},
         ],
     ]
-    links = [["digits", "PROBES", "edit", "probes"], ["load", "CLASSIFIER", "edit", "classifier"]]
+    links = [["people", "PROBES", "edit", "probes"], ["load", "CLASSIFIER", "edit", "classifier"]]
     node = desk.build(nodes, links)["edit"]
     box = desk.element(node, RESULT)
     assert "Run" in box.query_selector("pre").text_content()
@@ -57,7 +57,7 @@ def test_a_real_result_is_drawn_and_there_again_without_running(desk, run, pictu
     desk.camera(0.6)
     desk.page.wait_for_function(shown, arg=box)
     report = box.query_selector("pre").text_content()
-    assert "high, red" in report and "accuracy" in report
+    assert "builder, long hair" in report and "accuracy" in report
     desk.screenshot(pictures / f"{desk.name}-neutralize.png")
     saved = desk.saved()
     desk.clear()

@@ -249,7 +249,7 @@ def test_the_hash_is_computed_once_for_each_model(lab, make_clip, monkeypatch):
 
 
 def test_two_backbones_are_refused(lab, make_clip, probes):
-    classifier = lab.run_node("DetourLoadClassifier", file="coloured_digits.safetensors")[0]
+    classifier = lab.run_node("DetourLoadClassifier", file="nurse_or_builder.safetensors")[0]
     with pytest.raises(ValueError, match=r"disconnect the other"):
         lab.run_node(
             "DetourClassifierFromProbes",

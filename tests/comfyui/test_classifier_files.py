@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-DIGITS = "coloured_digits.safetensors"
+OWN = "nurse_or_builder.safetensors"
 
 
 def load(lab, file, **inputs):
@@ -28,7 +28,7 @@ def small(lab):
 
 def test_own_classifiers_and_the_users_are_listed(lab, host_folders):
     names = lab.pack("nodes.classifier_host").model_names
-    assert names() == [DIGITS, "digit_reader.safetensors"]
+    assert names() == ["jobs.safetensors", OWN]
     models = host_folders / "models"
     (models / "mine").mkdir()
     (models / "mine" / "net.pth").write_bytes(b"")
@@ -39,9 +39,9 @@ def test_own_classifiers_and_the_users_are_listed(lab, host_folders):
         (folder / name).write_bytes(b"{}")
     (file,) = (i for i in lab.node("DetourLoadClassifier").define_schema().inputs if i.id == "file")
     listed = [name.replace(os.sep, "/") for name in names()]
-    assert sorted(listed) == [DIGITS, "digit_reader.safetensors", "mine/net.pth", "mine/vit"]
+    assert sorted(listed) == ["jobs.safetensors", "mine/net.pth", "mine/vit", OWN]
     assert sorted(file.options) == sorted(names())
-    assert file.default == DIGITS
+    assert file.default == OWN
 
 
 def test_a_pytorch_file_with_its_json(lab, host_folders, small):
@@ -90,7 +90,7 @@ def test_a_transformers_folder(lab, host_folders):
 
 
 def test_saved_edits_applied_and_nothing_overwritten(lab, host_folders):
-    hosted = load(lab, DIGITS)[0]
+    hosted = load(lab, OWN)[0]
     record = lab.pack("detour.edit.record")
     made = record.edit_of(record.Change(0, ((3, 1.5),), 0.25), hosted.unedited_head)
     edited = hosted.with_stack(hosted.stack.push(made))
@@ -107,7 +107,7 @@ def test_saved_edits_applied_and_nothing_overwritten(lab, host_folders):
 
 def test_a_json_of_another_network_does_not_describe_what_is_saved(lab, host_folders):
     (host_folders / "models" / "net.json").write_text(json.dumps({"labels": ["not", "these"]}))
-    hosted = load(lab, DIGITS)[0]
+    hosted = load(lab, OWN)[0]
     (name,) = lab.run_node("DetourSaveClassifier", classifier=hosted, filename="net")
     assert name == "net_00002.safetensors" and load(lab, name)[0].labels == hosted.labels
 
@@ -126,7 +126,7 @@ def test_a_json_of_another_network_does_not_describe_what_is_saved(lab, host_fol
 )
 def test_saving_stays_in_the_model_folder(lab, host_folders, filename, message):
     with pytest.raises(ValueError, match=message):
-        lab.run_node("DetourSaveClassifier", classifier=load(lab, DIGITS)[0], filename=filename)
+        lab.run_node("DetourSaveClassifier", classifier=load(lab, OWN)[0], filename=filename)
     assert list((host_folders / "models").rglob("*.*")) == []
 
 
@@ -153,7 +153,7 @@ def test_a_hostile_pickle_is_refused_and_does_not_run(lab, host_folders):
 
 def test_wrong_files_are_refused_in_a_sentence(lab, host_folders, small):
     models = host_folders / "models"
-    whole = (lab.pack("nodes.classifier_host").OWN_CLASSIFIERS / DIGITS).read_bytes()
+    whole = (lab.pack("nodes.classifier_host").OWN_CLASSIFIERS / OWN).read_bytes()
     (models / "short.safetensors").write_bytes(whole[: len(whole) // 2])
     (models / "huge.safetensors").write_bytes((2**60).to_bytes(8, "little") + b"{}")
     state = {name: value.clone() for name, value in small.state_dict().items()}
@@ -166,11 +166,11 @@ def test_wrong_files_are_refused_in_a_sentence(lab, host_folders, small):
         ("gone.pth", {}, "was not found"),
         ("../x.pth", {}, "leads out"),
         ("", {}, "empty"),
-        (DIGITS, {"labels": "a, b, c"}, "3 labels, but the classifier has 2 classes"),
-        (DIGITS, {"architecture": "resnet18"}, "does not fit torchvision:resnet18"),
-        (DIGITS, {"architecture": "resnet9000"}, "resnet9000"),
-        (DIGITS, {"threshold": math.nan}, "threshold nan"),
-        (DIGITS, {"activation": "relu"}, "activation 'relu' is unknown"),
+        (OWN, {"labels": "a, b, c"}, "3 labels, but the classifier has 2 classes"),
+        (OWN, {"architecture": "resnet18"}, "does not fit torchvision:resnet18"),
+        (OWN, {"architecture": "resnet9000"}, "resnet9000"),
+        (OWN, {"threshold": math.nan}, "threshold nan"),
+        (OWN, {"activation": "relu"}, "activation 'relu' is unknown"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message) as refusal:
             load(lab, file, **inputs)

@@ -8,7 +8,7 @@ LEARNED = "was fitted on some of these very probes"
 def test_the_warning_does_not_go_by_the_spelling(bench, lab, host_folders):
     bench.colour_folder(host_folders / "input" / "probes")
     bench.colour_folder(host_folders / "input" / "others")
-    backbone = lab.run_node("DetourLoadClassifier", file="coloured_digits.safetensors")[0]
+    backbone = lab.run_node("DetourLoadClassifier", file="nurse_or_builder.safetensors")[0]
     learned = lab.run_node("DetourProbeFolder", folder="probes")[0]
     fitted = lab.run_node("DetourClassifierFromProbes", probes=learned, classifier=backbone)[0]
     for folder in ("probes", "./probes", "probes/", "others"):

@@ -11,16 +11,16 @@ LONGEST = 600
 MEGABYTE = 10**6
 KINDS = ("x", "\N{SNOWMAN}", "../", "a,", "1:", "9", "\u202e", "x\n", '"', "\\")
 """What a text of a megabyte is made of."""
-DIGITS = "coloured_digits.safetensors"
+OWN = "nurse_or_builder.safetensors"
 
 
 def texts(lab) -> dict:
     """(node, input) to the other inputs of the node."""
-    (hosted, _) = lab.run_node("DetourLoadClassifier", file=DIGITS)
+    (hosted, _) = lab.run_node("DetourLoadClassifier", file=OWN)
     pictures = torch.rand(8, 16, 16, 3)
-    probes = lab.pack("detour.probes.probe_set").batch_probes(pictures, "low", "x", 0)
+    probes = lab.pack("detour.probes.probe_set").batch_probes(pictures, "nurse", "x", 0)
     probes = probes.chain(
-        lab.pack("detour.probes.probe_set").batch_probes(pictures, "high", "y", 0)
+        lab.pack("detour.probes.probe_set").batch_probes(pictures, "builder", "y", 0)
     )
     schema = {"strength": 1.0, "shape": "curve"}
     found = {
@@ -36,15 +36,15 @@ def texts(lab) -> dict:
         ("DetourBypassSweep", "ways"): {"model": lab.tiny("sd15")},
     }
     for name in ("architecture", "labels", "activation"):
-        found["DetourLoadClassifier", name] = {"file": DIGITS}
+        found["DetourLoadClassifier", name] = {"file": OWN}
     for name in ("class_name", "attribute"):
-        given = {"images": pictures, "class_name": "low", "attribute": "x"}
+        given = {"images": pictures, "class_name": "nurse", "attribute": "x"}
         found["DetourProbeImages", name] = {k: v for k, v in given.items() if k != name}
     search = {"classifier": hosted, "probes": probes, "method": "worst_group", "edit": "auto"}
     for name in ("method", "edit", "target_class"):
         given = {**search, "target_class": "", "degree": 1.0}
         found["DetourNeutralize", name] = {k: v for k, v in given.items() if k != name}
-    evidence = {**search, "method": "evidence", "target_class": "high", "degree": 1.0}
+    evidence = {**search, "method": "evidence", "target_class": "builder", "degree": 1.0}
     found["DetourNeutralize", "attribute"] = evidence
     found["DetourEvaluateGroups", "part"] = {"classifier": hosted, "probes": probes}
     return found

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 LOADED = {
-    "file": "coloured_digits.safetensors",
+    "file": "nurse_or_builder.safetensors",
     "architecture": "auto",
     "labels": "low, high",
     "activation": "auto",

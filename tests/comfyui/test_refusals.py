@@ -142,12 +142,11 @@ def test_bad_strengths_make_no_sweep(lab, strengths):
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("prompt", ["ten", "nurse", "one two", "1"])
-def test_unknown_digit_word_names_the_known_ones(lab, prompt):
+@pytest.mark.parametrize("prompt", ["ten", "doctor", "nurse builder", "1"])
+def test_an_unknown_word_names_the_known_ones(lab, prompt):
     with pytest.raises(ValueError, match=f"does not know the prompt '{prompt}'") as refusal:
         lab.run_node("DetourDemoModel", prompt=prompt)
-    assert "zero, one, two" in str(refusal.value)
-    assert "even, odd" in str(refusal.value)
+    assert "nurse, builder, gardener, firefighter" in str(refusal.value)
 
 
 def test_unknown_variant_is_refused(lab):

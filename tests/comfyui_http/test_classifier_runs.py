@@ -9,16 +9,16 @@ import pytest
 
 from tools.server import PromptFailed
 
-DIGITS = "coloured_digits.safetensors"
+OWN = "nurse_or_builder.safetensors"
 GRAPH = {
-    "digits": {
-        "class_type": "DetourDemoDigits",
-        "inputs": {"count": 200, "digits_seed": 0, "classes": "low_high", "correlation": 0.5},
+    "people": {
+        "class_type": "DetourDemoFaces",
+        "inputs": {"count": 200, "faces_seed": 0, "classes": "nurse_builder", "correlation": 0.5},
     },
     "load": {
         "class_type": "DetourLoadClassifier",
         "inputs": {
-            "file": DIGITS,
+            "file": OWN,
             "architecture": "auto",
             "labels": "",
             "activation": "auto",
@@ -27,7 +27,7 @@ GRAPH = {
     },
     "fit": {
         "class_type": "DetourClassifierFromProbes",
-        "inputs": {"probes": ["digits", 0], "classifier": ["load", 0]},
+        "inputs": {"probes": ["people", 0], "classifier": ["load", 0]},
     },
     "save": {
         "class_type": "DetourSaveClassifier",
@@ -37,10 +37,10 @@ GRAPH = {
         "class_type": "DetourClassify",
         "inputs": {
             "classifier": ["fit", 0],
-            "images": ["digits", 1],
+            "images": ["people", 1],
             "top_k": 2,
             "threshold": 0.0,
-            "keep_label": "high",
+            "keep_label": "builder",
         },
     },
     "kept": {"class_type": "PreviewImage", "inputs": {"images": ["classify", 2]}},

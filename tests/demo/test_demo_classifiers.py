@@ -1,12 +1,11 @@
-"""The demo's classifiers load without questions and are what they are said to be."""
+"""The demo's classifiers load without questions and are what they are said to be; their probes."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from demo.digits import load_digits
-from demo.probe_digits import CLASSES, HELD_OUT, probe_digits, split_digits
+from demo.probe_faces import CLASSES, USUALLY_LONG, probe_faces
 from demo.train_classifiers import FILES, FOLDER, group_accuracies
 from detour.classifier.load import load_classifier
 
@@ -15,47 +14,40 @@ from detour.classifier.load import load_classifier
 def test_they_load_without_questions(classes):
     path = FOLDER / FILES[classes]
     classifier = load_classifier(path)
-    assert path.stat().st_size <= 2 * 2**20
+    assert path.stat().st_size <= 2**20
     assert classifier.labels == CLASSES[classes]
     assert classifier.description.architecture == "detour:small_cnn"
     assert classifier.logits(torch.rand(2, 40, 40, 3)).shape == (2, len(CLASSES[classes]))
 
 
-def test_colour_misleads_the_one_and_not_the_other():
-    shortcut = group_accuracies(load_classifier(FOLDER / FILES["low_high"]), "low_high")
-    own = [shortcut["low", "red"], shortcut["high", "green"]]
-    others = [shortcut["low", "green"], shortcut["high", "red"]]
-    assert min(own) > 0.95 and min(own) - max(others) > 0.1
-    reader = group_accuracies(load_classifier(FOLDER / FILES["digits"]), "digits")
-    assert min(reader.values()) > 0.9
-    assert max(abs(reader[d, "red"] - reader[d, "green"]) for d in CLASSES["digits"]) < 0.03
+def test_hair_misleads_the_one_and_not_the_other():
+    shortcut = group_accuracies(load_classifier(FOLDER / FILES["nurse_builder"]), "nurse_builder")
+    own = [shortcut["nurse", "long hair"], shortcut["builder", "short hair"]]
+    others = [shortcut["nurse", "short hair"], shortcut["builder", "long hair"]]
+    assert min(own) > 0.95 and max(others) < 0.6 and min(others) < 0.1
+    assert min(group_accuracies(load_classifier(FOLDER / FILES["jobs"]), "jobs").values()) > 0.98
 
 
-def test_probes_come_from_digits_that_nothing_was_trained_on():
-    digits = load_digits()
-    training, held_out = split_digits(digits)
-    assert len(held_out) == 10 * HELD_OUT
-    assert len(torch.cat([training, held_out]).unique()) == len(digits.labels)
-    probes = probe_digits(600, 1)
-    assert set(probes.units) <= set(held_out.tolist())
-
-
-def test_balanced_probes_show_every_digit_in_both_colours():
-    probes = probe_digits(600, 1, "digits")
+def test_balanced_probes_show_everybody_with_both_kinds_of_hair():
+    probes = probe_faces(600, 1, "jobs")
     assert probes.pictures.shape == (600, 16, 16, 3)
     assert 0 <= probes.pictures.min() and probes.pictures.max() <= 1
-    assert all(probes.units.count(unit) == 2 for unit in probes.units)
-    assert {probes.classes.count(name) for name in CLASSES["digits"]} == {60}
-    red = probes.pictures[0::2]
-    assert set(probes.attributes[0::2]) == {"red"} and (red.sum((1, 2))[:, 0] > 0).all()
-    assert torch.equal(probes.pictures, probe_digits(600, 1, "digits").pictures)
+    assert {probes.units.count(unit) for unit in probes.units} == {2}
+    assert {probes.classes.count(name) for name in CLASSES["jobs"]} == {150}
+    assert probes.attributes == ("short hair", "long hair") * 300
+    short, long = probes.pictures[0::2], probes.pictures[1::2]
+    same = (short == long).all(-1).flatten(1).float().mean(1)
+    assert same.max() < 1 and same.min() > 0.3, "the rest of the person stays"
+    assert torch.equal(probes.pictures, probe_faces(600, 1, "jobs").pictures)
 
 
-def test_a_correlation_ties_the_colour_to_the_class():
-    probes = probe_digits(1000, 2, correlation=0.9)
-    pairs = list(zip(probes.classes, probes.attributes, strict=True))
-    own = pairs.count(("low", "red")) + pairs.count(("high", "green"))
-    assert own / 1000 == pytest.approx(0.9, abs=0.04)
+def test_a_correlation_ties_the_hair_to_the_job():
+    probes = probe_faces(1000, 2, "jobs", correlation=0.9)
+    usual = [
+        (attribute == "long hair") == USUALLY_LONG[name]
+        for name, attribute in zip(probes.classes, probes.attributes, strict=True)
+    ]
+    assert sum(usual) / 1000 == pytest.approx(0.9, abs=0.04)
     assert len(set(probes.units)) == 1000
 
 
@@ -63,12 +55,12 @@ def test_a_correlation_ties_the_colour_to_the_class():
     ("arguments", "words"),
     [
         ((10, 0, "letters"), "letters"),
-        ((10, 0, "digits", 1.5), "1.5"),
-        ((9, 0), "ask for an even number from 2 to 9000 pictures"),
+        ((10, 0, "jobs", 1.5), "1.5"),
+        ((9, 0), "count is 9; ask for an even number"),
         ((0, 0), "count is 0"),
-        ((4502, 0, "digits", 0.9), "4500"),
+        ((0, 0, "jobs", 0.9), "ask for at least one"),
     ],
 )
 def test_bad_requests_are_refused(arguments, words):
     with pytest.raises(ValueError, match=words):
-        probe_digits(*arguments)
+        probe_faces(*arguments)

@@ -10,9 +10,9 @@ import torch
 
 pytest.importorskip("sklearn", reason="scikit-learn comes with dev.py evidence")
 
-from demo.digits import load_digits
 from detour.judge.groups import group_metrics
 from evidence import results, rivals
+from evidence.digits import load_digits
 from evidence.few_probes import first_probes
 from evidence.methods import METHODS
 from evidence.results import Result, difference, gap_closed, judge, run_methods, to_rows
@@ -101,6 +101,12 @@ def test_training_probes_and_test_share_no_digit():
     together = torch.cat([part.training, part.probes, part.test])
     assert len(together.unique()) == len(together) == 10000
     assert load_digits().labels[part.probes[:50]].bincount().tolist() == [5] * 10
+
+
+def test_the_digits_are_ten_thousand_real_ones():
+    digits = load_digits()
+    assert digits.pixels.shape == (10000, 16, 16) and digits.labels.bincount().min() > 800
+    assert 0 <= digits.pixels.min() and digits.pixels.max() == 1
 
 
 def test_the_first_probes_keep_their_head(make_probes):

@@ -112,8 +112,9 @@ def test_only_what_runs_in_a_host_is_in_it(archive):
     assert len(list(archive.glob("js/docs/*.md"))) > 10
     assert {path.name for path in archive.glob("demo/*.py")} <= {
         "__init__.py",
-        "digits.py",
-        "probe_digits.py",
+        "faces.py",
+        "parts.py",
+        "probe_faces.py",
         "tiny.py",
         "words.py",
     }

@@ -18,22 +18,22 @@ SECRET = "do-not-tell"
 LOAD = {
     "class_type": "DetourLoadClassifier",
     "inputs": {
-        "file": "coloured_digits.safetensors",
+        "file": "nurse_or_builder.safetensors",
         "architecture": "auto",
         "labels": "",
         "activation": "auto",
         "threshold": 0.0,
     },
 }
-DIGITS = {
-    "class_type": "DetourDemoDigits",
-    "inputs": {"count": 100, "digits_seed": 0, "classes": "low_high", "correlation": 0.5},
+PEOPLE = {
+    "class_type": "DetourDemoFaces",
+    "inputs": {"count": 100, "faces_seed": 0, "classes": "nurse_builder", "correlation": 0.5},
 }
 CLASSIFY = {
     "class_type": "DetourClassify",
     "inputs": {
         "classifier": ["from", 0],
-        "images": ["digits", 1],
+        "images": ["people", 1],
         "top_k": 1,
         "threshold": 0.0,
         "keep_label": "",
@@ -43,7 +43,7 @@ EVIDENCE = {
     "class_type": "DetourNeutralize",
     "inputs": {
         "classifier": ["load", 0],
-        "probes": ["digits", 0],
+        "probes": ["people", 0],
         "method": "evidence",
         "edit": "one_weight_bias",
         "max_weights": 1,
@@ -57,18 +57,18 @@ def asks(kind: str, name: str) -> dict:
     """A prompt in which a stranger chooses the file name of one of our nodes."""
     if kind == "load":
         stranger = {**LOAD, "inputs": {**LOAD["inputs"], "file": name}}
-        return {"from": stranger, "digits": DIGITS, "classify": CLASSIFY}
+        return {"from": stranger, "people": PEOPLE, "classify": CLASSIFY}
     if kind == "apply":
         inputs = {"classifier": ["load", 0], "file": name, "degree": 1.0}
         stranger = {"class_type": "DetourApplyEdit", "inputs": inputs}
-        return {"load": LOAD, "from": stranger, "digits": DIGITS, "classify": CLASSIFY}
+        return {"load": LOAD, "from": stranger, "people": PEOPLE, "classify": CLASSIFY}
     if kind == "probes":
         stranger = {"class_type": "DetourProbeFolder", "inputs": {"folder": name}}
         return {"from": stranger, "seen": shown(["from", 2])}
     if kind == "save edit":
         inputs = {"edit": ["found", 1], "filename": name}
         stranger = {"class_type": "DetourSaveEdit", "inputs": inputs}
-        return {"load": LOAD, "digits": DIGITS, "found": EVIDENCE, "save": stranger}
+        return {"load": LOAD, "people": PEOPLE, "found": EVIDENCE, "save": stranger}
     inputs = {"classifier": ["load", 0], "filename": name}
     return {"load": LOAD, "save": {"class_type": "DetourSaveClassifier", "inputs": inputs}}
 
@@ -162,7 +162,7 @@ def test_a_link_out_of_pictures_and_of_what_is_written_is_not_followed(kind, ser
 
 
 def test_the_same_prompts_work_with_names_of_their_own(server):
-    server.run(asks("load", "coloured_digits.safetensors"))
+    server.run(asks("load", "nurse_or_builder.safetensors"))
     server.run(asks("save classifier", "mine/of me"))
     outputs = server.run(asks("save edit", "mine/of me"))
     (told,) = outputs["save"]["detour_report"]

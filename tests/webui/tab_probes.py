@@ -1,4 +1,4 @@
-"""Probe folders of the demo's coloured digits, and files that are no good, for the tab's tests."""
+"""Probe folders of the demo's people, and files that are no good, for the tab's tests."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from demo.probe_digits import probe_digits
+from demo.probe_faces import ATTRIBUTES, probe_faces
 
-CLASSIFIER = "coloured_digits.safetensors"
+CLASSIFIER = "nurse_or_builder.safetensors"
 
 
-def write_probes(folder: Path, count: int, attributes: tuple[str, ...] = ("red", "green")) -> None:
-    """`count` digits as class/attribute/number.png; of the named colours only."""
-    probes = probe_digits(count, 0)
+def write_probes(folder: Path, count: int, attributes: tuple[str, ...] = ATTRIBUTES) -> None:
+    """`count` people as class/attribute/number.png; with the named hair only."""
+    probes = probe_faces(count, 0)
     pictures = (probes.pictures * 255).round().to(torch.uint8).numpy()
     for picture, name, attribute, unit in zip(
         pictures, probes.classes, probes.attributes, probes.units, strict=True
@@ -28,15 +28,15 @@ def write_probes(folder: Path, count: int, attributes: tuple[str, ...] = ("red",
 
 def write_data(data: Path, count: int = 800) -> None:
     """A web UI's data folder: probes, pictures of an output folder, and files to refuse."""
-    write_probes(data / "detour" / "probes" / "digits", count)
-    write_probes(data / "detour" / "probes" / "only_red", 80, ("red",))
-    shutil.copytree(data / "detour" / "probes" / "only_red", data / "outputs" / "damaged")
-    sorted((data / "outputs" / "damaged" / "low").rglob("*.png"))[0].write_bytes(
+    write_probes(data / "detour" / "probes" / "people", count)
+    write_probes(data / "detour" / "probes" / "only_long", 80, ("long hair",))
+    shutil.copytree(data / "detour" / "probes" / "only_long", data / "outputs" / "damaged")
+    sorted((data / "outputs" / "damaged" / "nurse").rglob("*.png"))[0].write_bytes(
         b"\x89PNG\r\n\x1a\nno more"
     )
     day = data / "outputs" / "2026-01-31"
     day.mkdir(parents=True)
-    for picture in sorted((data / "detour" / "probes" / "digits").rglob("*.png"))[:6]:
+    for picture in sorted((data / "detour" / "probes" / "people").rglob("*.png"))[:6]:
         shutil.copy(picture, day)
     models = data / "models" / "image_classifiers"
     models.mkdir(parents=True)

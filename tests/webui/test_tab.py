@@ -74,8 +74,8 @@ def test_from_the_classifier_to_the_edit(web, page):
     message = press(page, "neutralize", "No classifier")
     assert message == "No classifier is loaded: choose one under 1 and press Load."
     press(page, "load", f"Loaded {CLASSIFIER}: 2 classes.")
-    assert "2 classes: low, high" in report(page)
-    write(page, "probes", "digits")
+    assert "2 classes: nurse, builder" in report(page)
+    write(page, "probes", "people")
     press(page, "read_probes", "Read 800 probe pictures in 4 groups.")
     page.wait_for_selector("#detour_tab_chart img")
     keep_screenshot(page, f"tab-{web['version']}-probes")
@@ -140,9 +140,9 @@ def test_pictures_of_an_output_folder_and_dropped_ones_are_classified(web, page)
 def test_a_class_is_removed_and_the_edit_undone(web, page):
     unfold(page, "5. Remove a class")
     page.click("#detour_tab_remove input")
-    page.locator("ul.options li", has_text="high").click()
+    page.locator("ul.options li", has_text="builder").click()
     press(page, "remove_button", "The classifier has 2 edits now.")
-    assert "Removal of class 'high'" in report(page)
+    assert "Removal of class 'builder'" in report(page)
     keep_screenshot(page, f"tab-{web['version']}-removed")
     press(page, "undo", "The classifier has 1 edit now.")
 
@@ -151,7 +151,7 @@ def test_what_cannot_be_is_one_sentence(web, page):
     write(page, "probes", "../../etc")
     message = press(page, "read_probes", "'..'")
     assert "\n" not in message and "Traceback" not in message
-    write(page, "probes", "only_red")
+    write(page, "probes", "only_long")
     press(page, "read_probes", "2 groups")
     message = press(page, "neutralize", "attribute")
     assert "\n" not in message
@@ -162,7 +162,7 @@ def test_what_cannot_be_is_one_sentence(web, page):
 
 
 def test_stop_ends_a_search_and_keeps_nothing(web, page):
-    write(page, "probes", "digits")
+    write(page, "probes", "people")
     press(page, "read_probes", "Read 800")
     (web["data"] / "held").touch()
     page.click("#detour_tab_neutralize")

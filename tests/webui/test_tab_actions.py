@@ -9,11 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from demo.probe_digits import probe_digits
 from safetensors.torch import load_file
 from stand_in import SHIM, modules_in_place, run_shim
 from tab_probes import CLASSIFIER, write_data
 
+from demo.probe_faces import probe_faces
+
+OF_BUILDERS = ("evidence", "one_weight_bias", "builder")
 LOAD = (CLASSIFIER, "auto", "", "auto", 0)
 SEARCH = ("worst_group", "auto", "", 1.0, 1, "", 0, True)
 PACKAGE = "detour_webui.extension"
@@ -48,7 +50,7 @@ class Tab:
         return self.session.held
 
     def logits(self):
-        return self.held.classifier.edited().logits(probe_digits(40, 5).pictures)
+        return self.held.classifier.edited().logits(probe_faces(40, 5).pictures)
 
 
 @pytest.fixture
@@ -62,16 +64,16 @@ def tab(host):
 @pytest.fixture
 def ready(tab):
     """The same with its probes."""
-    shown = tab.do("read_probes", "digits")
+    shown = tab.do("read_probes", "people")
     assert shown.message == "Read 800 probe pictures in 4 groups." and shown.chart is not None
-    assert shown.attributes == ("green", "red")
+    assert shown.attributes == ("long hair", "short hair")
     return tab
 
 
 def test_all_classifiers_are_listed_and_nothing_outside(host):
     roots = importlib.import_module(f"{PACKAGE}.folders").model_roots()
     names = importlib.import_module("detour_webui.detour.files").classifier_names(roots)
-    assert names == ["hostile.pt", CLASSIFIER, "digit_reader.safetensors"]
+    assert names == ["hostile.pt", "jobs.safetensors", CLASSIFIER]
 
 
 def test_the_worst_group_rises_and_degree_0_is_bit_identical(ready):
@@ -116,7 +118,7 @@ def test_a_saved_edit_gives_a_second_load_the_same_logits(host, ready):
     third.do("load", "better.safetensors", *LOAD[1:])
     assert torch.equal(third.logits(), ready.logits())
     wrong = Tab()
-    wrong.do("load", "digit_reader.safetensors", *LOAD[1:])
+    wrong.do("load", "jobs.safetensors", *LOAD[1:])
     assert "another model" in wrong.do("apply_edit", "mine.edit.json", 1.0).message
     (host.data / "models" / "image_classifiers" / "better.safetensors").unlink()
 
@@ -125,22 +127,22 @@ def test_a_class_is_removed_and_groups_are_evaluated(ready):
     before = ready.do("evaluate", "all", 0)
     assert before.message.startswith("Worst-group accuracy: ") and before.chart is not None
     assert "chosen" in ready.do("remove", "", 1.0, "one_weight", 0).message
-    shown = ready.do("remove", "high", 1.0, "one_weight_bias", 0)
+    shown = ready.do("remove", "builder", 1.0, "one_weight_bias", 0)
     assert "privacy" in shown.report and shown.chart is not None
     stack = ready.held.classifier.stack
-    assert stack.edits[-1].class_name == "high"
+    assert stack.edits[-1].class_name == "builder"
     share = (ready.logits().argmax(dim=1) == 1).float().mean()
     assert share < 0.1
     assert "->" in ready.do("evaluate", "report", 0).report
 
 
 def test_evidence_finds_its_own_degree_and_the_slider_multiplies_it(ready):
-    ready.do("neutralize", "evidence", "one_weight_bias", "high", 1.0, 1, "green", 0, True)
+    ready.do("neutralize", *OF_BUILDERS, 1.0, 1, "short hair", 0, True)
     own = ready.held.classifier.stack.edits[-1].degree
     ready.do("set_degree", 0.5)
     assert ready.held.classifier.stack.edits[-1].degree == pytest.approx(own / 2)
     ready.do("undo")
-    ready.do("neutralize", "evidence", "one_weight_bias", "high", 0.0, 1, "green", 0, True)
+    ready.do("neutralize", *OF_BUILDERS, 0.0, 1, "short hair", 0, True)
     assert ready.held.classifier.stack.edits[-1].degree == 0
     ready.do("set_degree", 1)
     assert ready.held.classifier.stack.edits[-1].degree == own
@@ -149,7 +151,7 @@ def test_evidence_finds_its_own_degree_and_the_slider_multiplies_it(ready):
 def test_a_found_degree_of_0_does_not_hold_the_slider(ready, monkeypatch):
     searched = importlib.import_module("detour_webui.detour.search.neutralize")
     monkeypatch.setattr(searched, "best_degree", lambda curve: 0.0)
-    shown = ready.do("neutralize", "evidence", "one_weight_bias", "high", 1.0, 1, "green", 0, True)
+    shown = ready.do("neutralize", *OF_BUILDERS, 1.0, 1, "short hair", 0, True)
     assert "No degree did better than none" in shown.message
     assert "no degree of this edit is better than none" in shown.report
     assert ready.held.classifier.stack.edits[-1].degree == 0
@@ -158,7 +160,7 @@ def test_a_found_degree_of_0_does_not_hold_the_slider(ready, monkeypatch):
 
 
 def test_a_class_that_the_classifier_does_not_have_is_no_target_of_the_evaluation(ready):
-    assert "Worst-group accuracy" in ready.do("evaluate", "all", 0, "high").message
+    assert "Worst-group accuracy" in ready.do("evaluate", "all", 0, "builder").message
     assert "There is no class 'tall'" in ready.do("evaluate", "all", 0, "tall").message
 
 
@@ -239,7 +241,7 @@ def test_a_missing_library_is_named(tab):
         ("load", (CLASSIFIER, "auto", "a, b, c", "auto", 0), "3 labels"),
         ("classify", (None, "", 3, 0), "drop pictures"),
         ("classify", (None, "../..", 3, 0), "'..'"),
-        ("classify", (None, "damaged/low/red", 3, 0), "no picture that can be read"),
+        ("classify", (None, "damaged/nurse/long hair", 3, 0), "no picture that can be read"),
         ("classify", (None, "damaged", 3, 0), "no pictures"),
         ("classify", (None, "2026-01-31", None, 0), "top_k is None"),
         ("read_probes", ("",), "is empty"),
@@ -272,7 +274,7 @@ def test_bad_input_gets_one_sentence_and_changes_nothing(host, tab, name, values
         (("worst_group", "two", *SEARCH[2:]), "edit"),
         (("worst_group", "auto", "seven", *SEARCH[3:]), "no class 'seven'"),
         (("worst_group", "auto", "", 9, *SEARCH[4:]), "degree is 9"),
-        (("evidence", "auto", "high", 1, 3, "blue", 0, True), "attribute is 'blue'"),
+        (("evidence", "auto", "builder", 1, 3, "blue", 0, True), "attribute is 'blue'"),
         ((*SEARCH[:6], -1, True), "split_seed is -1"),
     ],
 )
@@ -283,7 +285,7 @@ def test_bad_settings_of_a_search_get_one_sentence(ready, values, told):
 
 
 def test_probes_of_one_attribute_are_refused_by_the_search(tab):
-    assert "add pictures without it" in tab.do("read_probes", "only_red").report
+    assert "add pictures without it" in tab.do("read_probes", "only_long").report
     shown = tab.do("neutralize", *SEARCH)
     assert "attribute" in shown.message and shown.report is None
 
