@@ -127,11 +127,22 @@ class BypassSweep(io.ComfyNode):
     ) -> io.NodeOutput:
         found = parse_strengths(strengths)
         names = parse_ways(ways, tuple(WAYS))
-        schedules = [read_schedule(strength, **schedule) for strength in found]
-        settings = [WAYS[name](one, apply_to, skip_compute) for name in names for one in schedules]
-        models = [patch_model(model, way, cls.hidden.unique_id) for way in settings]
-        heads = ["strength"] if names == ("bypass",) else names
-        return io.NodeOutput(models, [f"{head} {one:g}" for head in heads for one in found])
+        columns = [(name, one) for name in names for one in found]
+        if len(names) > 1:  # nothing done is the same for every way: one column is enough
+            plain = [(names[0], 0.0)] if 0.0 in found else []
+            columns = [*plain, *(column for column in columns if column[1])]
+        models = []
+        for name, strength in columns:
+            way = WAYS[name](read_schedule(strength, **schedule), apply_to, skip_compute)
+            models.append(patch_model(model, way, cls.hidden.unique_id))
+        return io.NodeOutput(models, [_column_label(name, one, names) for name, one in columns])
+
+
+def _column_label(name: str, strength: float, names: tuple[str, ...]) -> str:
+    """The head of a sweep's column; a sweep over one way names it only if it is no bypass."""
+    if len(names) > 1 and strength == 0:
+        return "without"
+    return f"{'strength' if names == ('bypass',) else name} {strength:g}"
 
 
 class PlotSchedule(io.ComfyNode):

@@ -59,11 +59,11 @@ def test_sweep_over_ways_has_each_way_at_each_strength(lab, reliefs, fades):
     models, labels = lab.run_node(
         "DetourBypassSweep", model=model, ways="relief, bypass, fade", **given
     )
-    assert labels == [f"{way} {one}" for way in ("relief", "bypass", "fade") for one in (0, 0.5)]
+    assert labels == ["without", "relief 0.5", "bypass 0.5", "fade 0.5"]
     plain, early = lab.sample(model), {"end_percent": 0.6}
     relief, bypass = reliefs.relief(model, 0.5, **early), lab.bypass(model, 0.5, **early)
     fade = fades.fade(model, 0.5, schedule_by="sigma", **early)
-    wanted = [each for way in (relief, bypass, fade) for each in (plain, lab.sample(way))]
+    wanted = [plain, *(lab.sample(way) for way in (relief, bypass, fade))]
     assert all(torch.equal(lab.sample(one), two) for one, two in zip(models, wanted, strict=True))
     for ways, told in (("bypas", "one of: bypass, relief, fade"), (" , ", "ways is empty")):
         with pytest.raises(ValueError, match=told):
