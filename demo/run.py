@@ -7,6 +7,7 @@ Started by dev.py, which sets `COMFYUI_PATH`.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import sys
@@ -22,8 +23,10 @@ from tools.failure import Failure
 from tools.process import stop_like_ctrl_c
 from tools.server import ComfyServer
 
+from .faces import VARIANTS
 from .pictures import before_and_after, ways_sheet
 from .rows import GUIDED, Case, Laboratory, describe, measure_row, table_cases, terminal_progress
+from .tiny import weights_file
 
 ROOT = Path(__file__).resolve().parent.parent
 COUNTS = {"quick": 48, "usual": 144}
@@ -60,7 +63,13 @@ def main() -> int:
     for path in pictures:
         say(f"  {path}")
     if options.json:
-        report = {"rows": rows, "pictures": [str(path) for path in pictures], "seconds": seconds}
+        names = [path.name for path in pictures]
+        report = {
+            "weights": {path.name: sha256(path) for path in map(weights_file, VARIANTS)},
+            "rows": rows,
+            "pictures": names,
+            "seconds": seconds,
+        }
         partial = options.json.with_name(options.json.name + ".partial")
         partial.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         partial.replace(options.json)
@@ -177,6 +186,11 @@ def _said(twins: list[dict[str, Any]]) -> str:
     if sides:
         return f"one goes to what is {sides.pop()}; the other decides nothing"
     return "decides nothing"
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file: of which weights the figures are."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def say(text: str) -> None:
