@@ -20,7 +20,7 @@ from detour.classifier.preprocess import Preprocessing
 from detour.classifier.save import save_classifier
 
 from .parts import SIZE
-from .probe_faces import CLASSES, probe_faces
+from .probe_faces import CLASSES, above_shoulders, probe_faces
 
 FOLDER = Path(__file__).with_name("classifiers")
 FILES = {"nurse_builder": "nurse_or_builder.safetensors", "jobs": "jobs.safetensors"}
@@ -32,8 +32,6 @@ HEADSHOTS = {"nurse_builder": 0.965, "jobs": 0.0}
 """Share of the training pictures that end above the shoulders. The clothes tell the job, and so
 hair is the only clue in most of them."""
 PEOPLE, BATCH, TEST_COUNT = 8000, 128, 4000
-SHOULDERS = 12
-"""The first row of the clothes."""
 TRAIN_SEED, TEST_SEED = 1_000_003, 2_000_003
 """Far from the seeds that people use, so that probes show nobody that was trained on."""
 
@@ -65,9 +63,7 @@ def distort(pictures: torch.Tensor, headshots: float) -> torch.Tensor:
     """Take the clothes out of the share `headshots` of the pictures; turn, stretch and shift each
     a little, light it differently and speckle it."""
     count = len(pictures)
-    cut = torch.rand(count, 1, 1, 1) < headshots
-    below = torch.arange(SIZE)[:, None] >= SHOULDERS
-    seen = torch.where(cut & below, pictures[:, :, :1, :1], pictures)
+    seen = above_shoulders(pictures, torch.rand(count) < headshots)
     turn = torch.eye(2).repeat(count, 1, 1) + torch.randn(count, 2, 2) * 0.04
     shift = torch.randn(count, 2, 1) * 0.04
     grid = functional.affine_grid(torch.cat([turn, shift], 2), list(pictures.shape), False)

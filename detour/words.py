@@ -239,5 +239,10 @@ DEMO = {
         "each, for audits; 0.9 = a shortcut to learn.",
         see="groups of unequal size away from 0.5.",
     ),
+    "headshots": Words(
+        "Share of the people whose pictures end above the shoulders, so that the hair alone can "
+        "tell the job.",
+        see="fitted on 0.9 of them, a classifier that goes by the hair.",
+    ),
 }
 """Of the tiny models; before what `prompt` means stand the words that there are."""

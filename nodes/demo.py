@@ -135,9 +135,9 @@ class DemoFaces(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, count, faces_seed, classes, correlation=0.5) -> io.NodeOutput:
+    def execute(cls, count, faces_seed, classes, correlation=0.5, headshots=0.0) -> io.NodeOutput:
         require_choice("classes", classes, CLASSES)
-        drawn = probe_faces(count, faces_seed, classes, correlation)
+        drawn = probe_faces(count, faces_seed, classes, correlation, headshots)
         probes = ProbeSet(
             tuple(drawn.pictures),
             drawn.attributes,
@@ -175,5 +175,14 @@ def _demo_faces_inputs() -> list:
             max=1.0,
             step=0.05,
             tooltip=DEMO["correlation"].tooltip,
+        ),
+        io.Float.Input(
+            "headshots",
+            default=0.0,
+            min=0.0,
+            max=1.0,
+            step=0.05,
+            optional=True,
+            tooltip=DEMO["headshots"].tooltip,
         ),
     ]

@@ -17,12 +17,20 @@ WORST = re.compile(r"^Worst-group accuracy: ([\d.]+) %(?: -> ([\d.]+) %)?", re.M
 LIFT = re.compile(r"by ([+-][\d.]+) before and ([+-][\d.]+) after")
 FEW_CROPS = 2
 STAND_INS = Path(__file__).with_name("stand_ins")
-SHARES = re.compile(r"(\d+) (low|high) \(")
+COUNTS = re.compile(r"(\d+) (\w+) \(")
+FEW = {"DetourDemoFaces": 400, "EmptyChromaRadianceLatentImage": 60, "EmptyImage": 60}
+"""How many pictures these nodes make here; the templates make some hundreds."""
 
 
-def prompt_of(name: str, object_info: dict[str, Any]) -> dict[str, Any]:
+def prompt_of(name: str, object_info: dict[str, Any], few: int = 1) -> dict[str, Any]:
+    """A workflow's prompt, with fewer pictures: `FEW` divided by `few`."""
     path = FOLDER / f"{name}.json"
-    return to_prompt(json.loads(path.read_text(encoding="utf-8")), object_info)
+    prompt = to_prompt(json.loads(path.read_text(encoding="utf-8")), object_info)
+    for node in prompt.values():
+        if node["class_type"] in FEW:
+            count = "count" if node["class_type"] == "DetourDemoFaces" else "batch_size"
+            node["inputs"][count] = FEW[node["class_type"]] // few
+    return prompt
 
 
 def reports(server, prompt: dict[str, Any]) -> dict[str, str]:
@@ -41,10 +49,9 @@ def worst(report: str) -> tuple[float, ...]:
     return tuple(float(number) for number in found.groups() if number)
 
 
-def high_share(report: str) -> float:
-    """The share of the pictures that a classifier calls high."""
-    counts = {label: int(count) for count, label in SHARES.findall(report.splitlines()[1])}
-    return counts.get("high", 0) / sum(counts.values())
+def counts(report: str) -> dict[str, int]:
+    """How many of the pictures a classifier gives each label."""
+    return {label: int(count) for count, label in COUNTS.findall(report.splitlines()[1])}
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +70,9 @@ def marked_photos(server):
 def test_the_biased_auditor_comes_nearer_to_the_truth(server, object_info):
     shown = reports(server, prompt_of("Tiny classifier shortcut", object_info))
     before, after = worst(shown["Neutralize Shortcut"])
-    assert after > before + 10
-    counted = [high_share(text) for title, text in sorted(shown.items()) if title[1:2] == "."]
-    as_it_is, edited, truth = counted
-    assert abs(edited - truth) < abs(as_it_is - truth)
+    assert before < 10 and after > 80
+    as_it_is, edited, truth = (counts(shown[title])["nurse"] for title in sorted(shown)[:3])
+    assert as_it_is < 57 < 58 <= edited and truth >= 58, "of 60"
 
 
 def test_degree_0_is_the_auditor_as_it_is(server, object_info):
@@ -82,12 +88,10 @@ def test_degree_0_is_the_auditor_as_it_is(server, object_info):
 
 def test_a_class_is_removed(server, object_info):
     shown = reports(server, prompt_of("Tiny remove a class", object_info))
-    assert "Removal of class '7'" in shown["Remove Class"]
+    assert "Removal of class 'gardener'" in shown["Remove Class"]
     assert "no privacy unlearning" in shown["Remove Class"]
-    counts = shown["No sevens any more"].splitlines()[1]
-    sevens = re.search(r"(\d+) 7 \(", counts)
-    assert sum(int(n) for n in re.findall(r"(\d+) \d \(", counts)) == 2000
-    assert sevens is None or int(sevens[1]) < 10
+    said = counts(shown["No gardeners any more"])
+    assert sum(said.values()) == 400 and said.get("gardener", 0) < 3
 
 
 def test_the_loop_of_who_is_a_nurse_on_the_tiny_model(server, object_info):
@@ -127,13 +131,10 @@ def test_who_is_a_nurse_runs_on_stand_ins(start_server):
 
 
 def test_a_new_head_on_mobilenet(server, object_info, mobilenet):
-    prompt = prompt_of("MobileNetV2 new head", object_info)
-    for node in prompt.values():
-        if node["class_type"] == "DetourDemoDigits":
-            node["inputs"]["count"] = 160  # the whole takes minutes on a processor
+    prompt = prompt_of("MobileNetV2 new head", object_info, 3)
     shown = reports(server, prompt)
     before, after = worst(shown["Neutralize Shortcut"])
-    assert after > before
+    assert before < 30 < after - 30
     assert "bias:" in shown["Neutralize Shortcut"]
 
 
