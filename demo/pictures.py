@@ -14,6 +14,7 @@ from .rows import Case, Laboratory, describe
 from .stats import Trait
 
 ACROSS, DOWN = 6, 4
+NODES = {"bypass": "Variety Dial", "relief": "Guidance Relief", "fade": "Prompt Fade"}
 MARGIN, TOP, FOOT = 40, 80, 70
 """Pixels around the blocks, above and below them."""
 
@@ -28,8 +29,8 @@ def before_and_after(lab: Laboratory, chosen: Case) -> Image.Image:
     return side_by_side(
         [left, right],
         [f"Without: {tally(before, trait)}", f"With Detour: {tally(after, trait)}"],
-        f"Prompt “{chosen.prompt}”, the same {ACROSS * DOWN} seeds. {describe(chosen)}; orange: "
-        f"{trait.name} now.",
+        f"Prompt “{chosen.prompt}”, the same {ACROSS * DOWN} seeds; {NODES[chosen.way]} "
+        f"{chosen.strength:g}, window 0 to {chosen.end:g}. Orange: {trait.name} now.",
     )
 
 
