@@ -23,7 +23,7 @@ from . import quick
 from .chart import chart
 from .host import Host
 from .models import BLOCKS, CELLS, STEPS, Subject, plan, sha256, shipped_pair, train, trained
-from .results import LEGEND, measured, over_models, sentences, table
+from .results import LEGEND, compact, measured, over_models, sentences, table
 from .store import Store
 from .study import CHOOSING_SEED, MAIN, PICTURES, REPORT_SEED, Question, Study, choose
 from .ways import Setting
@@ -103,7 +103,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
         "floors": floors(study, reported),
         "rows": means,
         "sentences": found,
-        "per_model": rows,
+        "per_model": compact(rows, chosen),
         "shipped": quick.shipped_rows(study, pair, chosen),
     }
 

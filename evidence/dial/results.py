@@ -68,6 +68,17 @@ def _of(question: Question, rows: Sequence[Row], chosen: Mapping[str, Setting]) 
     return found
 
 
+def compact(rows: Sequence[Row], chosen: Mapping[str, Setting]) -> list[Row]:
+    """The rows of chosen settings, a share as `hits/of`: what is committed of each model."""
+    kept = [row for row in rows if row["setting"] == asdict(chosen[row["way"]])]
+    return [{name: _short(value) for name, value in row.items()} for row in kept]
+
+
+def _short(value: Any) -> Any:
+    is_share = isinstance(value, dict) and "hits" in value
+    return f"{value['hits']}/{value['of']}" if is_share else value
+
+
 SHARES = ("clean", "good", "fits", "minority", "long hair", "dark skin", "glasses")
 PARTS = ("unseen", "copies", "unchanged")
 

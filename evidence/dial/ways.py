@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -58,20 +58,33 @@ def _plain(_host: Host, run: Run, _setting: Setting) -> Run:
     return run
 
 
-def _patched(host: Host, run: Run, way: Any) -> Run:
-    """The run with one more of Detour's ways in its MODEL, put in as its node does."""
-    return replace(run, model=host.pack("nodes.model_host").patch_model(run.model, way, None))
-
-
-def _schedule(host: Host, setting: Setting) -> Any:
-    own = setting.schedule
-    make = host.pack("detour.schedule").Schedule
-    return make(own.strength, own.shape, own.start_percent, own.end_percent)
+def _patched(host: Host, run: Run, kind: str, setting: Setting, **more: Any) -> Run:
+    """The run with one of Detour's ways (`bypass.Dial`, ...) in its MODEL, as its node puts it."""
+    module, name = kind.split(".")
+    way = getattr(host.pack(f"detour.ways.{module}"), name)
+    schedule = host.pack("detour.schedule").Schedule(**asdict(setting.schedule))
+    patch = host.pack("nodes.model_host").patch_model
+    return replace(run, model=patch(run.model, way(schedule, **more), None))
 
 
 def _bypass(host: Host, run: Run, setting: Setting) -> Run:
-    dial = host.pack("detour.schedule").Dial
-    return _patched(host, run, dial(_schedule(host, setting)))
+    return _patched(host, run, "bypass.Dial", setting)
+
+
+def _relief(host: Host, run: Run, setting: Setting) -> Run:
+    return _patched(host, run, "relief.Relief", setting)
+
+
+def _fade(host: Host, run: Run, setting: Setting) -> Run:
+    return _patched(host, run, "fade.Fade", setting)
+
+
+def _fade_to_noise(host: Host, run: Run, setting: Setting) -> Run:
+    return _patched(host, run, "fade.Fade", setting, toward="noise", seed=run.seed)
+
+
+def _both(host: Host, run: Run, setting: Setting) -> Run:
+    return _relief(host, _bypass(host, run, setting), setting)
 
 
 def _attention(_host: Host, run: Run, setting: Setting) -> Run:
@@ -122,7 +135,6 @@ def _strengths(*values: float) -> tuple[Setting, ...]:
 
 WINDOWS = (
     *(Setting(end=end) for end in (0.15, 0.3, 0.45)),
-    Setting(0.5, 0.6),
     Setting(1.0, 0.6, "ramp_down"),
     Setting(end=0.6),
 )
@@ -131,12 +143,14 @@ WAYS: Mapping[str, Way] = MappingProxyType(
     {
         PLAIN: Way("as it is", _plain, (Setting(0.0),)),
         BYPASS: Way("bypass of the mid-block", _bypass, WINDOWS, is_ours=True),
+        "relief": Way("guidance relief", _relief, WINDOWS, is_ours=True, needs="guidance"),
+        "fade": Way("prompt fade", _fade, WINDOWS, is_ours=True, needs="prompt"),
+        "fade_noise": Way("prompt fade to noise", _fade_to_noise, WINDOWS, is_ours=True),
+        "both": Way("bypass and relief", _both, WINDOWS, is_ours=True, needs="guidance"),
         "attention": Way(
             "mid-block without attention",
             _attention,
-            tuple(
-                setting for setting in WINDOWS if setting.label == Setting(end=setting.end).label
-            ),
+            tuple(setting for setting in WINDOWS if setting.shape == "constant"),
         ),
         "lower_cfg": Way(
             "lower CFG throughout", _lower_cfg, _strengths(0.25, 0.5, 0.75), needs="guidance"
