@@ -25,7 +25,8 @@ from demo.faces import (
     wears_glasses,
 )
 from demo.tiny import weights_file
-from demo.train import Trainer, Training, save_weights, shipped
+from demo.train import STEPS as SHIPPED
+from demo.train import TRUNK, Trainer, Training, save_weights, shipped
 
 HAS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = MappingProxyType(
     {"long hair": has_long_hair, "dark skin": has_dark_skin, "glasses": wears_glasses}
@@ -35,7 +36,8 @@ CELLS = tuple((attribute, present) for attribute in HAS for present in (True, Fa
 """What can be rare: those with an attribute, or those without it."""
 RARE = 0.1
 PLAN_SEED = 20_251
-STEPS = 4000
+STEPS = SHIPPED[TRUNK] + SHIPPED["demo"]
+"""As long as the shipped pair, though without a common beginning."""
 BLOCKS = 2
 """Blocks of all cells that are reported on: with 12 models a sign-flip test can still tell after
 Holm's correction; one block more chooses the settings."""
