@@ -20,6 +20,9 @@ from demo.words import word_index
 from .rivals import most_varied
 
 STEPS, BATCH = 20, 100
+OWN_NOISE = 500_000_000
+"""Between the seeds of a batch's first noise and of what its sampler adds. On a CPU the host's
+ancestral samplers would draw the first noise once more, and pictures would stay noisy."""
 SHEET = 10
 """Pictures that somebody looks at together: out of so many times `draws` the best are kept."""
 
@@ -107,7 +110,7 @@ class Host:
                 [[run.negative, {}]],
                 torch.zeros_like(noise),
                 disable_pbar=True,
-                seed=run.seed,
+                seed=run.seed + OWN_NOISE,
             )
             seconds = time.perf_counter() - began
         pictures = ((found.float().cpu() + 1) / 2).clamp(0, 1)
