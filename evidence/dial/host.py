@@ -77,6 +77,12 @@ class Host:
         """The MODEL that a node of the host's own makes."""
         return self.parts.host_node(file, name, **inputs)
 
+    def placebo(self, model: Any, amount: float, end: float, seed: int) -> Any:
+        """A MODEL with the demo's placebo, from the first step to `end`."""
+        os.environ.setdefault("DETOUR_ROOT", str(self.parts.ROOT))  # as the demo's server has it
+        node = importlib.import_module("demo.host_nodes.placebo").MidBlockNoise()
+        return node.patch(model, amount, 0.0, end, seed)[0]
+
     def facts(self, device: str) -> dict[str, Any]:
         """What the figures were measured with."""
         name = torch.cuda.get_device_name() if device == "cuda" else "CPU"

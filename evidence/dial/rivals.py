@@ -3,62 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
 
 from detour.progress import SigmaTable
 from detour.schedule import Schedule
-
-
-class AddNoise(nn.Module):
-    """Adds noise of `amount` standard deviations of each row's own values to `h [B, C, H, W]`."""
-
-    def __init__(self, amount: float, generator: torch.Generator) -> None:
-        super().__init__()
-        self.amount, self.generator = amount, generator
-
-    def forward(self, h: torch.Tensor) -> torch.Tensor:
-        noise = torch.randn(h.shape, generator=self.generator).to(h)
-        return h + self.amount * h.std(dim=(1, 2, 3), keepdim=True) * noise
-
-
-def placebo(model: Any, schedule: Schedule, amount: float, seed: int) -> Any:
-    """A MODEL with noise on the mid-block's output inside a window: it disturbs as a bypass does,
-    but takes nothing away, so that what it does as well is no effect of bypassing."""
-
-    def noisy(middle: nn.Module, sigma: float) -> list[nn.Module]:
-        generator = torch.Generator().manual_seed(seed + round(sigma * 1000))
-        return [*middle, AddNoise(amount, generator)]
-
-    return _with_mid_block(model, schedule, noisy)
 
 
 def without_attention(model: Any, schedule: Schedule) -> Any:
     """A MODEL whose mid-block does not attend inside a window. The transformer adds to its input,
     so that leaving it out is the exact limit of taking its part away, as in a bypass of it alone;
     other strengths are not offered."""
-
-    def others(middle: nn.Module, _sigma: float) -> list[nn.Module]:
-        return [layer for layer in middle if type(layer).__name__ != "SpatialTransformer"]
-
-    return _with_mid_block(model, schedule, others)
-
-
-def _with_mid_block(
-    model: Any, schedule: Schedule, layers: Callable[[nn.Module, float], list[nn.Module]]
-) -> Any:
-    """A clone of a MODEL that has other layers in its mid-block inside of a window."""
-
     table = SigmaTable.of(model.get_model_object("model_sampling").sigmas)
 
     def wrapper(executor: Any, x: Any, t: Any, *args: Any, **kwargs: Any) -> Any:
-        unet, sigma = executor.class_obj.diffusion_model, float(t.flatten()[0])
+        unet = executor.class_obj.diffusion_model
         middle = unet.middle_block
-        if schedule.contains(table.progress(sigma)):
-            unet.middle_block = type(middle)(*layers(middle, sigma))
+        if schedule.contains(table.progress(float(t.flatten()[0]))):
+            kept = [layer for layer in middle if type(layer).__name__ != "SpatialTransformer"]
+            unet.middle_block = type(middle)(*kept)
         try:
             return executor(x, t, *args, **kwargs)
         finally:

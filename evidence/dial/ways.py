@@ -10,7 +10,7 @@ from typing import Any
 from detour.schedule import Schedule
 
 from .host import Host, Run
-from .rivals import for_batches, noisy_prompt, placebo, without_attention
+from .rivals import for_batches, noisy_prompt, without_attention
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,8 @@ def _freeu(host: Host, run: Run, setting: Setting) -> Run:
     return replace(run, model=host.node("nodes_freelunch", "FreeU_V2", model=run.model, **inputs))
 
 
-def _placebo(_host: Host, run: Run, setting: Setting) -> Run:
-    window = replace(setting, strength=1.0).schedule  # the amount may be above 1
-    return replace(run, model=placebo(run.model, window, setting.strength, run.seed))
+def _placebo(host: Host, run: Run, setting: Setting) -> Run:
+    return replace(run, model=host.placebo(run.model, setting.strength, setting.end, run.seed))
 
 
 def _ancestral(_host: Host, run: Run, setting: Setting) -> Run:
