@@ -42,6 +42,11 @@ def load_tiny(variant: str) -> TinyWeights:
             f"The tiny model's weights are missing ({path.name}): install Detour again, its "
             "folder is not complete."
         )
+    return read_tiny(path)
+
+
+def read_tiny(path: Path) -> TinyWeights:
+    """The weights in a file that `demo.train` wrote, in single precision."""
     with safe_open(path, "pt") as file:
         architecture = json.loads(file.metadata()["architecture"])
         weights = {name: file.get_tensor(name).float() for name in file.keys()}

@@ -83,12 +83,13 @@ class TinyModel(nn.Module):
         return self.unet(x, t, self.words(words).view(-1, TOKENS, WIDTH))
 
 
-def host_parts() -> tuple[nn.Module, torch.Tensor]:
-    """ComfyUI's U-Net, freshly initialised, and the sigmas of its zero-terminal-SNR schedule."""
+def host_parts(device: str = "cpu") -> tuple[nn.Module, torch.Tensor]:
+    """ComfyUI's U-Net, freshly initialised on the CPU, and the sigmas of its zero-terminal-SNR
+    schedule. device: where the host is to compute, if nothing has loaded it yet."""
     sys.path.insert(0, os.environ["COMFYUI_PATH"])
     from comfy.cli_args import args
 
-    args.cpu = True
+    args.cpu = device == "cpu"
     args.use_pytorch_cross_attention = True
     import comfy.ops
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
@@ -121,13 +122,16 @@ def training_people(training: Training) -> torch.Tensor:
 
 
 class Trainer:
-    """A training under way: weights, their running average and the optimiser."""
+    """A training under way: weights, their running average and the optimiser.
 
-    def __init__(self, training: Training, folder: Path) -> None:
+    device: where it computes; what it draws is the same everywhere.
+    """
+
+    def __init__(self, training: Training, folder: Path, device: str = "cpu") -> None:
         torch.manual_seed(training.seed)
-        unet, sigmas = host_parts()
-        self.training, self.folder = training, folder
-        self.model, self.step = TinyModel(unet), 0
+        unet, sigmas = host_parts(device)
+        self.training, self.folder, self.device = training, folder, device
+        self.model, self.step = TinyModel(unet).to(device), 0
         self.alphas = 1 / (sigmas**2 + 1).sqrt()
         people = training_people(training)
         self.pictures = torch.cat([compose(part) for part in people.split(500)]) * 2 - 1
@@ -142,7 +146,8 @@ class Trainer:
             self._go_on(_load(folder, training.name))
 
     def _go_on(self, saved: dict) -> None:
-        self.step, self.average = saved["step"], saved["average"]
+        self.step = saved["step"]
+        self.average = {name: value.to(self.device) for name, value in saved["average"].items()}
         self.model.load_state_dict(saved["model"])
         self.optimiser.load_state_dict(saved["optimiser"])
 
@@ -171,7 +176,8 @@ class Trainer:
         words = torch.where(dropped, 0, self.words[chosen])
         for group in self.optimiser.param_groups:
             group["lr"] = self._learning_rate()
-        a = self.alphas[t][:, None, None, None]
+        alpha = self.alphas[t][:, None, None, None]
+        x0, noise, t, words, a = (each.to(self.device) for each in (x0, noise, t, words, alpha))
         s = (1 - a * a).sqrt()
         v = self.model(a * x0 + s * noise, t.float(), words)
         loss = functional.mse_loss(v, a * noise - s * x0)
@@ -208,7 +214,7 @@ def _checkpoint(folder: Path, name: str) -> Path:
 
 
 def _load(folder: Path, name: str) -> dict:
-    return torch.load(_checkpoint(folder, name), weights_only=True)
+    return torch.load(_checkpoint(folder, name), map_location="cpu", weights_only=True)
 
 
 def save_weights(path: Path, average: dict[str, torch.Tensor], training: Training) -> None:

@@ -142,6 +142,8 @@ def test_options_go_to_the_module(runs: list[list[str]]) -> None:
         ["tools.bench", "--help"],
         ["evidence.spurious", "--json", "b", "-k", "c"],
     ]
+    commands.main(["evidence", "dial", "--quick"])
+    assert runs[-1] == ["evidence.dial", "--quick"]
     for command, (module, _) in commands.MODULES.items():
         assert (ROOT / (module.replace(".", "/") + ".py")).is_file(), command
 

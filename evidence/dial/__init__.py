@@ -1,0 +1,1 @@
+"""`python dev.py evidence dial`: what the ways to variety do, on models trained for it."""

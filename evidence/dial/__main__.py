@@ -1,0 +1,155 @@
+"""`python dev.py evidence dial`: the ways to variety and their rivals, on models trained for it.
+
+Trains what is not trained yet, chooses settings on some models, measures on the others. It can be
+stopped and goes on where it was. Runs next to a ComfyUI (`COMFYUI_PATH`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tools.environment import write_json
+from tools.failure import Failure, say
+
+from . import quick
+from .chart import chart
+from .host import Host
+from .models import BLOCKS, CELLS, STEPS, Subject, plan, sha256, shipped_pair, train, trained
+from .results import LEGEND, compact, measured, over_models, sentences, table
+from .store import Store
+from .study import CHOOSING_SEED, MAIN, PICTURES, REPORT_SEED, Question, Study, choose
+from .ways import Setting
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main() -> int:
+    """Run what the command line asks for; 0 if all of it was done."""
+    options = parse(sys.argv[1:])
+    began = time.monotonic()
+    try:
+        figures = measure_shipped(options) if options.quick else measure_all(options)
+        if figures and options.json:
+            write_json(options.json, {**figures, "seconds": time.monotonic() - began})
+    except Failure as failure:
+        say(f"Error: {failure}")
+        return 1
+    say(f"Done in {time.monotonic() - began:.0f} s{' (QUICK)' if options.quick else ''}.")
+    return 0
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="dev.py evidence dial", description="The ways to variety against their rivals."
+    )
+    add = parser.add_argument
+    add("--quick", action="store_true", help="the shipped pair only, few pictures; minutes")
+    add("--train", action="store_true", help="train the models, measure nothing")
+    add("--trained", action="store_true", help="measure those that are trained, train none")
+    add("--json", type=Path, metavar="FILE", help="write the figures there")
+    told = "for weights, checkpoints, results so far and the chart"
+    add("--output", type=Path, metavar="DIR", default=ROOT / "output" / "dial", help=told)
+    told = f"times {len(CELLS)} models to report on, besides {len(CELLS)} that choose settings"
+    add("--blocks", type=int, metavar="N", default=BLOCKS, help=told)
+    add("--steps", type=int, metavar="N", default=STEPS, help="of each training")
+    add("--pictures", type=int, metavar="N", help=f"of each row (default {PICTURES})")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    add("--device", choices=("cpu", "cuda"), default=device, help=f"default here: {device}")
+    return parser.parse_args(arguments)
+
+
+def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+    """The whole study; its figures, none where it only trains."""
+    subjects = plan(options.blocks, options.steps)
+    if options.trained:
+        subjects = [subject for subject in subjects if trained(subject, options.output)]
+    weights = {s.name: train(s, options.output, options.device) for s in subjects}
+    if options.train:
+        return {}
+    choosing = [subject for subject in subjects if subject.chooses]
+    reported = [subject for subject in subjects if not subject.chooses]
+    if not choosing:
+        raise Failure("No model is trained that settings could be chosen on; leave --trained out.")
+    pair = shipped_pair()
+    study = open_study(options, weights | {subject.name: path for subject, path in pair})
+    say(f"Choosing settings on {len(choosing)} models ({MAIN.label}) ...")
+    chosen = choose(study, choosing)
+    say(f"Measuring on {len(reported)} other models and other seeds ...")
+    rows = measured(study, reported, chosen)
+    means = over_models(rows, chosen)
+    table(means, say)
+    say("")
+    say(LEGEND)
+    found = sentences(means)
+    say("\n".join(["", *found]))
+    picture = options.output / "evidence dial.png"
+    chart(means, len(reported)).save(picture)
+    say(f"Chart: {picture}")
+    return {
+        **study.host.facts(options.device),
+        "pictures": study.pictures,
+        "seeds": {"choosing": CHOOSING_SEED, "report": REPORT_SEED},
+        "models": [facts(subject, weights[subject.name]) for subject in subjects],
+        "chosen": {name: asdict(setting) for name, setting in chosen.items()},
+        "floors": floors(study, reported),
+        "rows": means,
+        "sentences": found,
+        "per_model": compact(rows, chosen),
+        "shipped": quick.shipped_rows(study, pair, chosen),
+    }
+
+
+def floors(study: Study, subjects: Sequence[Subject]) -> list[dict[str, Any]]:
+    """What real pictures would get, for each model and prompt."""
+    questions = (MAIN, Question("", 1.0))
+    return [
+        {"model": subject.name, "prompt": question.prompt, **study.floor(subject, question)}
+        for subject in subjects
+        for question in questions
+    ]
+
+
+def facts(subject: Subject, weights: Path) -> dict[str, Any]:
+    """What a model is, for the results."""
+    return {
+        "model": subject.name,
+        "sha256": sha256(weights),
+        "rare": f"{'with' if subject.present else 'without'} {subject.attribute}",
+        "seed": subject.training.seed,
+        "steps": subject.training.steps,
+        "chooses": subject.chooses,
+    }
+
+
+def open_study(options: argparse.Namespace, weights: Mapping[str, Path]) -> Study:
+    """A study with what was measured before."""
+    count = options.pictures or (quick.PICTURES if options.quick else PICTURES)
+    store = Store(options.output / "rows.jsonl")
+    return Study(Host(options.device), store, weights, count, say)
+
+
+def measure_shipped(options: argparse.Namespace) -> dict[str, Any]:
+    """The shipped pair again, beside the committed figures; a difference is printed and fails
+    nothing."""
+    before = quick.committed()
+    pair = shipped_pair()
+    chosen: dict[str, Setting] = quick.chosen_in(before)
+    study = open_study(options, {subject.name: path for subject, path in pair})
+    rows = quick.shipped_rows(study, pair, chosen)
+    say("QUICK: the shipped pair alone, with few pictures; no finding.")
+    agree = quick.compare(rows, before.get("shipped", ()), say)
+    say("All shares agree with the committed ones." if agree and before else "")
+    return {"quick": True, "chosen": {n: asdict(s) for n, s in chosen.items()}, "shipped": rows}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""The study: settings are chosen on some models and seeds, and reported on others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from .host import STEPS, Drawn, Host
+from .measure import MEASURE, Real, Seen, columns, floors
+from .models import Subject, sha256
+from .store import Store
+from .ways import BYPASS, PLACEBO, PLAIN, WAYS, Setting, Way
+
+PICTURES = 400
+CHOOSING_SEED, REPORT_SEED = 1_000_000, 2_000_000
+"""Where the seeds for choosing and for reporting begin; they never meet."""
+LOSS = 0.02
+"""Good pictures (clean, and what the prompt says) that a chosen setting may cost, of all."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a model: a prompt and a guidance scale."""
+
+    prompt: str
+    cfg: float
+
+    @property
+    def label(self) -> str:
+        """For people and for the results."""
+        return f"{self.prompt or 'empty prompt'}, CFG {self.cfg:g}"
+
+
+MAIN = Question("nurse", 3.0)
+"""Fixed before anything was measured: settings are chosen for it, and claims are about it."""
+OTHERS = (Question("nurse", 1.0), Question("nurse", 7.0), Question("", 1.0))
+"""With the empty prompt both sides of guidance are the same: no other scale is asked for."""
+
+
+@dataclass
+class Study:
+    """Models at hand and what was found with them.
+
+    weights: by subject's name. pictures: of each row. say: for progress.
+    """
+
+    host: Host
+    store: Store
+    weights: Mapping[str, Path]
+    pictures: int = PICTURES
+    say: Callable[[str], None] = print
+    hashes: dict[str, str] = field(default_factory=dict)
+    reals: dict[tuple[str, str], Real] = field(default_factory=dict)
+    plains: dict[tuple[str, Question, int], Seen] = field(default_factory=dict)
+
+    def row(
+        self, subject: Subject, question: Question, way: str, setting: Setting, seed: int
+    ) -> dict[str, Any]:
+        """One row, measured now or before."""
+        key = {
+            "weights": self._hash(subject),
+            "prompt": question.prompt,
+            "cfg": question.cfg,
+            "way": way,
+            **asdict(setting),
+            "seed": seed,
+            "pictures": self.pictures,
+            "steps": STEPS,
+            "measure": MEASURE,
+        }
+        return self.store.get(key, lambda: self._measure(subject, question, way, setting, seed))
+
+    def floor(self, subject: Subject, question: Question) -> dict[str, Any]:
+        """What real pictures would get."""
+        key = {
+            "weights": self._hash(subject),
+            "prompt": question.prompt,
+            "floor": self.pictures,
+            "measure": MEASURE,
+        }
+        return self.store.get(key, lambda: floors(self._real(subject, question), self.pictures))
+
+    def _measure(
+        self, subject: Subject, question: Question, way: str, setting: Setting, seed: int
+    ) -> dict[str, Any]:
+        self.say(f"{subject.name}: {question.label}: {WAYS[way].label} {setting.label}")
+        drawn = self._draw(subject, question, way, setting, seed)
+        seen = Seen.of(drawn.pictures, question.prompt)
+        place = (subject.name, question, seed)
+        if way == PLAIN:
+            self.plains[place] = seen
+        elif place not in self.plains:  # measured before this program was started
+            plain = self._draw(subject, question, PLAIN, WAYS[PLAIN].settings[0], seed)
+            self.plains[place] = Seen.of(plain.pictures, question.prompt)
+        found = columns(seen, self.plains[place], self._real(subject, question))
+        return {**found, "rows": drawn.rows, "seconds": drawn.seconds}
+
+    def _draw(
+        self, subject: Subject, question: Question, way: str, setting: Setting, seed: int
+    ) -> Drawn:
+        run = self.host.run_of(self.weights[subject.name], question.prompt, question.cfg)
+        return self.host.draw_all(run, WAYS[way].apply, setting, seed, self.pictures)
+
+    def _real(self, subject: Subject, question: Question) -> Real:
+        place = (subject.name, question.prompt)
+        if place not in self.reals:
+            self.reals = {place: Real(subject, question.prompt)}  # one at a time: they are large
+        return self.reals[place]
+
+    def _hash(self, subject: Subject) -> str:
+        if subject.name not in self.hashes:
+            self.hashes[subject.name] = sha256(self.weights[subject.name])
+        return self.hashes[subject.name]
+
+
+def acting(question: Question) -> Iterator[tuple[str, Way]]:
+    """The ways that can do something there, without the plain one and the placebo, whose settings
+    depend on the bypass's."""
+    for name, way in WAYS.items():
+        if name not in (PLAIN, PLACEBO) and way.can_act(question.prompt, question.cfg):
+            yield name, way
+
+
+def choose(study: Study, subjects: Sequence[Subject]) -> dict[str, Setting]:
+    """For each way the setting that goes furthest towards the minority, on average over these
+    models, of those that keep the pictures good; the gentlest where none does.
+
+    The placebo gets the bypass's window, and as much noise as costs no more good pictures.
+    """
+    chosen = {PLAIN: WAYS[PLAIN].settings[0]}
+    gains: dict[tuple[str, Setting], tuple[float, float]] = {}
+    for subject in subjects:  # one model after the other, since each has its own real pictures
+        study.row(subject, MAIN, PLAIN, chosen[PLAIN], CHOOSING_SEED)
+        for name, way in acting(MAIN):
+            for setting in way.settings:
+                study.row(subject, MAIN, name, setting, CHOOSING_SEED)
+    for name, way in acting(MAIN):
+        chosen[name] = way.settings[0]
+        best = -1.0
+        for setting in way.settings:
+            gains[name, setting] = towards, loss = mean_gain(study, subjects, name, setting)
+            if loss <= LOSS and towards > best:
+                chosen[name], best = setting, towards
+    allowed = max(0.0, gains[BYPASS, chosen[BYPASS]][1])
+    noises = [replace(setting, end=chosen[BYPASS].end) for setting in WAYS[PLACEBO].settings]
+    chosen[PLACEBO] = noises[0]
+    for setting in noises:
+        if mean_gain(study, subjects, PLACEBO, setting)[1] > allowed:
+            break
+        chosen[PLACEBO] = setting
+    return chosen
+
+
+def mean_gain(
+    study: Study, subjects: Sequence[Subject], way: str, setting: Setting
+) -> tuple[float, float]:
+    """What a setting does on the choosing seeds, on average over models: minority share gained,
+    and good pictures lost."""
+    gained, lost = [], []
+    for subject in subjects:
+        rows = [
+            study.row(subject, MAIN, name, one, CHOOSING_SEED)
+            for name, one in ((PLAIN, WAYS[PLAIN].settings[0]), (way, setting))
+        ]
+        lost.append(rows[0]["good"]["share"] - rows[1]["good"]["share"])
+        gain = effect(*rows)
+        if gain is not None:
+            gained.append(gain)
+    return (sum(gained) / len(gained) if gained else 0.0), sum(lost) / len(lost)
+
+
+def effect(plain: dict[str, Any], row: dict[str, Any]) -> float | None:
+    """The minority's share with a way minus that without; None where no picture is good."""
+    shares = [each["minority"]["share"] for each in (plain, row)]
+    return None if None in shares else shares[1] - shares[0]
+
+
+def settings_for(
+    question: Question, chosen: Mapping[str, Setting], whole: bool
+) -> Iterator[tuple[str, Setting]]:
+    """The rows of a question: plain first, then each way that can act as it was chosen.
+
+    whole: all settings of the ways, for the chart.
+    """
+    yield PLAIN, chosen[PLAIN]
+    for name, way in acting(question):
+        yield from ((name, s) for s in (way.settings if whole else (chosen[name],)))
+    yield PLACEBO, chosen[PLACEBO]
