@@ -1,4 +1,4 @@
-"""Which rows of a diffusers pipeline's batch belong to the prompt.
+"""Whose the rows of a diffusers pipeline's batch are: the prompt's, the negative prompt's, others'.
 
 A batch does not say so itself; the loop that made it knows. So the order is kept here by the
 class whose `__call__` holds the loop: a pipeline that inherits the loop has the order with it,
@@ -49,6 +49,19 @@ PERTURBED = frozenset(
 IMAGE_PAIR = frozenset({"StableDiffusionInstructPix2PixPipeline"})
 """While guidance is on [cond, picture alone, uncond]: the prompt is in the first chunk only."""
 
+WITHOUT_TEXT = frozenset(
+    """
+    KandinskyV22Pipeline KandinskyV22Img2ImgPipeline KandinskyV22InpaintPipeline
+    StableVideoDiffusionPipeline
+    """.split()
+)
+"""Their models are given a picture's embedding and no text."""
+
+MASKED_TEXT = frozenset({"Kandinsky3Pipeline", "Kandinsky3Img2ImgPipeline"})
+"""Prompt and negative prompt count other tokens of theirs."""
+
+NEGATIVE, PROMPT, PERTURBED_PROMPT, PICTURE = "negative", "prompt", "perturbed", "picture"
+
 
 def require_known_rows(pipe: Any) -> None:
     """Raise ValueError with a sentence for a pipeline, or a bare U-Net, of unknown rows."""
@@ -59,8 +72,45 @@ def require_known_rows(pipe: Any) -> None:
         )
 
 
-def conditioned(pipe: Any, rows: int) -> list[bool]:
-    """For each row of a pipeline's batch whether it belongs to the prompt.
+def require_relief(pipe: Any) -> None:
+    """Raise ValueError with a sentence where the guidance of a pipeline cannot be relieved."""
+    _require_loop(pipe, "Guidance Relief")
+    if _loop(pipe) in IMAGE_PAIR:
+        raise ValueError(
+            f"{pipe.__class__.__name__} has two scales of guidance for three predictions, so that "
+            "Guidance Relief cannot tell which one goes to 1; use another way here."
+        )
+
+
+def require_fade(pipe: Any) -> None:
+    """Raise ValueError with a sentence where the prompt of a pipeline cannot be faded."""
+    _require_loop(pipe, "Prompt Fade")
+    name = pipe.__class__.__name__
+    if _loop(pipe) in WITHOUT_TEXT:
+        raise ValueError(f"{name} gives its model no text that Prompt Fade could fade.")
+    if _loop(pipe) in MASKED_TEXT:
+        raise ValueError(
+            f"In {name} prompt and negative prompt have masks of their own, between which Prompt "
+            "Fade has no way; use another way here."
+        )
+
+
+def _require_loop(pipe: Any, way: str) -> None:
+    if _loop(pipe) is None:
+        raise ValueError(
+            f"{way} cannot be used with {pipe.__class__.__name__}, which does not tell which rows "
+            "are the prompt's; docs/diffusers.md lists the pipelines that do."
+        )
+
+
+def may_lose_rows(pipe: Any) -> bool:
+    """Whether a pipeline's U-Net works on the prompt's rows alone. The processors of perturbed
+    attention count the chunks."""
+    return _loop(pipe) in PAIR
+
+
+def chunk_roles(pipe: Any, rows: int) -> list[str]:
+    """What each of the equal chunks of a pipeline's batch is.
 
     pipe: a pipeline in the middle of its run (its guidance is read from it); rows: of the
     batch. Raises ValueError for unknown pipelines and for batches that do not fit the order.
@@ -68,17 +118,27 @@ def conditioned(pipe: Any, rows: int) -> list[bool]:
     require_known_rows(pipe)
     loop, guided = _loop(pipe), bool(pipe.do_classifier_free_guidance)
     if loop in IMAGE_PAIR:
-        chunks = [True, False, False] if guided else [True]
+        roles = [PROMPT, PICTURE, NEGATIVE] if guided else [PROMPT]
     else:
         perturbed = loop in PERTURBED and bool(pipe.do_perturbed_attention_guidance)
-        chunks = [False] * guided + [True] * (1 + perturbed)
-    each, left = divmod(rows, len(chunks))
-    if left:
+        roles = [NEGATIVE] * guided + [PROMPT] + [PERTURBED_PROMPT] * perturbed
+    if rows % len(roles):
         raise ValueError(
-            f"A batch of {rows} rows does not fit the {len(chunks)} chunks of "
+            f"A batch of {rows} rows does not fit the {len(roles)} chunks of "
             f"{pipe.__class__.__name__}; use apply_to = both."
         )
-    return [chunk for chunk in chunks for _ in range(each)]
+    return roles
+
+
+def conditioned(pipe: Any, rows: int) -> list[bool]:
+    """For each row of a pipeline's batch whether it belongs to the prompt; see `chunk_roles`."""
+    roles = chunk_roles(pipe, rows)
+    return [is_prompt(role) for role in roles for _ in range(rows // len(roles))]
+
+
+def is_prompt(role: str) -> bool:
+    """Whether a chunk carries the prompt."""
+    return role in (PROMPT, PERTURBED_PROMPT)
 
 
 def _loop(pipe: Any) -> str | None:

@@ -79,7 +79,7 @@ DIAL = {
         see="one column for each way and strength.",
     ),
     "hires": Words(
-        "What the hires pass gets: the same strength, none (off), or its own.",
+        "What the hires pass gets: the same, nothing (off), or for the bypass its own strength.",
         see="with 'off' the second pass only refines what the first one drew.",
     ),
     "hires_strength": Words(
@@ -97,6 +97,11 @@ RELIEF_INTRO = (
     "Early in the denoising guidance (CFG) goes towards 1, so that the first, rough decisions are "
     "less forced; where it is 1, the negative prompt is not computed. Works with any guided model, "
     "also with Flux and others whose guidance is embedded."
+)
+
+RELIEF_WEB = (
+    "Guidance (CFG) goes towards 1 in a window of its own; 0 = off. Shape, points and 'schedule "
+    "by' are those of the bypass."
 )
 
 RELIEF = {
@@ -133,6 +138,11 @@ FADE_INTRO = (
     "Early in the denoising the prompt's embedding goes to the negative prompt's, or to noise; "
     "then the prompt is as you wrote it. Works at any CFG, also at 1, with U-Nets and with "
     "transformers."
+)
+
+FADE_WEB = (
+    "The prompt goes to the negative prompt, or to noise, in a window of its own; 0 = off. Shape, "
+    "points and 'schedule by' are those of the bypass."
 )
 
 FADE = {

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,10 +65,14 @@ def show_told(p: Any, processed: Any) -> None:
 
 def find_unet(p: Any) -> nn.Module | None:
     """The U-Net that `p` samples with at this moment."""
-    model = getattr(p, "sd_model", None)
-    patcher = getattr(getattr(model, "forge_objects", None), "unet", None)
-    inner = getattr(patcher or model, "model", None)
+    inner = getattr(patcher(p) or getattr(p, "sd_model", None), "model", None)
     return getattr(inner, "diffusion_model", None)
+
+
+def patcher(p: Any) -> Any:
+    """The Forge family's patcher of the U-Net that `p` samples with; None in A1111."""
+    objects = getattr(getattr(p, "sd_model", None), "forge_objects", None)
+    return getattr(objects, "unet", None)
 
 
 def is_replaced(sd_unet: Any) -> bool:
@@ -84,8 +89,7 @@ def samples_with_refiner(p: Any) -> bool:
 def sigma_table(p: Any) -> SigmaTable:
     """The sigma table of the model that `p` samples with; Stable Diffusion's if it has none."""
     model = p.sd_model
-    patcher = getattr(getattr(model, "forge_objects", None), "unet", None)
-    inner = getattr(patcher, "model", None)
+    inner = getattr(patcher(p), "model", None)
     clock = getattr(inner, "predictor", None) or getattr(inner, "model_sampling", None)
     if getattr(clock, "sigmas", None) is not None:
         return SigmaTable.of(clock.sigmas)
@@ -189,9 +193,47 @@ def rows_of(p: Any, params: Any) -> Rows:
         )
     prompts = params.text_cond.shape[0]
     order = [index < prompts for index in range(params.x.shape[0])]
-    patcher = getattr(getattr(p.sd_model, "forge_objects", None), "unet", None)
-    options = getattr(patcher, "model_options", None) or {}
+    options = getattr(patcher(p), "model_options", None) or {}
     return Rows(order, prompts, bool(options.get("tiled_diffusion")))
+
+
+@dataclass(frozen=True)
+class ToldRows:
+    """Rows of a denoiser call. pictures: of the latent; prompts: several for a picture with AND;
+    is_edit: whether a third prediction is mixed (InstructPix2Pix)."""
+
+    pictures: int
+    prompts: int
+    is_edit: bool = False
+
+
+def told_rows(p: Any, params: Any) -> ToldRows:
+    """What a denoiser call's `params` tell of its rows: A1111's latent has a row for each prompt
+    and each negative prompt, the Forge family's one for each picture."""
+    rows, prompts = params.x.shape[0], params.text_cond.shape[0]
+    if patcher(p) is not None:
+        return ToldRows(rows, prompts, bool(getattr(params.denoiser, "is_edit_model", False)))
+    pictures = params.text_uncond.shape[0]
+    return ToldRows(pictures, prompts, rows != prompts + pictures)
+
+
+def needs_negative(denoiser: Any) -> bool:
+    """Whether a sampler asks for the prediction of the negative prompt itself (CFG++)."""
+    return bool(getattr(denoiser, "need_last_noise_uncond", False))
+
+
+def may_cut(p: Any, params: Any) -> bool:
+    """Whether A1111's U-Net calls can do without the negative prompt's rows at a guidance of 1:
+    one prompt of weight 1 for each picture, guidance on, and nobody who asks for them."""
+    if patcher(p) is not None or needs_negative(params.denoiser):
+        return False
+    told, scale = told_rows(p, params), getattr(p, "cfg_scale", 1.0)
+    cond = getattr(getattr(p, "sampler", None), "sampler_extra_args", {}).get("cond")
+    parts = [part for parts in getattr(cond, "batch", ()) for part in parts]
+    is_single = len(parts) == told.prompts == told.pictures
+    weighs_one = all(getattr(part, "weight", None) == 1.0 for part in parts)
+    is_tiled = _is_tiled(p.sd_model, params.denoiser)
+    return is_single and weighs_one and not is_tiled and not math.isclose(scale, 1.0)
 
 
 def _is_tiled(model: Any, denoiser: Any) -> bool:

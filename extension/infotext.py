@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .host import log
-from .settings import CHOICES, NAMES, Settings, convert
+from .settings import CHOICES, NAMES, TITLES, Settings, convert
 
 VERSION_KEY = "Detour version"
 VERSION = 1
@@ -17,7 +17,7 @@ NEWER = (
 )
 
 ALWAYS = ("strength", "shape", "start_percent", "end_percent", "apply_to", "schedule_by")
-"""Written in any case; the others where they are not at their defaults."""
+"""Written in any case; the others where they are used and not at their defaults."""
 
 
 def key(name: str) -> str:
@@ -38,10 +38,18 @@ def write(parameters: dict[str, Any], settings: Settings | None) -> None:
     defaults = Settings()
     for name in NAMES:
         value = getattr(settings, name)
-        used = name != "points" or settings.shape == "curve"
+        used = _is_used(name, settings)
         if name != "enabled" and (name in ALWAYS or (used and value != getattr(defaults, name))):
             parameters[key(name)] = _as_text(value)
     parameters[VERSION_KEY] = VERSION
+
+
+def _is_used(name: str, settings: Settings) -> bool:
+    """Whether a field changes anything, with the others as they are."""
+    if name == "points":
+        return settings.shape == "curve"
+    way = name.partition("_")[0]
+    return way not in TITLES or getattr(settings, f"{way}_strength") != 0.0
 
 
 def _as_text(value: Any) -> Any:

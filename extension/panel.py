@@ -15,9 +15,9 @@ from modules.ui_components import InputAccordion
 from ..detour.progress import SigmaTable
 from ..detour.report.schedule import draw_schedule
 from ..detour.ways.presets import Preset, parse_presets
-from ..detour.words import DIAL, DIAL_INTRO
+from ..detour.words import DIAL, DIAL_INTRO, FADE, FADE_WEB, RELIEF, RELIEF_WEB, Words
 from .options import start_values
-from .settings import CHOICES, NAMES, RANGES, Settings, read_arguments
+from .settings import CHOICES, NAMES, RANGES, TITLES, Settings, read_arguments
 
 PRESETS = Path(__file__).resolve().parents[1] / "js" / "presets.json"
 """The same file that ComfyUI's node offers its starting points from."""
@@ -26,6 +26,8 @@ PRESET_FIELDS = ("strength", "shape", "start_percent", "end_percent", "schedule_
 OWN = "as set below"
 DRAWN = (*PRESET_FIELDS, "points")
 """The fields that the picture of the schedule depends on."""
+MORE_WAYS = {"relief": (RELIEF_WEB, RELIEF), "fade": (FADE_WEB, FADE)}
+"""What a way is and what its fields mean, by what the names of its fields begin with."""
 
 
 def build_panel(elem_id: Callable[[str], str], opts: Any, note: str) -> dict[str, Any]:
@@ -60,6 +62,11 @@ def build_panel(elem_id: Callable[[str], str], opts: Any, note: str) -> dict[str
                 add("hires_strength")
                 add("refiner")
             add("skip_compute")
+        for way, title in TITLES.items():
+            with gr.Accordion(title, open=False, elem_id=elem_id(way)):
+                gr.Markdown(MORE_WAYS[way][0])
+                for name in (name for name in NAMES if name.startswith(f"{way}_")):
+                    add(name)
         with gr.Accordion("What you should see", open=False, elem_id=elem_id("help")):
             gr.Markdown(seen())
     ordered = {name: controls[name] for name in NAMES}
@@ -75,16 +82,23 @@ def label(name: str) -> str:
 
 def seen() -> str:
     """What one should see of each field and each starting point, as Markdown."""
-    told = {label(name): f"{DIAL[name].see[0].upper()}{DIAL[name].see[1:]}" for name in NAMES[1:]}
+    sights = {name: words(name).see for name in NAMES[1:]}
+    told = {label(name): f"{see[0].upper()}{see[1:]}" for name, see in sights.items()}
     told |= {f"{preset.name} (starting point)": preset.description for preset in read_presets()}
     return "\n".join(f"- **{name}**: {text}" for name, text in told.items())
+
+
+def words(name: str) -> Words:
+    """What a field means; that of another way than the bypass begins with the way's name."""
+    way, _, own = name.partition("_")
+    return MORE_WAYS[way][1][own] if way in MORE_WAYS else DIAL[name]
 
 
 def _control(name: str, elem_id: str, value: Any) -> Any:
     """The control of a field, at its default unless a value is given."""
     given: dict[str, Any] = {
         "label": label(name),
-        "info": DIAL[name].means,
+        "info": words(name).means,
         "elem_id": elem_id,
         "value": getattr(Settings, name) if value is None else value,
     }
@@ -95,7 +109,8 @@ def _control(name: str, elem_id: str, value: Any) -> Any:
         return gr.Dropdown(choices=list(CHOICES[name]), **given)
     if name == "skip_compute":
         return gr.Checkbox(**given)
-    return gr.Textbox(**given)
+    # Also for whole numbers: a page's own numbers have no more than 53 bits.
+    return gr.Textbox(**{**given, "value": str(given["value"])})
 
 
 def read_presets() -> tuple[Preset, ...]:

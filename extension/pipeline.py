@@ -1,66 +1,76 @@
-"""The bypass in SD.Next, which samples with diffusers' pipelines and has no sampler callbacks.
+"""The ways in SD.Next, which samples with diffusers' pipelines and has no sampler callbacks.
 
-It is opened before each batch and closed after it; after an error or an interrupt the host's
-last callback closes it. The host puts other schedulers and pipelines in place while a batch
+They are opened before each batch and closed after it; after an error or an interrupt the host's
+last callback closes them. The host puts other schedulers and pipelines in place while a batch
 runs, so those are looked up anew each time.
 """
 
 from __future__ import annotations
 
+import functools
 from contextlib import ExitStack
 from typing import Any
 
-from ..detour.diffusers import pipeline_bypass
+from ..detour.diffusers import pipeline_way
+from ..detour.ways.bypass import Dial
 from ..detour.ways.targets import REFUSAL
+from ..detour.ways.way import Way
 from . import host
 from .host import log
-from .settings import Settings
+from .settings import KINDS_OF_WAYS, Settings
 
 
 class PipelineSession:
-    """The bypass of the batch under way; `close` may be called at any time."""
+    """The ways of the batch under way; `close` may be called at any time."""
 
     def __init__(self, shared: Any) -> None:
         self.shared = shared
         self.opened = ExitStack()
-        self.runs: list[Any] = []
+        self.runs: dict[type[Way], list[Any]] = {}
         self.p: Any = None
 
     def open(self, p: Any, settings: Settings) -> None:
-        """Bypass the base model, the refiner or both until `close`."""
+        """Let the ways act in the base model, the refiner or both until `close`."""
         self.close()
         self.p = p
-        base = ["sd_model"] if settings.refiner in ("base", "both") else []
-        # The refiner is asked for only where the host is about to use it: asking loads it.
-        refiner = ["sd_refiner"] if settings.refiner != "base" and _uses_refiner(p) else []
-        names = [name for name in base + refiner if hasattr(getattr(self.shared, name), "unet")]
-        if not names:
-            host.tell(p, REFUSAL if base or refiner else host.no_such_model(settings.refiner))
+        kinds = {*settings.kinds(is_hires=False), *settings.kinds(is_hires=True)}
         try:
-            for name in names:
-                self.runs.append(self.opened.enter_context(self._bypass(name, p, settings)))
+            for kind in (kind for kind in KINDS_OF_WAYS if kind in kinds):
+                self._open(kind, p, settings)
         except ValueError as error:  # the host would only print it and go on
             self.close()
             host.tell(p, str(error))
 
-    def _bypass(self, name: str, p: Any, settings: Settings) -> Any:
-        return pipeline_bypass(
-            lambda: getattr(self.shared, name),
-            lambda: settings.dial(_is_hires(p)),  # the hires pass is in the same batch
-        )
+    def _open(self, kind: type[Way], p: Any, settings: Settings) -> None:
+        which = settings.refiner if kind is Dial else "both"
+        base = ["sd_model"] if which in ("base", "both") else []
+        # The refiner is asked for only where the host is about to use it: asking loads it.
+        names = base + (["sd_refiner"] if which != "base" and _uses_refiner(p) else [])
+        if kind is Dial:  # a refiner may be of another kind
+            found = [name for name in names if hasattr(getattr(self.shared, name), "unet")]
+            if not found:
+                raise ValueError(REFUSAL if names else host.no_such_model(which))
+            names = found
+        for name in names:
+            run = pipeline_way(
+                functools.partial(getattr, self.shared, name),
+                lambda: settings.way(kind, _is_hires(p)),  # the hires pass is in the same batch
+            )
+            self.runs.setdefault(kind, []).append(self.opened.enter_context(run))
 
     def close(self, *_: Any) -> None:
         """Leave the models as they were, and say so if no call could be bypassed."""
         self.opened.close()
         state = getattr(self.shared, "state", None)
         cut_short = any(getattr(state, name, False) for name in ("interrupted", "skipped"))
-        runs = [coverage for coverage in self.runs if coverage.calls]
-        notices = [coverage.missed() for coverage in runs]
-        if runs and all(notices) and not cut_short:  # a refiner has but a part of the window
-            host.tell(self.p, notices[0])
-        for coverage in runs:
-            log.info("Detour: %s", coverage.summary())
-        self.runs, self.p = [], None
+        for opened in self.runs.values():
+            runs = [coverage for coverage in opened if coverage.calls]
+            notices = [coverage.missed() for coverage in runs]
+            if runs and all(notices) and not cut_short:  # a refiner has but a part of the window
+                host.tell(self.p, notices[0])
+            for coverage in runs:
+                log.info("Detour: %s", coverage.summary())
+        self.runs, self.p = {}, None
 
 
 def _is_hires(p: Any) -> bool:

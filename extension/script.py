@@ -32,7 +32,7 @@ PIPELINES = PipelineSession(shared)
 
 
 class DetourScript(scripts.Script):
-    """Reads the settings, writes them into the picture's parameters, opens the bypass."""
+    """Reads the settings, writes them into the picture's parameters, opens the ways."""
 
     sorting_priority = 12
 
@@ -74,7 +74,7 @@ class DetourScript(scripts.Script):
     def process_before_every_sampling(self, p: Any, *args: Any, **kwargs: Any) -> None:
         settings = getattr(p, KEPT, None)
         is_hires = bool(getattr(p, "is_hr_pass", False))
-        if settings is not None and not settings.schedule(is_hires).is_off:
+        if settings is not None and settings.kinds(is_hires):
             SESSIONS.arm(p, settings)
 
     def process_batch(self, p: Any, *args: Any, **kwargs: Any) -> None:

@@ -10,6 +10,9 @@ from typing import Any
 from ..detour.checks import quoted, read_number, require_choice
 from ..detour.schedule import SCHEDULE_BY, SHAPES, Schedule, parse_points
 from ..detour.ways.bypass import APPLY_TO, Dial
+from ..detour.ways.fade import TOWARD, Fade
+from ..detour.ways.relief import Relief
+from ..detour.ways.way import Way
 
 HIRES = ("same", "off", "own")
 REFINER = ("base", "refiner", "both")
@@ -19,15 +22,32 @@ CHOICES = {
     "schedule_by": SCHEDULE_BY,
     "hires": HIRES,
     "refiner": REFINER,
+    "fade_toward": TOWARD,
 }
+RANGES = {
+    "strength": (-1.0, 1.0),
+    "start_percent": (0.0, 1.0),
+    "end_percent": (0.0, 1.0),
+    "hires_strength": (-1.0, 1.0),
+    "relief_strength": (-1.0, 1.0),
+    "relief_start_percent": (0.0, 1.0),
+    "relief_end_percent": (0.0, 1.0),
+    "fade_strength": (0.0, 1.0),
+    "fade_start_percent": (0.0, 1.0),
+    "fade_end_percent": (0.0, 1.0),
+}
+TITLES = {"relief": "Guidance Relief", "fade": "Prompt Fade"}
+"""The ways beside the bypass, by what the names of their fields begin with."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The bypass of one generation. The order of the fields is the order of the panel's and
-    the API's arguments, so new ones come last; their names are the ComfyUI node's.
+    """The ways of one generation. The order of the fields is the order of the panel's and
+    the API's arguments, so new ones come last; their names are the ComfyUI nodes', behind the
+    way's name where it is not the bypass. Shape, points and `schedule_by` are those of all ways.
 
-    hires: in the hires pass the `same` strength, `off`, or its `own` (`hires_strength`).
+    hires: in the hires pass the `same` strength, `off` (all ways), or the bypass's `own`
+        (`hires_strength`).
     refiner: whether the `base` model, the `refiner` or `both` are bypassed.
 
     Raises ValueError with one sentence for a value that cannot be used.
@@ -45,44 +65,66 @@ class Settings:
     hires: str = "same"
     hires_strength: float = Schedule.strength
     refiner: str = "both"
+    relief_strength: float = 0.0
+    relief_start_percent: float = Schedule.start_percent
+    relief_end_percent: float = Schedule.end_percent
+    fade_strength: float = 0.0
+    fade_start_percent: float = Schedule.start_percent
+    fade_end_percent: float = Schedule.end_percent
+    fade_toward: str = Fade.toward
+    fade_seed: int = Fade.seed
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
             require_choice(name, getattr(self, name), choices)
-        self.schedule(is_hires=False)
-        self.schedule(is_hires=True)
+        for name, (low, high) in RANGES.items():
+            read_number(name, getattr(self, name), low, high)
+        for kind in KINDS_OF_WAYS:
+            self.way(kind, is_hires=False)
+            self.way(kind, is_hires=True)
 
     def schedule(self, is_hires: bool) -> Schedule:
         """The schedule of the first or of the hires pass."""
         strength = self.strength
         if is_hires and self.hires != "same":
             strength = self.hires_strength if self.hires == "own" else 0.0
-        return Schedule(
-            strength,
-            self.shape,
-            self.start_percent,
-            self.end_percent,
-            self.schedule_by,
-            parse_points(self.points) if self.shape == "curve" else (),
-        )
+        return self._schedule(strength, self.start_percent, self.end_percent)
 
-    def dial(self, is_hires: bool) -> Dial:
-        """The whole bypass of the first or of the hires pass."""
-        return Dial(self.schedule(is_hires), self.apply_to, self.skip_compute)
+    def way(self, kind: type[Way], is_hires: bool) -> Way:
+        """One of `KINDS_OF_WAYS` in the first or in the hires pass."""
+        if kind is Dial:
+            return Dial(self.schedule(is_hires), self.apply_to, self.skip_compute)
+        if kind is Relief:
+            return Relief(self._schedule_of("relief", is_hires))
+        return Fade(self._schedule_of("fade", is_hires), self.fade_toward, self.fade_seed)
+
+    def kinds(self, is_hires: bool) -> tuple[type[Way], ...]:
+        """Those of `KINDS_OF_WAYS` that act in the first or in the hires pass."""
+        on = self.enabled
+        return tuple(k for k in KINDS_OF_WAYS if on and not self.way(k, is_hires).schedule.is_off)
+
+    def _schedule_of(self, way: str, is_hires: bool) -> Schedule:
+        strength = getattr(self, f"{way}_strength")
+        if strength == 0.0 or (is_hires and self.hires == "off"):
+            return Schedule(0.0, schedule_by=self.schedule_by)
+        window = (getattr(self, f"{way}_{end}_percent") for end in ("start", "end"))
+        try:
+            return self._schedule(strength, *window)
+        except ValueError as error:
+            raise ValueError(f"{TITLES[way]}: {error}") from error
+
+    def _schedule(self, strength: float, start: float, end: float) -> Schedule:
+        points = parse_points(self.points) if self.shape == "curve" else ()
+        return Schedule(strength, self.shape, start, end, self.schedule_by, points)
 
     @property
     def is_on(self) -> bool:
-        """False if no pass gets any bypass."""
-        return self.enabled and not all(self.schedule(hires).is_off for hires in (False, True))
+        """False if nothing acts in any pass."""
+        return bool(self.kinds(is_hires=False) or self.kinds(is_hires=True))
 
 
+KINDS_OF_WAYS: tuple[type[Way], ...] = (Dial, Relief, Fade)
 NAMES = tuple(field.name for field in fields(Settings))
-RANGES = {
-    "strength": (-1.0, 1.0),
-    "start_percent": (0.0, 1.0),
-    "end_percent": (0.0, 1.0),
-    "hires_strength": (-1.0, 1.0),
-}
 DECIMALS = 10
 KINDS = {field.name: type(field.default) for field in fields(Settings)}
 
@@ -113,8 +155,17 @@ def convert(name: str, value: Any) -> Any:
         number = math.nan
     if not math.isfinite(number):
         raise ValueError(f"{name} is {quoted(value)}; write a number.")
+    if kind is int:
+        return _read_whole(name, value, number)
     # The hosts' X/Y/Z ranges bring 1.0000000000000018 for 1 and -2e-16 for 0.
     return round(number, DECIMALS) + 0.0
+
+
+def _read_whole(name: str, value: Any, number: float) -> int:
+    """A whole number; one of many digits is not that of its float."""
+    if number != int(number):
+        raise ValueError(f"{name} is {quoted(value)}; write a whole number.")
+    return int(str(value)) if str(value).lstrip("-").isdecimal() else int(number)
 
 
 def _read_bool(name: str, value: Any) -> bool:

@@ -54,7 +54,7 @@ class ReliefCoverage(Coverage):
         if self.unguided:
             return (
                 "Nothing was relieved: CFG is 1 (or the guider has no negative prompt), and this "
-                "model has no guidance embedded. Raise CFG, or remove this node."
+                "model has no guidance embedded. Raise CFG, or do without the relief."
             )
         return super().missed()
 

@@ -307,7 +307,7 @@ def test_the_bypass_of_the_rows_is_where_the_call_computes(monkeypatch):
         devices.append(device)
         return bypassed(*args, device=device, **named)
 
-    monkeypatch.setattr("detour.diffusers.bypassed", noted)
+    monkeypatch.setattr("detour.diffusers_acting.bypassed", noted)
     unet = sd_unet()
     with mid_block_bypass(unet, Schedule(0.5, **WHOLE)):
         call(unet)

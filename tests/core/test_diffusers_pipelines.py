@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from detour.diffusers import mid_block_bypass
+from detour.diffusers import guidance_relief, mid_block_bypass, prompt_fade
+from detour.diffusers_rows import PAIR
 from detour.schedule import Schedule
 
 WHOLE = Schedule(1.0, end_percent=1.0, schedule_by="step")
@@ -104,9 +105,9 @@ def literally(pipe, run, apply_to):
         hook.remove()
 
 
-def written(name, *cells):
+def written(name, bypass, relief="", fade="", apply_to="", by=""):
     """The line of the table, as it has to stand in the docs."""
-    return f"| {' | '.join((name, *cells))} |"
+    return f"| {' | '.join((name, bypass, relief, fade, apply_to, by))} |"
 
 
 def listed():
@@ -122,16 +123,17 @@ def outcome(name):
     try:
         pipe, run = zoo.make(name)
     except zoo.NotRun as reason:
-        return written(name, f"not tried: {reason}", "", "")
+        return written(name, f"not tried: {reason}")
     refused = opened(pipe), opened(pipe, BY_SIGMA)
     if all(refused):
         assert len(refused[0]) < 600
-        return written(name, "refused: " + zoo.why_refused(refused[0]), "", "")
+        more = (relieved(pipe, run), faded(pipe, run)) if hasattr(pipe, "unet") else ()
+        return written(name, "refused: " + zoo.why_refused(refused[0]), *more)
     by = [word for word, no in zip(("step", "sigma"), refused, strict=True) if not no]
     schedule = BY_SIGMA if "sigma" in by else WHOLE
     refusal = at_first_call(pipe, run, schedule)
     if refusal:
-        return written(name, "refused: " + zoo.why_refused(refusal), "", "")
+        return written(name, "refused: " + zoo.why_refused(refusal))
     plain = zoo.flat(run())
     assert torch.equal(zoo.flat(run()), plain) and torch.isfinite(plain.double()).all()
     fires(pipe, run, plain, schedule)
@@ -139,7 +141,87 @@ def outcome(name):
     if opened(pipe, schedule, apply_to="cond") is None:
         tells_rows(pipe, run, plain, schedule)
         rows = "both, cond, uncond"
-    return written(name, "runs", rows, ", ".join(by))
+    more = relieved(pipe, run), faded(pipe, run)
+    return written(name, "runs", *more, rows, ", ".join(by))
+
+
+def relieved(pipe, run):
+    """The cell for Guidance Relief, which is compared with its definition over rows that are told
+    by their embeddings: what the prompt gives stands in the negative prompt's place."""
+    try:
+        with guidance_relief(pipe, WHOLE):
+            pass
+    except ValueError:
+        return ""
+    guided = []
+
+    def instead(_unet, args, kwargs, output):
+        rows = prompts_rows(args, kwargs)[:: frames(args, kwargs)]
+        guided.append(not rows.all())
+        out = output[0].clone()
+        out[~rows] = out[rows][: (~rows).sum()]
+        return (out,) if isinstance(output, tuple) else type(output)(sample=out)
+
+    hook = pipe.unet.register_forward_hook(instead, with_kwargs=True)
+    expected = zoo.flat(run())
+    hook.remove()
+    with guidance_relief(pipe, WHOLE) as coverage:
+        found = zoo.flat(run())
+    if not any(guided):
+        assert coverage.embedded > 0 or "Nothing was relieved" in coverage.missed()
+        return "embedded" if coverage.embedded else "yes"
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-3)
+    in_pair = any(kind.__name__ in PAIR for kind in type(pipe).__mro__)
+    assert (coverage.relieved, coverage.saved > 0) == (coverage.calls, in_pair)
+    return "yes" if in_pair else "yes, 0 rows saved"
+
+
+def frames(args, kwargs):
+    """How many rows of the text there are for one of the batch."""
+    words = kwargs.get("encoder_hidden_states", args[2] if len(args) > 2 else None)
+    return 1 if words is None else len(words) // len(args[0] if args else kwargs["sample"])
+
+
+def faded(pipe, run):
+    """The cell for Prompt Fade, which is compared with the text replaced by hand."""
+    try:
+        with prompt_fade(pipe, WHOLE):
+            pass
+    except ValueError:
+        return ""
+
+    def replace(_unet, args, kwargs):
+        rows, given = prompts_rows(args, kwargs), list(args)
+        there = kwargs if "encoder_hidden_states" in kwargs else given
+        words = there[2 if there is given else "encoder_hidden_states"].clone()
+        words[rows] = words[~rows][:1]
+        there[2 if there is given else "encoder_hidden_states"] = words
+        pooled = kwargs.get("added_cond_kwargs") or {}
+        if "text_embeds" in pooled:
+            text = pooled["text_embeds"]
+            kwargs["added_cond_kwargs"] = {**pooled, "text_embeds": text[:1].expand_as(text)}
+        return tuple(given), kwargs
+
+    toward, seen = "negative", []
+    note = pipe.unet.register_forward_pre_hook(
+        lambda _unet, args, kwargs: seen.append(prompts_rows(args, kwargs).all()), with_kwargs=True
+    )
+    plain = zoo.flat(run())
+    note.remove()
+    if all(seen):
+        toward = "noise"
+    else:
+        hook = pipe.unet.register_forward_pre_hook(replace, with_kwargs=True)
+        expected = zoo.flat(run())
+        hook.remove()
+    with prompt_fade(pipe, WHOLE, toward=toward) as coverage:
+        found = zoo.flat(run())
+    assert coverage.faded == coverage.calls > 0
+    if toward == "noise":
+        assert not torch.equal(found, plain) or torch.isfinite(found.double()).all()
+        return "noise"
+    assert torch.equal(found, expected)
+    return "negative, noise"
 
 
 def fires(pipe, run, plain, schedule):

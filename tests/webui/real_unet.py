@@ -112,7 +112,7 @@ def main() -> None:
     plain = call(unet)
     sys.modules.update(make_modules("a1111"))
     run_shim(HERE.parents[1] / "scripts" / "detour.py")
-    begin = sys.modules["detour_webui.extension.session"].UNetCalls
+    begin = sys.modules["detour_webui.extension.bypass"].UNetCalls
     schedule = sys.modules["detour_webui.detour.schedule"].Schedule
     dial = sys.modules["detour_webui.detour.ways.bypass"].Dial
     block, runs, found = unet.middle_block, [], {"where": file_of(unet)}

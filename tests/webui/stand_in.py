@@ -28,6 +28,14 @@ ARGUMENTS = [
     "hires",
     "hires_strength",
     "refiner",
+    "relief_strength",
+    "relief_start_percent",
+    "relief_end_percent",
+    "fade_strength",
+    "fade_start_percent",
+    "fade_end_percent",
+    "fade_toward",
+    "fade_seed",
 ]
 """The order of the arguments; published, so new ones come after these."""
 
@@ -152,7 +160,16 @@ def make_modules(kind: str) -> dict[str, types.ModuleType]:
     components = types.ModuleType("modules.ui_components")
     components.InputAccordion = Anything
     gradio = types.ModuleType("gradio")
-    for name in ("Slider", "Dropdown", "Checkbox", "Textbox", "Markdown", "Row", "Accordion"):
+    for name in (
+        "Slider",
+        "Dropdown",
+        "Checkbox",
+        "Textbox",
+        "Number",
+        "Markdown",
+        "Row",
+        "Accordion",
+    ):
         setattr(gradio, name, type(name, (Anything,), {}))
     gradio.Image = type("Image", (Anything,), {})
     gradio.update = lambda **kwargs: {"__type__": "update", **kwargs}

@@ -24,7 +24,7 @@ def bypassing():
     """Bypasses the calls of a U-Net in the first half of the denoising, at its beginning."""
     with modules_in_place("a1111"):
         run_shim(SHIM)
-        from detour_webui.extension.session import UNetCalls
+        from detour_webui.extension.bypass import UNetCalls
 
         def begin(unet, lam, skip_compute=True):
             schedule = Schedule(lam, end_percent=0.5)

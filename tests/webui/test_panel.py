@@ -11,7 +11,7 @@ from gradio_app import keep_screenshot, opened
 from stand_in import ARGUMENTS
 
 from detour.ways.presets import parse_presets
-from detour.words import DIAL
+from detour.words import DIAL, FADE, RELIEF
 
 PRESETS = parse_presets(
     (Path(__file__).parents[2] / "js" / "presets.json").read_text(encoding="utf-8")
@@ -23,6 +23,12 @@ def page(web):
     """A tab of headless Chromium with the panel in it."""
     with opened(web["panel"], f"#{element('strength')} input", width=1100) as tab:
         yield tab
+
+
+def words(name: str):
+    """What a field means: another way than the bypass has its own."""
+    way, _, own = name.partition("_")
+    return {"relief": RELIEF, "fade": FADE}[way][own] if way in ("relief", "fade") else DIAL[name]
 
 
 def element(name: str) -> str:
@@ -71,28 +77,33 @@ def test_controls_have_frozen_ids_and_the_hosts_exact_types(web):
 
 def test_a_field_has_one_sentence_and_the_closed_help_has_the_rest(page):
     for name in ARGUMENTS[1:]:
-        assert DIAL[name].means in page.text_content(f"#{element(name)}")
+        assert words(name).means in page.text_content(f"#{element(name)}")
     help_text = page.locator(f"#{element('help')} li").first
     assert not help_text.is_visible()
     page.click(f"#{element('help')} >> text=What you should see")
     help_text.wait_for(state="visible")
     told = page.locator(f"#{element('help')} li").all_inner_texts()
     assert len(told) == len(ARGUMENTS[1:]) + len(PRESETS)
-    assert all(any(DIAL[name].see[1:] in line for line in told) for name in ARGUMENTS[1:])
+    assert all(any(words(name).see[1:] in line for line in told) for name in ARGUMENTS[1:])
     assert not [line for line in told if re.search(r"\bnodes?\b", line)]
     page.click(f"#{element('help')} >> text=What you should see")
 
 
-def test_three_sliders_are_seen_and_more_unfolds_the_rest(page):
+def test_three_sliders_are_seen_and_each_fold_has_the_rest_of_its_own(page):
     def seen():
         return [n for n in ARGUMENTS[1:] if page.locator(f"#{element(n)}").is_visible()]
 
-    assert seen() == ["strength", "start_percent", "end_percent"]
-    page.click(f"#{element('more')} >> text=More")
-    page.locator(f"#{element('skip_compute')}").wait_for(state="visible")
-    assert seen() == ARGUMENTS[1:]
-    page.click(f"#{element('more')} >> text=More")
-    page.locator(f"#{element('skip_compute')}").wait_for(state="hidden")
+    always, ways = ["strength", "start_percent", "end_percent"], ("relief", "fade")
+    folds = {way: [n for n in ARGUMENTS if n.startswith(f"{way}_")] for way in ways}
+    more = [n for n in ARGUMENTS[1:] if n not in [*always, *folds["relief"], *folds["fade"]]]
+    titles = {"more": "More", "relief": "Guidance Relief", "fade": "Prompt Fade"}
+    for fold, rest in {"more": more, **folds}.items():
+        assert seen() == always
+        page.click(f"#{element(fold)} >> text={titles[fold]}")
+        page.locator(f"#{element(rest[-1])}").wait_for(state="visible")
+        assert seen() == [n for n in ARGUMENTS if n in [*always, *rest]]
+        page.click(f"#{element(fold)} >> text={titles[fold]}")
+        page.locator(f"#{element(rest[-1])}").wait_for(state="hidden")
 
 
 def test_a_slider_reaches_the_arguments_and_redraws_the_picture(web, page):
@@ -132,7 +143,8 @@ def test_a_pasted_picture_sets_all_controls_and_one_without_detour_switches_off(
         "#infotext textarea",
         "Detour strength=-0.25;Detour shape=bump;Detour start percent=0.1;Detour end percent=0.6;"
         "Detour schedule by=step;Detour hires=own;Detour hires strength=0.5;"
-        "Detour skip compute=False",
+        "Detour skip compute=False;Detour relief strength=-0.5;Detour relief end percent=0.4;"
+        "Detour fade strength=0.25;Detour fade toward=noise;Detour fade seed=18446744073709551615",
     )
     page.click("#paste")
     slider = f"#{element('strength')} input[type=number]"
@@ -151,6 +163,14 @@ def test_a_pasted_picture_sets_all_controls_and_one_without_detour_switches_off(
         "hires": "own",
         "hires_strength": 0.5,
         "refiner": "both",
+        "relief_strength": -0.5,
+        "relief_start_percent": 0.0,
+        "relief_end_percent": 0.4,
+        "fade_strength": 0.25,
+        "fade_start_percent": 0.0,
+        "fade_end_percent": 0.3,
+        "fade_toward": "noise",
+        "fade_seed": "18446744073709551615",
     }
     page.fill("#infotext textarea", "Steps=20")
     page.click("#paste")

@@ -118,6 +118,47 @@ def test_each_batch_is_bypassed_and_then_clean(world):
     assert_clean(world, plain)
 
 
+ALONE = {"strength": 0.0, "schedule_by": "step"}
+RELIEF = {**ALONE, "relief_strength": 1.0, "relief_end_percent": 1.0}
+FADE = {**ALONE, "fade_strength": 1.0, "fade_end_percent": 1.0}
+
+
+def test_relief_and_fade_act_in_every_batch_and_then_are_gone(world, caplog):
+    caplog.set_level("INFO")
+    plain, unguided = world.generate()[0], world.generate(guidance=1.0)[0]
+    assert all(torch.equal(found, unguided) for found in world.generate(RELIEF, n_iter=2))
+    assert "8 of 16 rows saved" in caplog.text
+    faded = world.generate(FADE)[0]
+    noisy = world.generate({**FADE, "fade_toward": "noise"})[0]
+    pairs = ((faded, plain), (faded, unguided), (noisy, faded))
+    assert not any(torch.equal(*pair) for pair in pairs)
+    both = world.generate({**RELIEF, **FADE, **ON, "end_percent": 1.0})[0]
+    assert torch.isfinite(both).all()
+    assert_clean(world, plain)
+    off = world.generate({**RELIEF, "hires": "off"}, Processing(enable_hr=True))
+    assert torch.equal(off[0], unguided) and torch.equal(off[1], plain)
+
+
+def test_what_a_pipeline_cannot_do_is_told_and_all_is_left_out(world):
+    plain = world.generate(guidance=1.0)[0]
+    p = Processing()
+    with pytest.raises(ValueError, match="no negative prompt to fade to"):
+        world.generate({**ON, **FADE}, p, guidance=1.0)
+    assert torch.equal(world.generate(guidance=1.0)[0], plain)
+
+    class Own(type(world.shared.sd_model)):
+        def __call__(self, *args, **more):
+            return super().__call__(*args, **more)
+
+    made = world.shared.sd_model
+    world.shared.sd_model = Own(**made.components, requires_safety_checker=False)
+    world.shared.sd_model.set_progress_bar_config(disable=True)
+    for values, name in ((RELIEF, "Guidance Relief"), (FADE, "Prompt Fade")):
+        p = Processing()
+        assert torch.equal(world.generate({**ON, **values}, p, guidance=1.0)[0], plain)
+        assert [f"{name} cannot be used with Own" in text for text in p.comments] == [True]
+
+
 def test_a_scheduler_put_in_place_later_is_followed(world):
     from diffusers import EulerDiscreteScheduler
 

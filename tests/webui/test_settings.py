@@ -40,7 +40,7 @@ def test_the_fields_are_the_nodes_inputs_with_the_nodes_defaults(extension):
 
 
 def test_every_field_says_what_one_should_see(extension):
-    assert all(extension.words.DIAL[name].see for name in ARGUMENTS[1:])
+    assert all(extension.panel.words(name).see for name in ARGUMENTS[1:])
 
 
 def test_a_short_list_takes_defaults_and_more_arguments_than_we_know_are_ignored(extension):
@@ -83,7 +83,19 @@ def test_the_ends_of_an_axis_range_are_what_they_are_called(extension):
         ({"enabled": "maybe"}, "enabled is 'maybe'; write true or false."),
         ({"hires": "half"}, "hires is 'half'; it must be one of: same, off, own."),
         ({"shape": "curve", "points": "a"}, "Cannot read the point 'a'"),
-        ({"hires": "own", "hires_strength": 3}, "strength is 3.0"),
+        ({"hires": "own", "hires_strength": 3}, "hires_strength is 3.0"),
+        ({"relief_strength": 1.5}, "relief_strength is 1.5; it must be a number from -1 to 1."),
+        ({"fade_strength": -0.5}, "fade_strength is -0.5; it must be a number from 0 to 1."),
+        (
+            {"fade_strength": 1, "fade_start_percent": 0.9},
+            "Prompt Fade: start_percent (0.9) must be smaller",
+        ),
+        (
+            {"fade_toward": "nothing"},
+            "fade_toward is 'nothing'; it must be one of: neg",
+        ),
+        ({"fade_seed": 0.5}, "fade_seed is 0.5; write a whole number."),
+        ({"fade_seed": -1}, "seed is -1; it must be a whole number from 0 to"),
     ],
 )
 def test_bad_values_get_one_sentence(extension, given, words):
@@ -111,6 +123,8 @@ def as_hosts_write(parameters: dict) -> str:
         {"shape": "curve", "points": "0:1, 0.5:0.6, 1:0", "schedule_by": "step"},
         {"hires": "own", "hires_strength": 0.123456789, "refiner": "base", "skip_compute": False},
         {"strength": 0.0, "hires": "own", "hires_strength": 0.5, "apply_to": "uncond"},
+        {"strength": 0.0, "relief_strength": 1.0, "relief_end_percent": 0.5},
+        {"fade_strength": 0.25, "fade_toward": "noise", "fade_seed": 2**64 - 1},
     ],
 )
 def test_the_infotext_round_trips(extension, pattern, given):
@@ -157,6 +171,14 @@ def test_parameters_of_a_newer_detour_are_read_and_told(extension, caplog):
     assert caplog.messages == []
     assert enabled({"Detour strength": "0.5", "Detour version": "2"}) is True
     assert caplog.messages == [extension.infotext.NEWER]
+
+
+def test_ways_that_are_not_used_leave_no_key(extension):
+    """Old pictures and old Detours: nothing new is written for who does not use it."""
+    parameters = {}
+    given = {"relief_end_percent": 0.9, "fade_toward": "noise", "fade_seed": 5}
+    extension.infotext.write(parameters, extension.settings.read_arguments([given]))
+    assert not [key for key in parameters if "relief" in key or "fade" in key]
 
 
 def test_writing_takes_out_what_an_earlier_cell_wrote(extension):

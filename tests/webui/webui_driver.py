@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -74,6 +75,7 @@ class Denoiser(nn.Module):
         if self.is_forge:
             self.classic_ddim_eps_estimation = timesteps
         self.model_wrap = None
+        self.cond_scale_miltiplier, self.need_last_noise_uncond = 1.0, False
 
     @property
     def inner_model(self):
@@ -85,7 +87,7 @@ class Denoiser(nn.Module):
                 self.model_wrap = denoiser(self.world.model)
         return self.model_wrap
 
-    def forward(self, x, sigma, cond, uncond):
+    def forward(self, x, sigma, cond, uncond, cond_scale):
         world = self.world
         for event in world.events.pop(self.step, []) if world.is_counting(self.p) else []:
             event(self)
@@ -93,9 +95,8 @@ class Denoiser(nn.Module):
         if self.is_forge and self.speaks_timesteps:  # the family turns it into a sigma first
             a = self.alphas[sigma.long()]
             told = ((1 - a) / a).sqrt()
-        rows = x if self.is_forge else torch.cat([x, x])
         params = SimpleNamespace(
-            x=rows,
+            x=x if self.is_forge else torch.cat([x, x]),
             sigma=told if self.is_forge else torch.cat([told, told]),
             text_cond=cond,
             text_uncond=uncond,
@@ -104,19 +105,49 @@ class Denoiser(nn.Module):
         )
         world.callbacks.fire("cfg_denoiser", params)
         world.watch(self.p, float(told[0]))
-        if world.skips_uncond:
-            self.step += 1
-            return self.run(x, sigma, cond, [0])
-        parts = []
-        for chunk, words in ((0, cond), (1, uncond)) if world.splits_batches else ():
-            parts.append(self.run(x, sigma, words, [chunk]))
-        if not parts:
-            both = self.run(
-                torch.cat([x, x]), torch.cat([sigma, sigma]), torch.cat([cond, uncond]), [0, 1]
-            )
-            parts = both.chunk(2)
+        mixed = self.mixed_by_modifiers if self.is_forge else self.mixed_here
+        out = mixed(x, sigma, params.text_cond, params.text_uncond, cond_scale)
         self.step += 1
-        return parts[1] + 2.0 * (parts[0] - parts[1])
+        return out
+
+    def mixed_here(self, x, sigma, cond, uncond, scale):
+        """As A1111: both halves are computed at any scale; with an option for low memory apart,
+        and apart as well if one of the two is longer."""
+        if self.world.skips_uncond:
+            return self.run(x, sigma, cond, [0])
+        if self.world.splits_batches or cond.shape[1] != uncond.shape[1]:
+            x_out = torch.cat([self.run(x, sigma, cond, [0]), self.run(x, sigma, uncond, [1])])
+        else:
+            both = torch.cat([cond, uncond])
+            x_out = self.run(torch.cat([x, x]), torch.cat([sigma, sigma]), both, [0, 1])
+        conds_list = [[(index, self.world.weight)] for index in range(len(x))]
+        return self.combine_denoised(x_out, conds_list, uncond, scale * self.cond_scale_miltiplier)
+
+    def combine_denoised(self, x_out, conds_list, uncond, cond_scale):
+        prompt, negative = x_out[: len(conds_list)], x_out[-len(uncond) :]
+        return negative + (prompt - negative) * (conds_list[0][0][1] * cond_scale)
+
+    def mixed_by_modifiers(self, x, sigma, cond, uncond, scale):
+        """As the Forge family: modifiers in the patcher's options may change what is mixed, and at
+        a scale of 1 the negative prompt is left out."""
+        options = self.world.model.forge_objects.unet.model_options
+        negative = None if self.world.skips_uncond or uncond is None else [uncond]
+        parts = [{"cross_attn": cond, "strength": self.world.weight}]
+        given = (None, x, sigma, negative, parts, scale, options, 0)
+        for modifier in options.get("conditioning_modifiers", []):
+            given = modifier(*given)
+        _, x, sigma, negative, (part,), scale, options, _ = given
+        cond, scale = part["cross_attn"], scale * part["strength"]
+        optimizes = not options.get("disable_cfg1_optimization", False)
+        if not negative or (math.isclose(given[5], 1.0) and optimizes):
+            return self.run(x, sigma, cond, [0]) * part["strength"]
+        (uncond,) = negative
+        if self.world.splits_batches or cond.shape[1] != uncond.shape[1]:
+            parts = self.run(x, sigma, cond, [0]), self.run(x, sigma, uncond, [1])
+        else:
+            both = torch.cat([cond, uncond])
+            parts = self.run(torch.cat([x, x]), torch.cat([sigma, sigma]), both, [0, 1]).chunk(2)
+        return parts[1] + (parts[0] - parts[1]) * scale
 
     def run(self, x, sigma, cond, chunks):
         if self.is_forge:
@@ -144,7 +175,9 @@ class Sampler:
         self.model_wrap_cfg.p = p
         self.last_latent = x
         arguments = {k: v for k, v in given.items() if k in inspect.signature(self.func).parameters}
-        extra = {"cond": p.cond, "uncond": p.uncond}
+        extra = {"cond": p.cond, "uncond": p.uncond, "cond_scale": p.cfg_scale}
+        parts = [[SimpleNamespace(weight=self.world.weight)] for _ in range(len(p.cond))]
+        self.sampler_extra_args = {**extra, "cond": SimpleNamespace(batch=parts)}
         try:
             return self.func(
                 self.model_wrap_cfg,
@@ -177,16 +210,17 @@ class Processing:
     def __init__(self, world, sampler_name="euler", **given) -> None:
         self.world, self.sampler_name = world, sampler_name
         self.steps, self.n_iter, self.batch_size, self.seed = 8, 1, 1, 5
+        self.cfg_scale = 2.0
         self.enable_hr, self.is_hr_pass, self.denoise = False, False, 0.75
         self.refiner_checkpoint_info = None
         self.extra_generation_params, self.comments = {}, {}
         self.scripts, self.sampler, self.callback = None, None, None
         self.args = ()
+        rows, generator = given.get("batch_size", 1), torch.Generator().manual_seed(9)
+        self.cond = torch.randn(rows, 3, WORDS, generator=generator)
+        self.uncond = torch.randn(rows, 3, WORDS, generator=generator)
         for name, value in given.items():
             setattr(self, name, value)
-        generator = torch.Generator().manual_seed(9)
-        self.cond = torch.randn(self.batch_size, 3, WORDS, generator=generator)
-        self.uncond = torch.randn(self.batch_size, 3, WORDS, generator=generator)
 
     @property
     def sd_model(self):
@@ -225,6 +259,7 @@ class World:
         self.model = model
         self.splits_batches = splits_batches
         self.skips_uncond = False  # what the hosts do at CFG 1
+        self.weight = 1.0  # of the prompt, as in "a nurse :1.5"
         self.events: dict[int, list] = {}
         self.seen: list[float] = []
         self.counted_p = None

@@ -165,7 +165,8 @@ class ForgeModel:
     def reset(self) -> None:
         sigmas = ((1 - self.alphas_cumprod) / self.alphas_cumprod).sqrt()
         inner = SimpleNamespace(diffusion_model=self.unet, predictor=SimpleNamespace(sigmas=sigmas))
-        self.forge_objects = SimpleNamespace(unet=SimpleNamespace(model=inner))
+        patcher = SimpleNamespace(model=inner, model_options={})
+        self.forge_objects = SimpleNamespace(unet=patcher)
 
     def apply_model(self, x, t, cond=None, chunks=()):
         options = {"cond_or_uncond": list(chunks), "sigmas": t[: len(t) // max(len(chunks), 1)]}
