@@ -80,8 +80,9 @@ DIAL = {
         see="one column for each way and strength.",
     ),
     "blocks": Words(
-        "auto = a U-Net's mid-block, of a transformer the middle third of its blocks: a guess, not "
-        "measured. 8-15 = these blocks of a transformer, counted from 0.",
+        "auto = the mid-block, of a transformer the middle third of its blocks (a guess, not "
+        "measured); 8-15 = these blocks of a transformer, counted from 0.",
+        see="on the node, after a run, which blocks it were.",
     ),
     "hires": Words(
         "What the hires pass gets: the same strength, none (off), or its own.",
