@@ -95,8 +95,10 @@ class BypassedBlock(StandIn):
             # Guidance) gives what it gets.
             if self.at == span.of.first or not span.memory:
                 span.begin(streams)
+                if skips:  # what is handed on is written into, and others may hold what came
+                    streams = tuple(h.clone() for h in streams)
         if skips:
-            out = tuple(h.clone() for h in streams)  # into which hosts may write
+            out = streams
         else:
             out = self._taken(self.stands_for(*args, **kwargs))
         for span in self.ends:
