@@ -27,7 +27,8 @@ DIAL_INTRO = (
 
 DIAL = {
     "model": Words(
-        "A U-Net model: SD 1.x, SD 2.x, SDXL or SVD. It is not changed; a copy is patched.",
+        "A U-Net (SD 1.x, SD 2.x, SDXL, SVD) or a transformer (Flux, Chroma, Z-Image, Lumina 2, "
+        "Qwen-Image, SD 3, Wan). It is not changed; a copy is patched.",
     ),
     "strength": Words(
         "0 = exactly the unpatched model, 1 = the mid-block is skipped, below 0 = it counts more.",
@@ -77,6 +78,11 @@ DIAL = {
     "ways": Words(
         "What to try, with commas between: bypass, relief, fade.",
         see="one column for each way and strength.",
+    ),
+    "blocks": Words(
+        "auto = the mid-block, of a transformer the middle third of its blocks (a guess, not "
+        "measured); 8-15 = these blocks of a transformer, counted from 0.",
+        see="on the node, after a run, which blocks it were.",
     ),
     "hires": Words(
         "What the hires pass gets: the same, nothing (off), or for the bypass its own strength.",

@@ -17,7 +17,14 @@ from comfy.samplers import CFGGuider
 from ..detour.ways.bypass import BypassCoverage, Dial, bypassed
 from ..detour.ways.fade import Fade, FadeCoverage, draw
 from ..detour.ways.relief import Relief, ReliefCoverage, is_unguided, relieved, relieved_rows
-from ..detour.ways.targets import find_mid_block, has_embedded_guidance, mid_attention_is_read
+from ..detour.ways.targets import (
+    BlockRange,
+    find_blocks,
+    find_mid_block,
+    has_embedded_guidance,
+    mid_attention_is_read,
+    uncompiled,
+)
 from ..detour.ways.way import Coverage, Way
 from .prompt import faded_to, faded_to_noise, is_there, negative_of, require_known
 from .run import Moment, Run, conditioned
@@ -98,7 +105,7 @@ class Acting:
         self.coverage: Any = self.counts(way)
 
     @staticmethod
-    def require(model: Any) -> None:
+    def require(model: Any, way: Any) -> None:
         """Look at a MODEL when a node patches it; ValueError if the way cannot act there."""
 
     def begin(self, guider: Any) -> None:
@@ -124,9 +131,15 @@ class ActingBypass(Acting):
     counts = BypassCoverage
 
     @staticmethod
-    def require(model: Any) -> None:
-        """A mid-block is needed; one without attention is only warned of."""
-        holder, name = find_mid_block(model.get_model_object("diffusion_model"))
+    def require(model: Any, way: Dial) -> None:
+        """A mid-block is needed, or a transformer with those blocks; one without attention, and
+        blocks at an end of the model, are only warned of."""
+        denoiser = model.get_model_object("diffusion_model")
+        blocks = find_blocks(denoiser, way.blocks)
+        if blocks is not None:
+            _tell(blocks, type(uncompiled(denoiser)).__name__, is_guess=way.blocks is None)
+            return
+        holder, name = find_mid_block(denoiser)
         middle = getattr(holder, name)
         if not any(isinstance(module, SpatialTransformer) for module in middle.modules()):
             log.warning(
@@ -141,9 +154,27 @@ class ActingBypass(Acting):
         whose = [] if self.way.apply_to == "both" else call.whose[: len(progress)]
         made = self.way.call(progress, whose)
         is_read = mid_attention_is_read(call.options)
-        with bypassed(call.base.diffusion_model, made, is_read=is_read, device=call.x.device):
+        model, device = call.base.diffusion_model, call.x.device
+        with bypassed(model, made, is_read=is_read, device=device) as span:
             yield
-        self.coverage.record(made, ran=call.was_answered)
+        self.coverage.record(made, ran=call.was_answered, span=span)
+
+
+def _tell(blocks: BlockRange, kind: str, is_guess: bool) -> None:
+    """What the log has to say of a choice of blocks."""
+    if is_guess:
+        log.info(
+            "Detour: blocks = auto takes %s of this %s, the middle third of its depth; that is a "
+            "guess and was not measured.",
+            blocks,
+            kind,
+        )
+    elif blocks.touches_an_end:
+        log.warning(
+            "Detour: %s of this %s touch an end of the model, where a picture may break.",
+            blocks,
+            kind,
+        )
 
 
 class ActingRelief(Acting):

@@ -1,4 +1,4 @@
-"""The nodes that bypass the mid-block (one strength, or several side by side), and the one that
+"""The nodes that bypass a part of a model (one strength, or several side by side), and the one that
 draws a schedule before anything is sampled."""
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ..detour.schedule import SCHEDULE_BY, Schedule, parse_strengths, parse_ways
 from ..detour.ways.bypass import APPLY_TO, Dial
 from ..detour.ways.fade import Fade
 from ..detour.ways.relief import Relief
+from ..detour.ways.targets import AUTO, Blocks, parse_blocks
 from ..detour.ways.way import Way
 from ..detour.words import DIAL, DIAL_INTRO, PLOT
 from .model_host import patch_model
@@ -28,7 +29,7 @@ from .schedule_inputs import (
 )
 from .schema import CATEGORY, build
 
-WAYS: dict[str, Callable[[Schedule, str, bool], Way]] = {
+WAYS: dict[str, Callable[[Schedule, str, bool, Blocks | None], Way]] = {
     "bypass": Dial,
     "relief": lambda schedule, *_: Relief(schedule),
     "fade": lambda schedule, *_: Fade(schedule),
@@ -49,13 +50,14 @@ class MidBlockBypass(io.ComfyNode):
             display_name="Variety Dial (mid-block bypass)",
             category=CATEGORY,
             description=(
-                f"{DIAL_INTRO} Works with SD 1.x, SD 2.x, SDXL and SVD; needs no training and no "
-                "extra model call."
+                f"{DIAL_INTRO} Of a transformer (Flux, Z-Image, Qwen-Image, SD 3, Wan) it bypasses "
+                "some blocks in its middle; no training and no extra model call."
             ),
             inputs=[
                 io.Model.Input("model", tooltip=DIAL["model"].tooltip),
                 share("strength", Schedule.strength, -1.0),
                 *_dial_inputs(),
+                _blocks_input(),
             ],
             outputs=[
                 io.Model.Output(
@@ -71,8 +73,8 @@ class MidBlockBypass(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, apply_to, skip_compute=True, **schedule) -> io.NodeOutput:
-        dial = Dial(read_schedule(**schedule), apply_to, skip_compute)
+    def execute(cls, model, apply_to, skip_compute=True, blocks=AUTO, **schedule) -> io.NodeOutput:
+        dial = Dial(read_schedule(**schedule), apply_to, skip_compute, parse_blocks(blocks))
         return io.NodeOutput(patch_model(model, dial, cls.hidden.unique_id))
 
 
@@ -100,6 +102,7 @@ class BypassSweep(io.ComfyNode):
                 io.String.Input(
                     "ways", default="bypass", optional=True, tooltip=DIAL["ways"].tooltip
                 ),
+                _blocks_input(),
             ],
             outputs=[
                 io.Model.Output(
@@ -123,7 +126,14 @@ class BypassSweep(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model, strengths, apply_to, skip_compute=True, ways="bypass", **schedule
+        cls,
+        model,
+        strengths,
+        apply_to,
+        skip_compute=True,
+        ways="bypass",
+        blocks=AUTO,
+        **schedule,
     ) -> io.NodeOutput:
         found = parse_strengths(strengths)
         names = parse_ways(ways, tuple(WAYS))
@@ -131,9 +141,10 @@ class BypassSweep(io.ComfyNode):
         if len(names) > 1:  # nothing done is the same for every way: one column is enough
             plain = [(names[0], 0.0)] if 0.0 in found else []
             columns = [*plain, *(column for column in columns if column[1])]
+        own = (apply_to, skip_compute, parse_blocks(blocks))
         models = []
         for name, strength in columns:
-            way = WAYS[name](read_schedule(strength, **schedule), apply_to, skip_compute)
+            way = WAYS[name](read_schedule(strength, **schedule), *own)
             models.append(patch_model(model, way, cls.hidden.unique_id))
         return io.NodeOutput(models, [_column_label(name, one, names) for name, one in columns])
 
@@ -204,3 +215,15 @@ def _dial_inputs() -> list[Any]:
         points_input(),
         curve_input(),
     ]
+
+
+def _blocks_input() -> Any:
+    """Which blocks of a transformer; it came after all other inputs."""
+    return build(
+        io.String.Input,
+        "blocks",
+        default=AUTO,
+        optional=True,
+        tooltip=DIAL["blocks"].tooltip,
+        advanced=True,
+    )

@@ -251,7 +251,7 @@ def patch_model(model: Any, way: Way, node_id: str | None) -> Any:
     node_id: the node that shows what a run did.
     Raises ValueError if the way cannot act in this model.
     """
-    ACTING[type(way)].require(model)
+    ACTING[type(way)].require(model, way)
     patched = model.clone()
     if not way.schedule.is_off:
         _register(patched, (ways_of(model) or Ways()).and_then(way, node_id))

@@ -1,14 +1,10 @@
-"""The bypass of the mid-block: a stand-in takes its place for the length of a call.
+"""The bypass of a part of a model: a stand-in takes its place for the length of a call.
 
-With h the mid-block's input, M(h) its output and lam the bypass of this call,
-
-    out = torch.lerp(M(h), h, lam) = (1 - lam) * M(h) + lam * h
-
-lam 0 puts nothing in place, lam 1 does not compute M at all, lam below 0 makes the
-mid-block count more. The formula is ours, made from the abstract of arXiv 2505.17560 v1
+The part is a U-Net's mid-block, or a range of a transformer's blocks (`blocks.py`). How much of it
+is left, and how, is in `stand_in.py`; the idea is from the abstract of arXiv 2505.17560 v1
 ("partially bypassed").
 
-Hosts that call the block reach `forward`; hosts that loop over its layers reach `__iter__`.
+Hosts that call the mid-block reach `forward`; hosts that loop over its layers reach `__iter__`.
 """
 
 from __future__ import annotations
@@ -16,18 +12,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 
 from ..checks import require_choice
-from .targets import find_mid_block, keeps_index
+from .blocks import Span, in_place_of
+from .stand_in import Lam, StandIn, Weight, blend, weight_of
+from .targets import Blocks, find_blocks, find_mid_block, keeps_index
 from .way import Coverage, Way
 
 APPLY_TO = ("both", "cond", "uncond")
-Lam = float | tuple[float, ...]
-"""The bypass of a call: one number, or one for each row of its batch."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +31,16 @@ class Dial(Way):
 
     apply_to: one of `APPLY_TO`: both halves of guidance, or the rows of the prompt (`cond`) or
         of the negative prompt (`uncond`) alone.
-    skip_compute: at lam 1 do not run the mid-block; False runs it and drops the result, for
+    skip_compute: at lam 1 do not run what is bypassed; False runs it and drops the result, for
         patches that record something inside of it.
+    blocks: of a transformer; None is the middle third of its depth, and of a U-Net its mid-block.
 
     Raises ValueError with one sentence for a value that cannot be used.
     """
 
     apply_to: str = "both"
     skip_compute: bool = True
+    blocks: Blocks | None = None
 
     def __post_init__(self) -> None:
         require_choice("apply_to", self.apply_to, APPLY_TO)
@@ -88,22 +85,29 @@ class Call:
 class BypassCoverage(Coverage):
     """Counts the model calls of one run.
 
-    calls: those in which the U-Net ran; bypassed: those of them with a bypass.
+    calls: those in which the model ran; bypassed: those of them with a bypass.
     other_half: those whose rows `apply_to` left out.
-    from_cache: calls that something else answered, so that the U-Net did not run.
+    from_cache: calls that something else answered, so that the model did not run.
+    kept_out: those in which other nodes called none of the blocks.
+    part: what was bypassed, where there is a choice.
     """
 
     way: Dial
     bypassed: int = 0
     other_half: int = 0
     from_cache: int = 0
+    kept_out: int = 0
+    part: str = ""
 
-    def record(self, call: Call, *, ran: bool = True) -> None:
-        """Count one model call; ran: whether the U-Net ran in it."""
+    def record(self, call: Call, *, ran: bool = True, span: Span | None = None) -> None:
+        """Count one model call; ran: whether the model ran in it; span: see `bypassed`."""
+        is_kept_out = ran and span is not None and not span.ran
         self.visit(call.progress, ran=ran)
         self.from_cache += not ran
-        self.bypassed += ran and any(call.lams)
+        self.kept_out += is_kept_out
+        self.bypassed += ran and any(call.lams) and not is_kept_out
         self.other_half += call.other_half
+        self.part = self.part if span is None else f"{span.of} "
 
     def missed(self) -> str | None:
         """As for every way; and where the wanted half of guidance was never there."""
@@ -114,26 +118,35 @@ class BypassCoverage(Coverage):
                 f"Nothing was bypassed: apply_to is {apply_to}, and no call of this model had "
                 f"rows of {half} (guidance is off, or another model has them); use apply_to = both."
             )
+        if self.kept_out and not self.bypassed:
+            return (
+                f"Nothing was bypassed: another node left out {self.part}or put others in their "
+                "place, as nodes do that compile blocks one by one; connect Detour behind it."
+            )
         return super().missed()
 
     def done(self) -> str:
         """How many calls were bypassed."""
-        done = f"bypassed {self.bypassed} of {self.calls} model calls"
+        inside = f"{self.part}in " if self.part else ""
+        done = f"bypassed {inside}{self.bypassed} of {self.calls} model calls"
         if self.from_cache:
-            done += f"; {self.from_cache} more came from a cache, without the U-Net"
+            done += f"; {self.from_cache} more came from a cache, without the model"
+        if self.kept_out:
+            done += f"; in {self.kept_out} more, other nodes left those blocks out"
         return done
 
 
 @contextmanager
 def bypassed(
-    unet: nn.Module,
+    denoiser: nn.Module,
     call: Call,
     *,
     is_read: bool = False,
     each: int = 1,
     device: torch.device | None = None,
-) -> Iterator[None]:
-    """Bypass the mid-block of `unet` for a call inside the `with`; whatever happens, undo it.
+) -> Iterator[Span | None]:
+    """Bypass a part of `denoiser` for a call inside the `with`; whatever happens, undo it. For a
+    range of blocks gives what is known of it afterwards.
 
     is_read: whether something records inside the mid-block, so that it runs even at lam 1.
     each: rows of the mid-block for each row of the call (a video's frames).
@@ -141,59 +154,54 @@ def bypassed(
     """
     lam = call.lam(each)
     if lam == 0.0:
-        yield
+        yield None
         return
-    holder, name = find_mid_block(unet)
-    inner = getattr(holder, name)
-    skips = call.dial.skip_compute and not is_read
-    setattr(holder, name, BypassedMidBlock(inner, lam, skips, device))
+    skip_compute = call.dial.skip_compute and not is_read
+    blocks = find_blocks(denoiser, call.dial.blocks)
+    if blocks is not None:
+        with in_place_of(Span(blocks, lam, skip_compute, device)) as span:
+            yield span
+        return
+    holder, name = find_mid_block(denoiser)
+    middle = getattr(holder, name)
+    setattr(holder, name, BypassedMidBlock(middle, lam, skip_compute, device))
     try:
-        yield
+        yield None
     finally:
-        setattr(holder, name, inner)
+        setattr(holder, name, middle)
 
 
-class BypassedMidBlock(nn.Module):
-    """Looks like the mid-block it stands for: same children, same key names, same attributes."""
+class BypassedMidBlock(StandIn):
+    """In the place of a U-Net's mid-block."""
 
-    inner: Any
     lam: Lam
-    weight: float | torch.Tensor
+    weight: Weight
     skips: bool
     layers: list[nn.Module]
 
     def __init__(
         self,
-        inner: nn.Module,
+        block: nn.Module,
         lam: Lam,
         skip_compute: bool = True,
         device: torch.device | None = None,
     ) -> None:
-        super().__init__()
-        # Past nn.Module.__setattr__, which would register the block as a child of itself.
-        self.__dict__["inner"] = inner
-        self.__dict__["_modules"] = inner._modules
+        super().__init__(block)
+        # Past nn.Module.__setattr__: the children stay those of the block.
         self.__dict__["lam"] = lam
-        self.__dict__["weight"] = _weight(lam, device)
+        self.__dict__["weight"] = weight_of(lam, device)
         self.__dict__["skips"] = lam == 1.0 and skip_compute
-        self.__dict__["layers"] = self._plan(inner)
-        self.training = inner.training
+        self.__dict__["layers"] = self._plan(block)
 
-    def _plan(self, inner: nn.Module) -> list[nn.Module]:
+    def _plan(self, block: nn.Module) -> list[nn.Module]:
         # Built here and not in __iter__: that runs inside a compiled region.
-        if not isinstance(inner, Iterable):
+        if not isinstance(block, Iterable):
             return []
         if self.skips:
-            stand_ins = [keeps_index(layer) for layer in inner]
+            stand_ins = [keeps_index(layer) for layer in block]
             return [*(layer for layer in stand_ins if layer is not None), _Copy()]
         memory: list[torch.Tensor] = []
-        return [_Remember(memory), *inner, _Blend(memory, self.weight)]
-
-    def __getattr__(self, name: str):
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(self.__dict__["inner"], name)
+        return [_Remember(memory), *block, _Blend(memory, self.weight)]
 
     def __iter__(self) -> Iterator[nn.Module]:
         return iter(self.layers)
@@ -202,7 +210,7 @@ class BypassedMidBlock(nn.Module):
         return len(self._modules)
 
     def __getitem__(self, index):
-        return self.inner[index]
+        return self.stands_for[index]
 
     def forward(self, *args, **kwargs) -> torch.Tensor:
         """The blend of the mid-block's output and its input `h [B, C, ...]`, the first argument
@@ -210,39 +218,7 @@ class BypassedMidBlock(nn.Module):
         h = args[0] if args else kwargs["hidden_states"]
         if self.skips:
             return h.clone()
-        return blend(self.inner(*args, **kwargs), h, self.weight)
-
-
-def _weight(lam: Lam, device: torch.device | None) -> float | torch.Tensor:
-    """A bypass for `blend`. Rows as a tensor, made before the call: within a compiled region each
-    new tuple would be a new graph. Without waiting: the copy of a few bytes is queued."""
-    if not isinstance(lam, tuple):
-        return lam
-    return torch.tensor(lam, dtype=torch.float32).to(device, non_blocking=True)
-
-
-def blend(out: torch.Tensor, h: torch.Tensor, lam: float | torch.Tensor) -> torch.Tensor:
-    """`torch.lerp(out, h, lam)` for one lam or one for each row; exact at 0 and 1.
-
-    out, h: `[B, C, ...]`, same shape; lam: a number or `[B]`. Never returns `h` itself: `h` is
-    also the last skip connection, into which hosts write. Raises ValueError if shapes or rows
-    do not match.
-    """
-    if out.shape != h.shape:
-        raise ValueError(
-            f"The mid-block turned {tuple(h.shape)} into {tuple(out.shape)}; only a mid-block "
-            "that keeps the shape can be bypassed."
-        )
-    if not isinstance(lam, torch.Tensor):
-        return torch.lerp(out, h, lam)
-    if lam.shape[0] != h.shape[0]:
-        raise ValueError(
-            f"The bypass has {lam.shape[0]} rows, the mid-block's input {h.shape[0]}: this host "
-            "batches in a way that cannot be followed; use apply_to = both."
-        )
-    weight = lam.to(h.device, h.dtype, non_blocking=True).view(-1, *[1] * (h.ndim - 1))
-    mixed = torch.lerp(out, h, weight)
-    return torch.where(weight == 0, out, torch.where(weight == 1, h, mixed))
+        return blend(self.stands_for(*args, **kwargs), h, self.weight)
 
 
 class _Copy(nn.Module):
@@ -268,7 +244,7 @@ class _Remember(nn.Module):
 class _Blend(nn.Module):
     """Ends a looped mid-block: blends its output with the kept input."""
 
-    def __init__(self, memory: list[torch.Tensor], weight: float | torch.Tensor) -> None:
+    def __init__(self, memory: list[torch.Tensor], weight: Weight) -> None:
         super().__init__()
         self.memory, self.weight = memory, weight
 

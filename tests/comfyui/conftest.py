@@ -86,6 +86,12 @@ def transformers(lab: ModuleType) -> Any:
 
 
 @pytest.fixture
+def ranges(lab: ModuleType, transformers: Any) -> Any:
+    """What the tests of ranges of blocks need: `Ranges` of blocks_lab.py."""
+    return beside("blocks_lab").Ranges(lab, transformers)
+
+
+@pytest.fixture
 def reliefs(lab: ModuleType, guided: Any) -> Any:
     """What the tests of the relief of guidance need: `Reliefs` of relief_lab.py."""
     return beside("relief_lab").Reliefs(lab, guided)

@@ -40,7 +40,7 @@ def test_what_is_said_is_what_ran(lab, kind, order, notices):
     ((_, text, missed),) = notices
     said = f"strength 0.5: bypassed {len(runs)} of {len(runs)} model calls"
     if kind == "EasyCache":  # LazyCache does not come as far as to a model call
-        said += f"; {STEPS - len(runs)} more came from a cache, without the U-Net"
+        said += f"; {STEPS - len(runs)} more came from a cache, without the model"
     assert (text, missed) == (said, False)
 
 

@@ -2,45 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 
 import pytest
 import torch
 
-REFUSAL = "This model has no mid-block. Works with SD 1.x, SD 2.x, SDXL, SVD."
 DIALS = ("DetourMidBlockBypass", "DetourBypassSweep")
-
-
-def flux(lab):
-    """A tiny Flux: a DiT, which has no mid-block."""
-    config = {
-        "image_model": "flux",
-        "in_channels": 16,
-        "out_channels": 16,
-        "patch_size": 2,
-        "vec_in_dim": 32,
-        "context_in_dim": 32,
-        "hidden_size": 64,
-        "mlp_ratio": 4.0,
-        "num_heads": 2,
-        "depth": 1,
-        "depth_single_blocks": 1,
-        "axes_dim": [8, 12, 12],
-        "theta": 10000,
-        "qkv_bias": True,
-        "guidance_embed": False,
-    }
-    from comfy.ldm.flux.model import FluxParams
-
-    if "txt_ids_dims" in {field.name for field in dataclasses.fields(FluxParams)}:
-        config["txt_ids_dims"] = []  # needed since 0.4, unknown before
-    model_config = lab.comfy.supported_models.Flux(config)
-    model_config.unet_config = config
-    model_config.set_inference_dtype(torch.float32, None)
-    base = model_config.get_model({}, "", device=lab.CPU)
-    return lab.comfy.model_patcher.ModelPatcher(base, lab.CPU, lab.CPU)
 
 
 def without_mid_block(lab):
@@ -50,24 +18,99 @@ def without_mid_block(lab):
     return model
 
 
+def hunyuan_video(lab):
+    """Its lists are called as those of Flux, but it joins its streams the other way round."""
+    from comfy.ldm.flux.layers import DoubleStreamBlock, SingleStreamBlock
+
+    settings = {"mlp_ratio": 1.0, "operations": lab.comfy.ops.disable_weight_init}
+    whole = type("HunyuanVideo", (torch.nn.Module,), {})()
+    whole.txt_in = torch.nn.Module()  # a refiner there, a layer in Flux
+    whole.double_blocks = torch.nn.ModuleList([DoubleStreamBlock(8, 2, **settings)])
+    whole.single_blocks = torch.nn.ModuleList([SingleStreamBlock(8, 2, **settings)])
+    return in_the_place_of_a_unet(lab, whole)
+
+
+def ltx(lab):
+    """A list that has the name of Qwen-Image's, with other blocks in it."""
+    from comfy.ldm.lightricks.model import BasicTransformerBlock
+
+    block = BasicTransformerBlock(8, 1, 8, operations=lab.comfy.ops.disable_weight_init)
+    whole = type("LTXVModel", (torch.nn.Module,), {})()
+    whole.transformer_blocks = torch.nn.ModuleList([block])
+    return in_the_place_of_a_unet(lab, whole)
+
+
 def foreign(lab):
     """A loader of another pack that puts something else in the U-Net's place."""
-    model = lab.tiny("sd15")
-    model.model.diffusion_model = torch.nn.Linear(2, 2)
+    return in_the_place_of_a_unet(lab, torch.nn.Linear(2, 2))
+
+
+def in_the_place_of_a_unet(lab, whole):
+    model = lab.tiny("sd15", **lab.SMALL)
+    model.model.diffusion_model = whole
     return model
 
 
-MODELS = {"Flux": flux, "UNetModel": without_mid_block, "Linear": foreign}
+MODELS = {
+    "UNetModel": (
+        without_mid_block,
+        "neither a mid-block nor a list of blocks called layers or transformer_blocks or "
+        "double_blocks or single_blocks or joint_blocks or blocks;",
+    ),
+    "Linear": (foreign, "neither a mid-block nor a list of blocks called layers or"),
+    "HunyuanVideo": (
+        hunyuan_video,
+        "its double_blocks take (img, txt, vec, pe) and its single_blocks take (x, vec, pe, "
+        "attn_mask), and no known family is like that;",
+    ),
+    "LTXVModel": (ltx, "its transformer_blocks take (x, context, attention_mask, timestep), and"),
+}
 
 
 @pytest.mark.parametrize("strength", [0.0, 1.0])
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("dial", DIALS)
-def test_model_without_a_mid_block_is_refused_by_name(lab, dial, kind, strength):
+def test_what_cannot_be_bypassed_is_refused_by_name(lab, dial, kind, strength):
     own = {"strength": strength} if dial == "DetourMidBlockBypass" else {"strengths": "0, 1"}
-    with pytest.raises(ValueError, match=re.escape(REFUSAL)) as refusal:
-        lab.run_node(dial, model=MODELS[kind](lab), **own)
-    assert kind in str(refusal.value)
+    make, has = MODELS[kind]
+    with pytest.raises(ValueError, match=re.escape(has)) as refusal:
+        lab.run_node(dial, model=make(lab), **own)
+    text = str(refusal.value)
+    assert text.startswith(f"{kind} cannot be bypassed: ")
+    assert text.endswith(
+        "add a row to FAMILIES in detour/ways/targets.py with its list and what "
+        "its blocks take and give."
+    )
+
+
+BLOCKS = {
+    "2-1": "blocks is 2-1, which is reversed; Flux has 6 blocks, 0 to 5.",
+    "3-6": "blocks is 3-6; Flux has 6 blocks, 0 to 5.",
+    "9": "blocks is 9; Flux has 6 blocks, 0 to 5.",
+    "0-5": "blocks is 0-5, which are all of them: Flux has 6 blocks, and some have to stay",
+    "middle": "blocks is 'middle'; it must be auto, a block such as 8, or a range such as 8-15.",
+    "": "blocks is ''; it must be auto",
+    "1-2-3": "blocks is '1-2-3'; it must be auto",
+}
+
+
+@pytest.mark.parametrize("blocks", BLOCKS)
+@pytest.mark.parametrize("dial", DIALS)
+def test_a_range_that_the_model_has_not_is_refused_by_name(lab, ranges, dial, blocks):
+    with pytest.raises(ValueError, match=re.escape(BLOCKS[blocks])) as refusal:
+        lab.run_node(dial, model=ranges.build("flux"), blocks=blocks)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_unet_has_no_numbered_blocks(lab):
+    said = "blocks is 1-2, and UNetModel is a U-Net, which has 1 mid-block and no numbered blocks"
+    with pytest.raises(ValueError, match=said):
+        lab.bypass(lab.tiny("sd15", **lab.SMALL), blocks="1-2")
+
+
+def test_too_few_blocks_for_a_middle(lab, transformers):
+    with pytest.raises(ValueError, match="which are all of them: NextDiT has 1 block"):
+        lab.bypass(transformers.build("lumina"), blocks="auto")
 
 
 BAD = {

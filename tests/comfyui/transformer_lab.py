@@ -65,12 +65,81 @@ SD3 = {
     "pos_embed_max_size": 8,
     "pos_embed_scaling_factor": None,
 }
+QWEN = {
+    "image_model": "qwen_image",
+    "in_channels": 64,
+    "num_layers": 2,
+    "attention_head_dim": 32,
+    "num_attention_heads": 2,
+    "joint_attention_dim": 24,
+    "axes_dims_rope": (8, 12, 12),
+}
+WAN = {
+    "image_model": "wan2.1",
+    "model_type": "t2v",
+    "dim": 64,
+    "ffn_dim": 64,
+    "freq_dim": 32,
+    "text_dim": 24,
+    "num_heads": 2,
+    "num_layers": 2,
+}
+FLUX_2 = {
+    **FLUX,
+    "image_model": "flux2",
+    "in_channels": 128,
+    "out_channels": 128,
+    "patch_size": 1,
+    "vec_in_dim": None,
+    "axes_dim": [8, 8, 8, 8],
+    "qkv_bias": False,
+    "guidance_embed": False,
+    "global_modulation": True,
+    "mlp_silu_act": True,
+    "ops_bias": False,
+}
+CHROMA = {
+    **{name: value for name, value in FLUX.items() if name not in ("vec_in_dim", "guidance_embed")},
+    "image_model": "chroma",
+    "in_channels": 64,
+    "out_channels": 64,
+    "in_dim": 64,
+    "out_dim": 64,
+    "hidden_dim": 64,
+    "n_layers": 1,
+}
+RADIANCE = {
+    **CHROMA,
+    "image_model": "chroma_radiance",
+    "in_channels": 3,
+    "out_channels": 3,
+    "patch_size": 16,
+    "nerf_hidden_size": 8,
+    "nerf_mlp_ratio": 2,
+    "nerf_depth": 1,
+    "nerf_max_freqs": 2,
+    "nerf_tile_size": 0,
+    "nerf_final_head_type": "linear",
+    "nerf_embedder_dtype": torch.float32,
+}
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "flux": ("Flux", FLUX),
     "lumina": ("Lumina2", LUMINA),
     "z_image": ("ZImage", Z_IMAGE),
     "sd3": ("SD3", SD3),
+    "qwen": ("QwenImage", QWEN),
+    "wan": ("WAN21_T2V", WAN),
+    "flux2": ("Flux2", FLUX_2),
+    "chroma": ("Chroma", CHROMA),
+    "radiance": ("ChromaRadiance", RADIANCE),
 }
+LATENTS = {
+    "QwenImage": (16, 1, 8, 8),
+    "WAN21": (16, 1, 8, 8),
+    "Flux2": (128, 4, 4),
+    "ChromaRadiance": (3, 32, 32),
+}
+"""Of one picture, by the host's class for the model; (16, 8, 8) of all others."""
 WIDTH = 24
 """Of a token in all of them."""
 
@@ -81,10 +150,14 @@ class Transformers:
 
     lab: Any
 
-    def build(self, family: str, seed: int = 0) -> Any:
-        """A new MODEL of the family with random weights; the same ones for the same seed."""
+    def build(self, family: str, seed: int = 0, **changes: Any) -> Any:
+        """A new MODEL of the family with random weights; the same ones for the same seed.
+
+        changes: of its configuration.
+        """
         class_name, config = FAMILIES[family]
-        if family == "flux":
+        config = {**config, **changes}
+        if family in ("flux", "flux2"):
             from comfy.ldm.flux.model import FluxParams
 
             if "txt_ids_dims" in {field.name for field in dataclasses.fields(FluxParams)}:
@@ -108,7 +181,8 @@ class Transformers:
 
     def sample(self, model: Any, positive: list, negative: list, **settings: Any) -> torch.Tensor:
         """One run of the host's sampler with everything else fixed."""
-        noise = self.lab.randn(2, 16, 8, 8, seed=3)
+        shape = LATENTS.get(type(model.model).__name__, (16, 8, 8))
+        noise = self.lab.randn(2, *shape, seed=3)
         settings = {"steps": 4, "cfg": 1.0, "sampler": "euler", "scheduler": "simple", **settings}
         return self.lab.comfy.sample.sample(
             model,

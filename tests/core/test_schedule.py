@@ -209,7 +209,7 @@ def test_calls_that_a_cache_answered_are_told_apart():
     coverage = coverage_of(dial, 0.0, 0.2, 0.4, 0.6, 0.8, skipped=(0.2, 0.8))
     assert (coverage.calls, coverage.bypassed, coverage.from_cache) == (3, 2, 2)
     assert coverage.summary() == (
-        "strength 0.5: bypassed 2 of 3 model calls; 2 more came from a cache, without the U-Net"
+        "strength 0.5: bypassed 2 of 3 model calls; 2 more came from a cache, without the model"
     )
 
 

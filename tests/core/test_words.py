@@ -17,7 +17,7 @@ from detour.words import DIAL, DIAL_INTRO
 ROOT = Path(__file__).parents[2]
 END = re.compile(r"[.!?](?=\s|$)|[\u3002\uff01\uff1f]")
 LANGUAGES = sorted(path.name for path in (ROOT / "locales").iterdir() if path.is_dir())
-NODES_ALONE = ("model", "curve", "strengths")
+NODES_ALONE = ("model", "curve", "strengths", "blocks")
 LONGEST_HINT = 150
 """Letters of a hint in the panel: two lines of a column."""
 
@@ -57,7 +57,7 @@ def test_node_and_panel_have_the_same_words():
     english = json.loads((ROOT / "locales" / "en" / "nodeDefs.json").read_text(encoding="utf-8"))
     inputs = english["DetourMidBlockBypass"]["inputs"]
     shared = [name for name in DIAL if name in inputs]
-    assert len(shared) == 10
+    assert len(shared) == 11
     assert [name for name in shared if inputs[name]["tooltip"] != DIAL[name].tooltip] == []
 
 

@@ -244,7 +244,7 @@ def test_half_precision_keeps_its_type():
 def test_what_cannot_be_blended_is_refused():
     with pytest.raises(ValueError, match="keeps the shape"):
         blend(torch.zeros(1, 4, 2, 2), torch.zeros(1, 4, 4, 4), 0.5)
-    with pytest.raises(ValueError, match="2 rows, the mid-block's input 3"):
+    with pytest.raises(ValueError, match="2 rows, its input 3"):
         blend(torch.zeros(3, 4, 2, 2), torch.zeros(3, 4, 2, 2), torch.tensor([0.5, 0.2]))
 
 
