@@ -154,7 +154,7 @@ def demo(lab, monkeypatch):
 
 def test_demo_model_node_runs_in_the_hosts_sampler(lab, demo):
     """With the nodes that its description names: latent and VAE."""
-    model, positive, negative = lab.run_node("DetourDemoModel", prompt=" Even ")
+    model, positive, negative = lab.run_node("DetourDemoModel", prompt=" Nurse ")
     latent = {"samples": torch.zeros(2, 3, 16, 16)}
     arguments = (3, 4, 3.0, "euler", "normal", positive, negative, latent)
     (plain,) = lab.node("KSampler")().sample(model, *arguments)
@@ -167,7 +167,7 @@ def test_demo_model_node_runs_in_the_hosts_sampler(lab, demo):
 def test_demo_model_picks_the_word_and_the_empty_prompt(lab, demo):
     words = lab.pack("nodes.demo").load_tiny("demo").words
     vocabulary = lab.pack("demo.words").VOCABULARY
-    for word in ("", "three", "odd"):
+    for word in ("", "nurse", "gardener"):
         _, positive, negative = lab.run_node("DetourDemoModel", prompt=word)
         place = vocabulary.index(word)
         assert torch.equal(positive[0][0], words[place : place + 1])
