@@ -23,9 +23,10 @@ def test_a_template_is_opened_by_clicking_and_run(desk, run):
     kinds = desk.run("Object.fromEntries(app.graph.nodes.map((node) => [node.type, node.id]))")
     desk.set(str(kinds["EmptyChromaRadianceLatentImage"]), batch_size=2)
     run()
-    notice = desk.element(str(kinds[DIAL]), NOTICE)
+    notice = desk.element(str(kinds["DetourPromptFade"]), NOTICE)
     desk.page.wait_for_function(
-        "(box) => box.textContent === 'strength 1: bypassed 6 of 20 model calls'", arg=notice
+        "(box) => box.textContent === 'strength 1: faded in 6 of 20 evaluations of the prompt'",
+        arg=notice,
     )
     drawn = [
         output["images"][0]

@@ -100,15 +100,15 @@ def break_input_name(workflow):
 
 
 def break_choice(workflow):
-    node_of(workflow, "DetourMidBlockBypass")["widgets_values"][1] = "zigzag"
+    node_of(workflow, "DetourPromptFade")["widgets_values"][1] = "zigzag"
 
 
 def break_range(workflow):
-    node_of(workflow, "DetourMidBlockBypass")["widgets_values"][0] = 3.0
+    node_of(workflow, "DetourPromptFade")["widgets_values"][0] = 3.0
 
 
 def break_kind(workflow):
-    node_of(workflow, "DetourMidBlockBypass")["widgets_values"][0] = "much"
+    node_of(workflow, "DetourPromptFade")["widgets_values"][0] = "much"
 
 
 BREAKS = {
@@ -118,7 +118,7 @@ BREAKS = {
     break_slot: "nothing goes into the input",
     break_input_name: "an input 'vea', which the host does not know",
     break_choice: "'zigzag', which is none of its choices",
-    break_range: "outside of -1.0 to 1.0",
+    break_range: "outside of 0.0 to 1.0",
     break_kind: "which is no FLOAT",
 }
 
@@ -158,7 +158,7 @@ def test_conversion_keeps_seeds_widgets_and_links(workflow, object_info):
 
 def test_conversion_passes_over_text_that_the_editor_saved(workflow, object_info):
     before = to_prompt(workflow, object_info)
-    node_of(workflow, "DetourMidBlockBypass")["widgets_values"].append("strength 1: bypassed")
+    node_of(workflow, "DetourPromptFade")["widgets_values"].append("strength 1: faded")
     assert to_prompt(workflow, object_info) == before
 
 
@@ -170,7 +170,7 @@ def test_conversion_passes_over_text_that_the_editor_saved(workflow, object_info
     ],
 )
 def test_conversion_refuses_with_a_sentence(change, sentence, workflow, object_info):
-    node_of(workflow, "DetourMidBlockBypass").update(change)
+    node_of(workflow, "DetourPromptFade").update(change)
     with pytest.raises(WorkflowError, match=sentence) as caught:
         to_prompt(workflow, object_info)
     assert str(caught.value).count("\n") == 0

@@ -93,7 +93,7 @@ def test_the_host_offers_them_as_templates(server):
         assert Image.open(io.BytesIO(answer.read())).width == 900
 
 
-def test_first_steps_runs_and_the_dial_changes_pictures(run, object_info):
+def test_first_steps_runs_and_the_fade_changes_pictures(run, object_info):
     """At strength 0 it does not, here on the mirrored twin, which draws other ones."""
     prompt = some(FIRST, object_info, 12)
     pictures, texts = run(prompt)
@@ -101,20 +101,20 @@ def test_first_steps_runs_and_the_dial_changes_pictures(run, object_info):
     assert without.size == varied.size == (1230, 108)
     assert without.tobytes() != varied.tobytes()
     assert pictures["Preview Image"].size == (960, 480)
-    assert texts == "strength 1: bypassed 6 of 20 model calls"
-    prompt[find(prompt, "DetourMidBlockBypass")]["inputs"]["strength"] = 0.0
+    assert texts == "strength 1: faded in 6 of 20 evaluations of the prompt"
+    prompt[find(prompt, "DetourPromptFade")]["inputs"]["strength"] = 0.0
     prompt[find(prompt, "DetourDemoModel")]["inputs"]["variant"] = "mirror"
     mirrored, _ = run(prompt)
     assert mirrored["Without Detour"].tobytes() == mirrored["With Detour"].tobytes()
     assert mirrored["Without Detour"].tobytes() != without.tobytes()
 
 
-def test_the_sweep_runs_and_has_a_column_for_each_strength(run, object_info):
+def test_the_sweep_runs_and_has_a_column_for_each_way_and_strength(run, object_info):
     pictures, _ = run(some(SWEEP, object_info, 2))
     (sheet,) = pictures.values()
-    assert sheet.width == 6 + 5 * 102
-    cells = [sheet.crop((6 + x * 102, 30, 102 + x * 102, sheet.height)) for x in range(5)]
-    assert len({cell.tobytes() for cell in cells}) == 5
+    assert sheet.width == 6 + 7 * 102, "none, and three ways at two strengths"
+    cells = [sheet.crop((6 + x * 102, 30, 102 + x * 102, sheet.height)) for x in range(7)]
+    assert len({cell.tobytes() for cell in cells}) == 7
 
 
 def test_image_to_image_by_sigma_is_the_plain_model_and_says_so(run, object_info):

@@ -51,11 +51,22 @@ def test_a_correlation_ties_the_hair_to_the_job():
     assert len(set(probes.units)) == 1000
 
 
+def test_headshots_end_above_the_shoulders_and_leave_the_rest():
+    whole = probe_faces(400, 3).pictures
+    some = probe_faces(400, 3, headshots=0.9).pictures
+    assert torch.equal(whole[:, :12], some[:, :12])
+    cut = (some[:, 12:] == some[:, :1, :1]).flatten(1).all(1)
+    assert cut.float().mean() == pytest.approx(0.9, abs=0.05)
+    assert torch.equal(cut[0::2], cut[1::2]), "both pictures of a person"
+    assert torch.equal(whole[~cut], some[~cut])
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ((10, 0, "letters"), "letters"),
         ((10, 0, "jobs", 1.5), "1.5"),
+        ((10, 0, "jobs", 0.5, 2.0), "headshots is 2.0"),
         ((9, 0), "count is 9; ask for an even number"),
         ((0, 0), "count is 0"),
         ((0, 0, "jobs", 0.9), "ask for at least one"),

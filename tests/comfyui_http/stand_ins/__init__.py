@@ -6,7 +6,7 @@ import logging
 import os
 import tempfile
 
-WORDS = {"nurse": "three", "doctor": "eight"}
+WORDS = {"nurse": "nurse", "doctor": "builder"}
 VISION = {
     "model_type": "clip_vision_model",
     "num_hidden_layers": 2,
