@@ -21,6 +21,8 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
+from tools.failure import Failure, say
+
 from .draw_parts import draw_parts
 from .faces import JOBS, VARIANTS, Shares, compose, draw_people, job_of
 from .parts import SIZE
@@ -246,25 +248,35 @@ def shipped(scale: float, seed: int) -> list[Training]:
     return [Training(TRUNK, even, seed, steps[TRUNK]), *twins]
 
 
-def main() -> None:
-    """Train what the command line names."""
+def main() -> int:
+    """Train what the command line names, or draw the parts; the exit status."""
     parser = argparse.ArgumentParser(prog="dev.py train", description=__doc__)
     names = (TRUNK, *VARIANTS)
     parser.add_argument("what", nargs="*", default=names, metavar=" | ".join(names))
-    parser.add_argument("--draw", action="store_true", help="draw the parts anew first (Node)")
+    parser.add_argument("--draw", action="store_true", help="draw the parts, no more (needs Node)")
     parser.add_argument("--scale", type=float, default=1.0, help="of the usual number of steps")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--checkpoints", type=Path, default=HERE.parent / "output" / "training")
     options = parser.parse_args()
     if options.draw:
-        print(f"Drawn: {draw_parts().name}", flush=True)
+        return _draw()
     options.checkpoints.mkdir(parents=True, exist_ok=True)
     for training in shipped(options.scale, options.seed):
         if training.name in options.what:
             average = Trainer(training, options.checkpoints).run()
             if training.name in VARIANTS:
                 save_weights(weights_file(training.name), average, training)
+    return 0
+
+
+def _draw() -> int:
+    try:
+        say(f"{draw_parts().name} is drawn anew.")
+    except Failure as failure:
+        say(f"{failure.details}\nError: {failure}".strip())
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
