@@ -16,10 +16,14 @@ SAVED = Path(__file__).parents[1] / "golden" / "saved"
 `without_curve` from one that does not know the type. Otherwise they are the same."""
 DRAWN = {"shape": "bump", "start_percent": 0.1, "end_percent": 0.9, "schedule_by": "step"}
 VALUES = {
-    DIAL: {"strength": -0.25, **DRAWN, "apply_to": "cond", "skip_compute": False},
+    DIAL: {
+        **{"strength": -0.25, **DRAWN, "apply_to": "cond", "skip_compute": False},
+        "blocks": "auto",
+    },
     SWEEP: {
         **{"strengths": "0, 1", **DRAWN, "apply_to": "uncond", "skip_compute": True},
         "ways": "bypass",
+        "blocks": "auto",
     },
     PLOT: {"strength": 0.75, **DRAWN},
 }

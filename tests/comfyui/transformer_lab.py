@@ -5,6 +5,7 @@ hands it out as the fixture `transformers`.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,6 +134,19 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "chroma": ("Chroma", CHROMA),
     "radiance": ("ChromaRadiance", RADIANCE),
 }
+PARAMETERS = {
+    "flux": ("flux", "FluxParams"),
+    "flux2": ("flux", "FluxParams"),
+    "chroma": ("chroma", "ChromaParams"),
+    "radiance": ("chroma_radiance", "ChromaRadianceParams"),
+}
+NEWER = {
+    "txt_ids_dims": [],
+    "vec_in_dim": None,
+    "use_x0": False,
+    "use_sequential_txt_ids": False,
+}
+"""What newer hosts need to be told and older ones do not know."""
 LATENTS = {
     "QwenImage": (16, 1, 8, 8),
     "WAN21": (16, 1, 8, 8),
@@ -157,11 +171,11 @@ class Transformers:
         """
         class_name, config = FAMILIES[family]
         config = {**config, **changes}
-        if family in ("flux", "flux2"):
-            from comfy.ldm.flux.model import FluxParams
-
-            if "txt_ids_dims" in {field.name for field in dataclasses.fields(FluxParams)}:
-                config = {**config, "txt_ids_dims": []}  # needed since 0.4, unknown before
+        if family in PARAMETERS:
+            module, parameters = PARAMETERS[family]
+            kind = getattr(importlib.import_module(f"comfy.ldm.{module}.model"), parameters)
+            known = {field.name for field in dataclasses.fields(kind)}
+            config = {**{name: NEWER[name] for name in NEWER if name in known}, **config}
         model_config = getattr(self.lab.comfy.supported_models, class_name)(dict(config))
         model_config.unet_config = dict(config)
         model_config.set_inference_dtype(torch.float32, None)

@@ -35,7 +35,7 @@ def test_names_and_order_are_frozen(extension):
 def test_the_fields_are_the_nodes_inputs_with_the_nodes_defaults(extension):
     golden = json.loads((ROOT / "tests/golden/nodes.json").read_text(encoding="utf-8"))
     for entry in golden["DetourMidBlockBypass"]["inputs"]:
-        if entry["name"] not in ("model", "curve"):
+        if entry["name"] not in ("model", "curve", "blocks"):  # no transformers in the web UIs
             assert getattr(extension.settings.Settings(), entry["name"]) == entry["default"]
 
 
