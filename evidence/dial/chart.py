@@ -34,7 +34,7 @@ def chart(rows: Sequence[dict[str, Any]], models: int) -> Image.Image:
     canvas = Image.new("RGB", (LEFT + WIDE + LEGEND, TOP + HIGH + 110), PAPER)
     pen = ImageDraw.Draw(canvas)
     pen.text((30, 22), f"Variety against good pictures: {MAIN.label}", INK, font(26))
-    note = f"Means over {models} models. Lines go from the plain row to the strongest setting."
+    note = f"Means over models: {models}. Lines go from the plain row to the strongest setting."
     pen.text((30, 58), note, SOFT_INK, font(16))
     known = [point for found in points.values() for point in found]
     if not known:
