@@ -27,8 +27,10 @@ LEFT_OUT = (
     "models",
     "output",
     "script_examples",
+    "temp",
     "tests",
     "tests-unit",
+    "user",
     "web",
 )
 LARGEST = 256 * 1024

@@ -25,7 +25,8 @@ def seen(desk, node):
     return desk.run(
         """(id) => {
           const node = app.graph.getNodeById(id);
-          return node.widgets.filter((w) => !w.element && node.isWidgetVisible(w))
+          return node.widgets
+            .filter((w) => !w.element && !w.name.startsWith("$$") && node.isWidgetVisible(w))
             .map((w) => [w.name, w.y]);
         }""",
         node,

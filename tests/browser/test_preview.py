@@ -164,7 +164,7 @@ def test_nothing_of_the_preview_is_saved_or_queued(desk):
     nodes = [[kind, kind, index * 400, 0, {}] for index, kind in enumerate(kinds)]
     ids = desk.build(nodes)
     for node in desk.saved()["nodes"]:
-        expected = {DIAL: 8, FADE: 8, SWEEP: 9, PLOT: 6}[node["type"]]
+        expected = {DIAL: 9, FADE: 8, SWEEP: 10, PLOT: 6}[node["type"]]
         assert len(node["widgets_values"]) == expected
     queued = desk.queued()
     assert all("detour" not in name for node in ids.values() for name in queued[node])

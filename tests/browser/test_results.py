@@ -105,7 +105,7 @@ def test_a_report_is_drawn_copied_and_kept(desk, run):
     assert desk.run("navigator.clipboard.readText()") == REPORT
     saved = desk.saved()
     dial = next(node for node in saved["nodes"] if node["type"] == DIAL)
-    assert len(dial["widgets_values"]) == 8
+    assert len(dial["widgets_values"]) == 9
     desk.clear()
     desk.reload(saved)
     again = desk.element(ids["dial"], RESULT)

@@ -60,7 +60,7 @@ def test_fit_classify_save_and_load_again(server):
     (report,) = outputs["fit"]["detour_report"]
     assert "Held-out accuracy" in report
     (said,) = outputs["classify"]["detour_report"]
-    assert said.split("\n")[2].startswith("1: low  low ")
+    assert said.split("\n")[2].startswith("1: nurse  nurse ")
     assert 80 < len(outputs["kept"]["images"]) < 120
     (saved,) = outputs["save"]["detour_report"]
     assert saved == "Saved as refitted.safetensors, with 0 edits applied."
@@ -73,8 +73,11 @@ def test_fit_classify_save_and_load_again(server):
 
 
 def test_nothing_runs_on_pictures_that_were_not_kept(server):
-    outputs = server.run(graph(classify={"threshold": 1.0}, save={"filename": "other"}))
-    assert outputs["classify"]["detour_report"][0].startswith("0 of 200 pictures kept")
+    prompt = graph(classify={"threshold": 1.0, "images": ["grey", 0]}, save={"filename": "other"})
+    grey = {"width": 16, "height": 16, "batch_size": 3, "color": 0x808080}
+    prompt["grey"] = {"class_type": "EmptyImage", "inputs": grey}
+    outputs = server.run(prompt)
+    assert outputs["classify"]["detour_report"][0].startswith("0 of 3 pictures kept")
     assert "kept" not in outputs
 
 
