@@ -32,7 +32,10 @@ def test_a_workflow_of_before_the_preview_opens_with_room_for_it(desk):
     saved["nodes"][0]["size"] = [300, 226]
     desk.reload(saved)
     assert {name: desk.value(node, name) for name in VALUES} == VALUES
-    desk.page.wait_for_function("() => app.graph.nodes[0].size[1] > 350")
+    desk.page.wait_for_function(
+        "() => { const [node] = app.graph.nodes;"
+        " return node.size[1] > 300 && node.size[1] >= node.computeSize()[1]; }"
+    )
 
 
 @pytest.mark.each_frontend
