@@ -30,6 +30,7 @@ COPIED = ("detour", "tests/core", "tests/golden", "tests/conftest.py", "pyprojec
 SUITES = {
     "detour/schedule.py": ["tests/core/test_schedule.py"],
     "detour/ways/bypass.py": ["tests/core/ways/test_bypass.py"],
+    "detour/ways/stand_in.py": ["tests/core/ways/test_bypass.py"],
     "detour/edit/apply.py": ["tests/core/edit/test_apply.py"],
     "detour/search/one_weight.py": ["tests/core/search/test_one_weight.py"],
     "detour/judge/groups.py": [

@@ -107,7 +107,7 @@ class BypassCoverage(Coverage):
         self.kept_out += is_kept_out
         self.bypassed += ran and any(call.lams) and not is_kept_out
         self.other_half += call.other_half
-        self.part = self.part if span is None else f"{span.of} "
+        self.part = self.part if span is None else str(span.of)
 
     def missed(self) -> str | None:
         """As for every way; and where the wanted half of guidance was never there."""
@@ -120,14 +120,14 @@ class BypassCoverage(Coverage):
             )
         if self.kept_out and not self.bypassed:
             return (
-                f"Nothing was bypassed: another node left out {self.part}or put others in their "
+                f"Nothing was bypassed: another node left out {self.part} or put others in their "
                 "place, as nodes do that compile blocks one by one; connect Detour behind it."
             )
         return super().missed()
 
     def done(self) -> str:
         """How many calls were bypassed."""
-        inside = f"{self.part}in " if self.part else ""
+        inside = f"{self.part} in " if self.part else ""
         done = f"bypassed {inside}{self.bypassed} of {self.calls} model calls"
         if self.from_cache:
             done += f"; {self.from_cache} more came from a cache, without the model"
