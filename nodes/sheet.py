@@ -10,9 +10,16 @@ from comfy_api.latest import io
 
 from ..detour.classifier.model import predict
 from ..detour.edit.edited import EditedClassifier
-from ..detour.judge.diversity import feature_diversity, picture_diversity
+from ..detour.judge.diversity import Diversity, feature_diversity, picture_diversity
 from ..detour.report.canvas import to_images
-from ..detour.report.sheet import Sheet, arrange, changed_cells, diversity_notes, draw_sheet
+from ..detour.report.sheet import (
+    DIVERSITY_NOTE,
+    Sheet,
+    arrange,
+    changed_cells,
+    diversity_notes,
+    draw_sheet,
+)
 from ..detour.words import SHEET
 from .classifier_host import ClassifierSocket
 from .schema import CATEGORY, build
@@ -58,12 +65,18 @@ def compared(
     features they are compared then, the pictures whose label is not that of the first column."""
     if classifier is None:
         found = [picture_diversity(batch) for batch in images if len(batch) > 1]
-        return replace(sheet, column_notes=diversity_notes(found))
+        return noted(sheet, found)
     features = [classifier.features(batch) for batch in images]
     edited = classifier.edited()
     said = [[one.label for one in predict(edited, edited.head(own))] for own in features]
     found = [feature_diversity(own) for own in features if len(own) > 1]
-    return replace(sheet, outlines=changed_cells(said), column_notes=diversity_notes(found))
+    return noted(replace(sheet, outlines=changed_cells(said)), found)
+
+
+def noted(sheet: Sheet, found: Sequence[Diversity]) -> Sheet:
+    """The sheet with the diversity of each column below it; of single pictures there is none."""
+    told = DIVERSITY_NOTE if found else ""
+    return replace(sheet, column_notes=diversity_notes(found), told=told)
 
 
 def _inputs() -> list:

@@ -86,12 +86,15 @@ def changed_cells(columns: Sequence[Sequence[str]]) -> dict[tuple[int, int], Col
     }
 
 
+DIVERSITY_NOTE = "Below each column: its diversity, ± 95 %."
+
+
 def diversity_notes(found: Sequence[Diversity]) -> list[str]:
     """For each column how different its pictures are, with the half of the interval's width."""
     notes = []
     for one in found:
         half = "" if one.interval is None else f" ±{(one.interval[1] - one.mean):.1f}"
-        notes.append(f"diversity {one.mean:.1f}{half}")
+        notes.append(f"{one.mean:.1f}{half}")
     return notes
 
 
