@@ -1,7 +1,8 @@
 """The pictures beside the example workflows: `python -m tools.workflow_pictures [NAME ...]`.
 
-Each is a screenshot of the real editor, framed around what matters. Workflows on the tiny model and
-on what `dev.py examples` brings are run before; the others need models of the user's own.
+Each is a screenshot of the real editor, framed around what matters, or what its run drew. Workflows
+on the tiny model and on what `dev.py examples` brings are run before; the others need models of the
+user's own.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from PIL import Image
+from PIL import Image, ImageDraw
+
+from detour.report.canvas import INK, PAPER, font
 
 from .checks import ROOT
 from .commands import EXAMPLES
@@ -40,10 +43,15 @@ CHARTS = {
     "Tiny who is who": "Neutralize Shortcut",
 }
 """The node whose chart is the picture."""
+DRAWN = {"Tiny model first steps": ("Without Detour", "With Detour")}
+"""The nodes whose pictures, one below the other, are the picture."""
+WIDE, TITLE = 800, 31
+"""Pixels of such a picture's width, and above it for its title."""
 LEFT_OUT = ("Read me", "The tiny model", "The window: when the dial acts")
 """Groups that a picture of a graph does without."""
 SHOWN = """() => app.graph.nodes.every(({ images, imgs }) =>
   !images?.length || imgs?.every((one) => one.complete))"""
+SOURCE = "(title) => app.graph.nodes.find((node) => node.title === title).imgs[0].src"
 FRAME = """([chart, leftOut, width, height]) => {
   const { graph, ds, canvas } = app.canvas;
   const groups = graph._groups.filter(({ title }) => !leftOut.includes(title));
@@ -65,19 +73,38 @@ FRAME = """([chart, leftOut, width, height]) => {
 
 
 def picture(editor: Editor, name: str) -> bytes:
-    """The screenshot of one workflow, run where it can be, as a JPEG."""
+    """The picture of one workflow, run where it can be, as a JPEG."""
     editor.load(json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")))
     if name.startswith(RUN):
         editor.queue()
         editor.page.wait_for_function(SHOWN)
+    shot = drawn(editor, DRAWN[name]) if name in DRAWN else screenshot(editor, name)
+    data = io.BytesIO()
+    shot.resize(SAVED, Image.Resampling.LANCZOS).save(data, "JPEG", quality=QUALITY, optimize=True)
+    return data.getvalue()
+
+
+def screenshot(editor: Editor, name: str) -> Image.Image:
+    """The editor, framed around the chart or the groups of a workflow."""
     for _ in range(2):  # a chart that was not in sight has no place before
         editor.run(FRAME, [CHARTS.get(name), LEFT_OUT, SIZE["width"], SIZE["height"]])
         editor.settle()
         editor.page.wait_for_timeout(800)
-    shot = Image.open(io.BytesIO(editor.page.screenshot())).convert("RGB")
-    data = io.BytesIO()
-    shot.resize(SAVED, Image.Resampling.LANCZOS).save(data, "JPEG", quality=QUALITY, optimize=True)
-    return data.getvalue()
+    return Image.open(io.BytesIO(editor.page.screenshot())).convert("RGB")
+
+
+def drawn(editor: Editor, titles: Sequence[str]) -> Image.Image:
+    """What the nodes with these titles show, one below the other."""
+    canvas = Image.new("RGB", SAVED, PAPER)
+    pen, x, y = ImageDraw.Draw(canvas), (SAVED[0] - WIDE) // 2, 0
+    for title in titles:
+        data = editor.page.request.get(editor.run(SOURCE, title)).body()
+        sheet = Image.open(io.BytesIO(data)).convert("RGB")
+        pen.text((x, y + TITLE // 2), title, INK, font(22), anchor="lm")
+        sheet = sheet.resize((WIDE, WIDE * sheet.height // sheet.width), Image.Resampling.LANCZOS)
+        canvas.paste(sheet, (x, y + TITLE))
+        y += SAVED[1] // len(titles)
+    return canvas
 
 
 def main(arguments: Sequence[str]) -> int:
