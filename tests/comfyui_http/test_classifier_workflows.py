@@ -95,7 +95,13 @@ def test_a_class_is_removed(server, object_info):
 
 
 def test_the_loop_of_who_is_a_nurse_on_the_tiny_model(server, object_info):
-    shown = reports(server, prompt_of("Tiny who is who", object_info))
+    prompt = prompt_of("Tiny who is who", object_info)
+    for node in prompt.values():  # as many people as in the file, or they show no shortcut
+        if node["class_type"] in ("EmptyChromaRadianceLatentImage", "EmptyImage"):
+            node["inputs"]["batch_size"] = 180
+        if node["class_type"] == "KSampler":
+            node["inputs"]["steps"] = 6
+    shown = reports(server, prompt)
     assert "Held-out accuracy" in shown["Classifier from Probes"]
     (audit,) = worst(shown["The audit"])
     before, after = worst(shown["The audit after the edit"])
