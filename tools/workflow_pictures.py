@@ -26,7 +26,9 @@ from .server import ComfyServer
 from .workflows import FOLDER
 
 SIZE = {"width": 1350, "height": 900}
-SAVED, QUALITY = (900, 600), 85
+SAVED, LARGEST = (900, 600), 100 * 1024
+QUALITIES = range(85, 40, -5)
+"""The first at which a picture is small enough."""
 QUIET = {
     "Comfy.Graph.CanvasInfo": False,
     "Comfy.Graph.CanvasMenu": False,
@@ -51,7 +53,10 @@ LEFT_OUT = ("Read me", "The tiny model", "The window: when the dial acts")
 """Groups that a picture of a graph does without."""
 SHOWN = """() => app.graph.nodes.every(({ images, imgs }) =>
   !images?.length || imgs?.every((one) => one.complete))"""
-SOURCE = "(title) => app.graph.nodes.find((node) => node.title === title).imgs[0].src"
+SOURCE = """(title) => {
+  const { id } = app.graph.nodes.find((node) => node.title === title);
+  return `${location.origin}/view?${new URLSearchParams(app.nodeOutputs[id].images[0])}`;
+}"""
 FRAME = """([chart, leftOut, width, height]) => {
   const { graph, ds, canvas } = app.canvas;
   const groups = graph._groups.filter(({ title }) => !leftOut.includes(title));
@@ -79,8 +84,16 @@ def picture(editor: Editor, name: str) -> bytes:
         editor.queue()
         editor.page.wait_for_function(SHOWN)
     shot = drawn(editor, DRAWN[name]) if name in DRAWN else screenshot(editor, name)
-    data = io.BytesIO()
-    shot.resize(SAVED, Image.Resampling.LANCZOS).save(data, "JPEG", quality=QUALITY, optimize=True)
+    return as_jpeg(shot.resize(SAVED, Image.Resampling.LANCZOS))
+
+
+def as_jpeg(shot: Image.Image) -> bytes:
+    """The picture in the best quality in which it is no larger than `LARGEST`."""
+    for quality in QUALITIES:
+        data = io.BytesIO()
+        shot.save(data, "JPEG", quality=quality, optimize=True)
+        if len(data.getvalue()) <= LARGEST:
+            break
     return data.getvalue()
 
 
