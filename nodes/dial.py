@@ -25,6 +25,7 @@ from .schedule_inputs import (
     points_input,
     read_schedule,
     share,
+    way_schema,
     window_inputs,
 )
 from .schema import CATEGORY, build
@@ -44,11 +45,9 @@ class MidBlockBypass(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return build(
-            io.Schema,
+        return way_schema(
             node_id="DetourMidBlockBypass",
             display_name="Variety Dial (mid-block bypass)",
-            category=CATEGORY,
             description=(
                 f"{DIAL_INTRO} Of a transformer (Flux, Z-Image, Qwen-Image, SD 3, Wan) it bypasses "
                 "some blocks in its middle; no training and no extra model call."
@@ -59,16 +58,7 @@ class MidBlockBypass(io.ComfyNode):
                 *_dial_inputs(),
                 _blocks_input(),
             ],
-            outputs=[
-                io.Model.Output(
-                    "patched",
-                    display_name="MODEL",
-                    tooltip="The model with the bypass: connect it to a sampler.",
-                )
-            ],
-            hidden=[io.Hidden.unique_id],
-            # Else the host gives an equal node elsewhere this node's model, notices and all.
-            not_idempotent=True,
+            told="The model with the bypass: connect it to a sampler.",
             search_aliases=ALIASES,
         )
 

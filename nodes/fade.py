@@ -14,9 +14,10 @@ from .schedule_inputs import (
     points_input,
     read_schedule,
     share,
+    way_schema,
     window_inputs,
 )
-from .schema import CATEGORY, build
+from .schema import build
 
 
 class PromptFade(io.ComfyNode):
@@ -24,11 +25,9 @@ class PromptFade(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return build(
-            io.Schema,
+        return way_schema(
             node_id="DetourPromptFade",
             display_name="Prompt Fade",
-            category=CATEGORY,
             description=FADE_INTRO,
             inputs=[
                 io.Model.Input("model", tooltip=FADE["model"].tooltip),
@@ -50,16 +49,7 @@ class PromptFade(io.ComfyNode):
                 points_input(FADE),
                 curve_input(FADE),
             ],
-            outputs=[
-                io.Model.Output(
-                    "patched",
-                    display_name="MODEL",
-                    tooltip="The model whose prompt fades: connect it to a sampler.",
-                )
-            ],
-            hidden=[io.Hidden.unique_id],
-            # Else the host gives an equal node elsewhere this node's model, notices and all.
-            not_idempotent=True,
+            told="The model whose prompt fades: connect it to a sampler.",
             search_aliases=["variety", "diversity", "same face", "bias", "prompt", "CADS"],
         )
 

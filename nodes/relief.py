@@ -14,9 +14,9 @@ from .schedule_inputs import (
     points_input,
     read_schedule,
     share,
+    way_schema,
     window_inputs,
 )
-from .schema import CATEGORY, build
 
 
 class GuidanceRelief(io.ComfyNode):
@@ -24,11 +24,9 @@ class GuidanceRelief(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return build(
-            io.Schema,
+        return way_schema(
             node_id="DetourGuidanceRelief",
             display_name="Guidance Relief",
-            category=CATEGORY,
             description=RELIEF_INTRO,
             inputs=[
                 io.Model.Input("model", tooltip=RELIEF["model"].tooltip),
@@ -38,16 +36,7 @@ class GuidanceRelief(io.ComfyNode):
                 points_input(RELIEF),
                 curve_input(RELIEF),
             ],
-            outputs=[
-                io.Model.Output(
-                    "patched",
-                    display_name="MODEL",
-                    tooltip="The model with the relief: connect it to a sampler.",
-                )
-            ],
-            hidden=[io.Hidden.unique_id],
-            # Else the host gives an equal node elsewhere this node's model, notices and all.
-            not_idempotent=True,
+            told="The model with the relief: connect it to a sampler.",
             search_aliases=["variety", "diversity", "same face", "bias", "CFG", "guidance"],
         )
 

@@ -9,13 +9,30 @@ from comfy_api.latest import io
 
 from ..detour.schedule import SHAPES, Points, Schedule, parse_points
 from ..detour.words import DIAL, Words
-from .schema import build
+from .schema import CATEGORY, build
 
 CURVE_SAMPLES = 101
 """Places at which a connected CURVE is read; between them it is taken as straight."""
 UNTOUCHED_EDITOR = [[0.0, 0.0], [1.0, 1.0]]
 """What the host's editor sends as long as nobody has drawn in it."""
 CurveSocket = io.Custom("CURVE")
+
+
+def way_schema(*, told: str, **schema: Any) -> io.Schema:
+    """The schema of a node that puts a way on a MODEL: what all of them have in common.
+
+    told: the tooltip of the MODEL that comes out. schema: what is the node's own.
+    """
+    patched = io.Model.Output("patched", display_name="MODEL", tooltip=told)
+    return build(
+        io.Schema,
+        category=CATEGORY,
+        outputs=[patched],
+        hidden=[io.Hidden.unique_id],
+        # Else the host gives an equal node elsewhere this node's model, notices and all.
+        not_idempotent=True,
+        **schema,
+    )
 
 
 def window_inputs(words: Mapping[str, Words] = DIAL) -> list[Any]:
