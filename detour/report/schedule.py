@@ -117,7 +117,7 @@ class _Plot:
             self.pen.ellipse((x - 5, y - 5, x + 5, y + 5), fill, ACCENT, 2)
 
     def words(self, marks: Sequence[tuple[float, float]]) -> None:
-        self.pen.text((LEFT, 18), "Mid-block bypass over the denoising", INK, font(22))
+        self.pen.text((LEFT, 18), "Strength over the denoising", INK, font(22))
         told = f"acts on {named_steps(marks)}" if marks else ""
         self.pen.text((SIZE[0] - RIGHT, 24), told, SOFT_INK, font(16), anchor="ra")
         where = "steps of this run" if self.schedule.schedule_by == "step" else "noise schedule"
