@@ -13,19 +13,27 @@ import gradio as gr
 from modules.ui_components import InputAccordion
 
 from ..detour.progress import SigmaTable
-from ..detour.report.schedule import draw_schedule
+from ..detour.report.schedule import draw_schedule, draw_schedules
 from ..detour.ways.presets import Preset, parse_presets
 from ..detour.words import DIAL, DIAL_INTRO, FADE, FADE_WEB, RELIEF, RELIEF_WEB, Words
 from .options import start_values
-from .settings import CHOICES, NAMES, RANGES, TITLES, Settings, read_arguments
+from .settings import (
+    CHOICES,
+    KINDS_OF_WAYS,
+    NAMES,
+    RANGES,
+    TITLES,
+    Settings,
+    read_arguments,
+)
 
 PRESETS = Path(__file__).resolve().parents[1] / "js" / "presets.json"
 """The same file that ComfyUI's node offers its starting points from."""
 
 PRESET_FIELDS = ("strength", "shape", "start_percent", "end_percent", "schedule_by")
 OWN = "as set below"
-DRAWN = (*PRESET_FIELDS, "points")
-"""The fields that the picture of the schedule depends on."""
+DRAWN = (*(name for name in RANGES if name != "hires_strength"), "shape", "schedule_by", "points")
+"""The fields that the picture of the schedules depends on."""
 MORE_WAYS = {"relief": (RELIEF_WEB, RELIEF), "fade": (FADE_WEB, FADE)}
 """What a way is and what its fields mean, by what the names of its fields begin with."""
 
@@ -180,8 +188,17 @@ def _keep_picture_fresh(controls: dict[str, Any], plot: Any, message: Any) -> No
 
 
 def draw_settings(settings: Settings) -> Any:
-    """The schedule of the first pass as a PIL picture, on Stable Diffusion's sigmas."""
-    return draw_schedule(settings.schedule(is_hires=False), SigmaTable.of_stable_diffusion())
+    """The first pass as a PIL picture, on Stable Diffusion's sigmas: the bypass, and the other
+    ways that are on."""
+    table, dial = SigmaTable.of_stable_diffusion(), settings.schedule(is_hires=False)
+    others = {
+        title: schedule
+        for title, kind in zip(TITLES.values(), KINDS_OF_WAYS[1:], strict=True)
+        if not (schedule := settings.way(kind, is_hires=False).schedule).is_off
+    }
+    if not others:
+        return draw_schedule(dial, table)
+    return draw_schedules(others if dial.is_off else {"Variety Dial": dial, **others}, table)
 
 
 def show_settings(*values: Any) -> tuple[Any, str]:

@@ -298,6 +298,22 @@ def test_the_first_picture_is_of_the_panels_start(extension, monkeypatch):
     assert [settings.strength for settings in drawn] == [0.25]
 
 
+def test_the_picture_shows_every_way_that_is_on(extension):
+    panel = extension.panel
+    own = panel.Settings(strength=0.25)
+    seen = {
+        panel.draw_settings(each).tobytes()
+        for each in (
+            own,
+            panel.Settings(strength=0.25, relief_strength=1.0),
+            panel.Settings(strength=0.25, fade_strength=1.0),
+            panel.Settings(strength=0.0, fade_strength=1.0),
+        )
+    }
+    assert len(seen) == 4
+    assert {"relief_strength", "fade_end_percent"} < set(panel.DRAWN)
+
+
 def test_only_the_host_files_name_hosts():
     names = re.compile(r"forge|a1111|automatic1111|sd\.?next|reforge", re.IGNORECASE)
     for path in sorted((ROOT / "extension").glob("*.py")):
