@@ -235,6 +235,10 @@ EDIT_FILE = {
         "An edit straight from another node, in place of the file.",
         see="'file' has no effect while this is connected.",
     ),
+    "probes": Words(
+        "Labelled pictures of yours, to check the edits on; best ones that had no say in them.",
+        see="each group before and after in the report, and whether that is an improvement.",
+    ),
 }
 """To save and apply edits; `in_place` is the edit that is taken in place of a file."""
 
