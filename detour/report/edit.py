@@ -12,6 +12,7 @@ from ..edit.file import to_json
 from ..judge.groups import GroupMetrics, claimable, listed
 from ..search.ladder import Ladder, Rung
 from ..search.neutralize import Neutralized
+from ..search.settings import SEARCHED
 from .bars import stacked
 from .edit_charts import draw_degree, draw_gap, draw_ladder, draw_standings
 from .groups import draw_group_bars
@@ -136,13 +137,13 @@ def _standing_lines(done: Neutralized, feature: str) -> list[str]:
 def _other(done: Neutralized) -> tuple[str, int, GroupMetrics] | None:
     """This edit as a row of its own, where the ladder is of another method."""
     edit = done.edit
-    if edit.method == "worst_group" or done.after is None:
+    if edit.method in SEARCHED or done.after is None:
         return None
     return f"{edit.method}, degree {edit.degree:g}", len(edit.cells), done.after
 
 
 def _notes(done: Neutralized) -> list[str]:
-    own = done.edit.method == "worst_group"
+    own = done.edit.method in SEARCHED
     crossfit = own and done.ladder is not None and done.ladder.in_sample
     judged = OUT_OF_FOLD if crossfit else UNSEEN
     notes = [SEEN if done.is_in_sample else judged, *done.notes, *_degree_notes(done)]

@@ -19,9 +19,14 @@ from ..probes.features import Probes
 from ..probes.parts import split_parts
 from ..probes.probe_set import ProbeSet
 from .closed_forms import from_group_means, from_pairs
+from .fitting import Fit
+from .guarded import fit_mistakes
 from .ladder import Ladder, build_ladder, smallest
-from .one_weight import Progress, quiet
-from .settings import AUTO, Search, read_search
+from .mistakes import with_classes
+from .one_weight import Progress, part_of, quiet
+from .problem import Found
+from .settings import AUTO, SEARCHED, Search, read_search
+from .several import Sizes
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +77,7 @@ class Neutralized:
     def is_in_sample(self) -> bool:
         """Whether the figures are of the probes that chose the edit: out of fold there are those
         of degree 1 only."""
-        ladder = self.ladder if self.search.method == "worst_group" else None
+        ladder = self.ladder if self.search.method in SEARCHED else None
         return ladder is not None and ladder.in_sample and self.edit.degree != 1
 
 
@@ -86,6 +91,8 @@ def neutralize_classifier(
     """
     search = read_search(classifier.unedited.description, probe_set, **typed)
     probes = classifier.probes(probe_set, tag=typed.get("target_class") or "")
+    if search.method == "mistakes":
+        probes = with_classes(probes, classifier.stack, search.target_class)
     done = neutralize(probes, search, classifier.stack, progress)
     crossfit = done.ladder is not None and done.ladder.in_sample
     learned = classifier.learned_from(probe_set, search.split_seed, whole=crossfit)
@@ -102,10 +109,12 @@ def neutralize(
     Raises ValueError for probes without a head, and as the methods do.
     """
     stack = new_stack(probes.head) if stack is None else stack
+    if search.method == "mistakes":
+        probes = with_classes(probes, stack, search.target_class)
     now = with_edits(probes, stack)
     ladder, found, lacking = None, None, ()
-    if search.method == "worst_group":
-        ladder = build_ladder(now, search, progress)
+    if search.method in SEARCHED:
+        ladder = build_ladder(now, search, progress, _fit_of(now, search, progress))
         change, rows = ladder.edit.change, ladder.report_rows
         notes = (*ladder.notes, ladder.reason)
     else:
@@ -133,6 +142,17 @@ def neutralize(
         return done
     done = _measured(probes, now, done, rows)
     return done if ladder is not None else _beside(now, done, progress)
+
+
+def _fit_of(now: Probes, search: Search, progress: Progress) -> Fit | None:
+    """How `mistakes` finds the sizes of edit; None for `worst_group`."""
+    if search.method != "mistakes":
+        return None
+
+    def fit(rows: Tensor, start: float, stop: float) -> Sizes[Found]:
+        return fit_mistakes(now, rows, search.target_class, part_of(progress, start, stop))
+
+    return fit
 
 
 def _closed_form(now: Probes, search: Search) -> tuple[Change, Tensor, str]:
