@@ -9,7 +9,7 @@ from PIL import Image
 from ..probes.pictures import Kept
 from ..probes.probe_set import FEW, ProbeSet
 from ..search.linear_head import LinearHead
-from .sheet import Sheet, draw_sheet
+from .sheet import Sheet, draw_sheet, in_square
 
 SHOWN = 6
 """Pictures of each group in the preview."""
@@ -112,7 +112,7 @@ def preview(probes: ProbeSet) -> Image.Image:
         if group in members and len(members[group]) < SHOWN:
             members[group].append(number)
     rows = [
-        [_in_cell(Image.fromarray(small.numpy())) for small in probes.thumbnails(numbers)]
+        [in_square(Image.fromarray(small.numpy()), _CELL) for small in probes.thumbnails(numbers)]
         for numbers in members.values()
     ]
     more = len(groups) - len(members)
@@ -123,12 +123,3 @@ def preview(probes: ProbeSet) -> Image.Image:
 def group_title(name: str, attribute: str) -> str:
     """A group in words."""
     return f"{name}, {attribute}" if name else attribute
-
-
-def _in_cell(picture: Image.Image) -> Image.Image:
-    """The picture in the middle of a square; small ones enlarged."""
-    factor = max(1, _CELL // max(picture.size))
-    picture = picture.resize((picture.width * factor, picture.height * factor))
-    square = Image.new("RGB", (_CELL, _CELL), (236, 238, 242))
-    square.paste(picture, ((_CELL - picture.width) // 2, (_CELL - picture.height) // 2))
-    return square
