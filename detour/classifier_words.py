@@ -281,6 +281,20 @@ TAB_INTRO = (
     "written to."
 )
 
+WIZARD_INTRO = (
+    "A classifier gets some of your pictures wrong: click those, press *Mend*, and a few numbers "
+    "of its last layer are edited. Forty pictures are enough to begin, at least six of them wrong."
+)
+
+WIZARD = {
+    "file": CLASSIFIER["file"].means,
+    "tag": "Of a tagger: the tag that is wrong on some pictures. Otherwise leave it empty.",
+    "folder": "A folder of pictures below an output folder, used if none are dropped.",
+    "marks": "The numbers of those that you clicked; write them here as in '3, 7-9', then Enter.",
+    "name": "Nothing is overwritten.",
+}
+"""Control of the page "Mend by pointing" to what it means."""
+
 HELP = {
     **{name: CLASSIFIER[name].means for name in ("file", "architecture", "labels", "activation")},
     "label_threshold": CLASSIFIER["threshold"].means,

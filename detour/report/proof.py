@@ -13,6 +13,7 @@ from ..judge.compare import Comparison
 from ..judge.groups import GroupMetrics, claimable
 from ..search.neutralize import Neutralized
 from ..search.remove_class import Removal
+from ..search.settings import SEARCHED
 from .groups import draw_group_bars, group_text
 from .sentences import claim, numbers_edited, percent
 
@@ -30,7 +31,10 @@ UNCHECKED = "Labelled pictures (probes) show what they do on yours."
 def described(done: Neutralized, feature: str) -> Neutralized:
     """The same result, whose edit says what it does and on what it was proved, for its file."""
     edit, after = done.edit, done.after
-    meaning = f"Takes '{feature}' out of the decision for {_class(edit)}: {_how(edit)}."
+    what = f"Takes '{feature}' out of the decision for {_class(edit)}"
+    if edit.method == "mistakes":
+        what = f"Mends pictures that were labelled wrong, in the decision for {_class(edit)}"
+    meaning = f"{what}: {_how(edit)}."
     if after is not None:
         proof = _groups(edit.degree, done.before, after, _judges(done))
         gain = claimable(done.gain, done.learned)
@@ -112,8 +116,7 @@ def _judges(done: Neutralized) -> str:
         return "that the classifier may have learned from"
     if done.is_in_sample:
         return "some of which chose it"
-    crossfit = done.edit.method == "worst_group" and done.ladder is not None
-    if crossfit and done.ladder is not None and done.ladder.in_sample:
+    if done.edit.method in SEARCHED and done.ladder is not None and done.ladder.in_sample:
         return "each judged by an edit that was chosen without it"
     return "that did not choose it"
 

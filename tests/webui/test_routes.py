@@ -17,14 +17,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from tab_probes import CLASSIFIER, write_probes
+from tab_probes import CLASSIFIER, OWN, write_probes
 
 from detour.classifier.load import load_classifier
 from detour.edit.edited import unedited_stack
 from detour.edit.file import to_json
 from detour.edit.record import Cell, Edit
 
-OWN = Path(__file__).resolve().parents[2] / "demo" / "classifiers" / CLASSIFIER
 POSTED = ("classify", "apply-edit", "neutralize")
 WORDS = base64.b64encode(b"someone:a:secret").decode()
 JSON = "application/json"
