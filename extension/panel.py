@@ -64,7 +64,9 @@ def build_panel(elem_id: Callable[[str], str], opts: Any, note: str) -> dict[str
                 add("shape")
                 add("schedule_by")
                 add("apply_to")
-            add("points")
+            with gr.Row():
+                add("points")
+                add("blocks")
             with gr.Row():
                 add("hires")
                 add("hires_strength")
