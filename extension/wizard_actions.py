@@ -23,8 +23,9 @@ from ..detour.probes.labels import RIGHT_WRONG, labelled_probes, read_marks
 from ..detour.probes.pictures import Source, make_thumbnail
 from ..detour.report.cards import BETTER, WORSE, Card, card_at, draw_cards
 from ..detour.report.edit import edit_picture, edit_text
+from ..detour.report.mending import mending_lines
 from ..detour.report.proof import described
-from ..detour.search.neutralize import Neutralized, neutralize_classifier
+from ..detour.search.neutralize import neutralize_classifier
 from .actions import dropped, pictures_in
 from .classifier_host import OnDevice, load_hosted
 from .folders import edit_save_folder, model_save_folder
@@ -130,15 +131,12 @@ def mend(held: Any, work: Work) -> tuple[Mending, Page]:
         method="mistakes",
         target_class=made.tag,
     )
-    done = described(done, WRONG)
     if not done.edit.cells:
-        raise ValueError(
-            "No edit of the last layer mends these without breaking others, so nothing was "
-            "changed: click more pictures, or the fault lies deeper in the network."
-        )
+        raise ValueError(mending_lines(done)[0])
+    done = described(done, WRONG)
     mended = classifier.with_stack(done.stack)
     made = replace(made, mended=mended, now=_says(mended, made.tag, made.sources))
-    page = _page(made, f"{_outcome(made, wrong)}{_held_back(done)}")
+    page = _page(made, f"{_outcome(made, wrong)} {mending_lines(done)[0]}")
     return made, replace(page, report=edit_text(done, WRONG), chart=edit_picture(done, WRONG))
 
 
@@ -221,18 +219,6 @@ def _outcome(made: Mending, wrong: frozenset[int]) -> str:
     return (
         f"{len(moved & wrong)} of {counted(len(wrong), 'wrong picture')} and "
         f"{len(moved - wrong)} of {right} right ones changed their label."
-    )
-
-
-def _held_back(done: Neutralized) -> str:
-    """What the edit does on pictures that did not choose it; the attributes are right, wrong."""
-    if done.after is None:
-        return ""
-    counts, hits = done.after.counts, done.after.right
-    wrong, right = (slice(RIGHT_WRONG.index(label), None, 2) for label in (WRONG, RIGHT))
-    return (
-        f" Each held back while the edit was chosen: {sum(hits[wrong])} of {sum(counts[wrong])} "
-        f"wrong ones are mended, {sum(hits[right])} of {sum(counts[right])} right ones stay right."
     )
 
 

@@ -15,6 +15,7 @@ from ..search.neutralize import Neutralized
 from ..search.remove_class import Removal
 from ..search.settings import SEARCHED
 from .groups import draw_group_bars, group_text
+from .mending import mending_lines
 from .sentences import claim, numbers_edited, percent
 
 MOST_EDITS = 20
@@ -35,7 +36,9 @@ def described(done: Neutralized, feature: str) -> Neutralized:
     if edit.method == "mistakes":
         what = f"Mends pictures that were labelled wrong, in the decision for {_class(edit)}"
     meaning = f"{what}: {_how(edit)}."
-    if after is not None:
+    if done.mended is not None:
+        proof = f"At degree {edit.degree:g}. {mending_lines(done)[0]}"
+    elif after is not None:
         proof = _groups(edit.degree, done.before, after, _judges(done))
         gain = claimable(done.gain, done.learned)
         proof += "" if gain is None else f" {claim(gain, after)}"
