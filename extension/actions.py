@@ -27,7 +27,7 @@ from ..detour.edit.file import named_edits, save_new_edits
 from ..detour.edit.record import EditStack
 from ..detour.files import name_below, resolve_inside
 from ..detour.images import check_image
-from ..detour.judge.compare import Comparison, check_edits, compare, compare_classifiers
+from ..detour.judge.compare import Comparison, compare, compare_classifiers
 from ..detour.judge.degree import DegreeCurve
 from ..detour.probes.features import Probes
 from ..detour.probes.folder import passed_over, pictures_of, read_folder
@@ -48,6 +48,7 @@ from ..detour.report.proof import (
 )
 from ..detour.report.removal import draw_removal, removal_text
 from ..detour.report.sentences import edit_lines
+from ..detour.search.check import check_edits
 from ..detour.search.neutralize import neutralize_classifier
 from ..detour.search.remove_class import remove_from_classifier
 from .classifier_host import OnDevice, load_hosted

@@ -11,12 +11,12 @@ from ..detour.edit.apply import effective_cells
 from ..detour.edit.edited import EditedClassifier
 from ..detour.edit.file import named_edits, save_new_edits, to_json
 from ..detour.files import name_below, resolve_inside
-from ..detour.judge.compare import check_edits
 from ..detour.probes.folder import read_folder
 from ..detour.probes.pictures import Encoded
 from ..detour.report.edit import edit_numbers, edit_text
 from ..detour.report.groups import group_numbers
 from ..detour.report.proof import applied_text, described
+from ..detour.search.check import check_edits
 from ..detour.search.neutralize import neutralize_classifier
 from ..detour.search.settings import Search
 from .classifier_host import load_hosted

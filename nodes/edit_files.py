@@ -11,8 +11,8 @@ from ..detour.classifier_words import EDIT_FILE
 from ..detour.edit.file import named_edits, save_new_edits
 from ..detour.edit.record import EditStack
 from ..detour.files import edit_names, name_below
-from ..detour.judge.compare import check_edits
 from ..detour.report.proof import applied_picture, applied_text
+from ..detour.search.check import check_edits
 from .classifier_host import (
     ClassifierSocket,
     EditSocket,

@@ -113,18 +113,3 @@ def _notes(count: int, probes: Probes, part: str, edited: bool, few: bool) -> li
             "were, these figures flatter it."
         )
     return [*notes, *probes.empty_groups()]
-
-
-def check_edits(
-    after: EditedClassifier, before: EditedClassifier, probe_set: ProbeSet
-) -> Comparison:
-    """What edits from a file do on probes: a classifier with them against the one without.
-
-    Of a tagger the tag of the last edit is measured. Raises ValueError for probes that the
-    classifier cannot be measured on.
-    """
-    tag, about = "", after.unedited.description
-    if about.activation == "sigmoid" and after.stack.edits:
-        row = after.stack.edits[-1].class_index
-        tag = "" if row is None else about.labels[row]
-    return compare_classifiers(after, probe_set, before, target_class=tag)

@@ -168,3 +168,19 @@ def test_edits_are_told_and_checked_on_connected_probes(bench, edited):
     assert "No improvement is shown: the worst group is as right as it was." in off.result[1]
     with pytest.raises(ValueError, match="These probes have no classes"):
         bench.run("ApplyEdit", classifier=own, file=path.name, probes=bench.probes(named=False))
+
+
+def test_right_and_wrong_pictures_tell_what_is_mended_and_what_breaks(bench, edited):
+    own, (pictures, numbers, _) = bench.classifier(), bench.pictures(240)
+    called = own.logits(pictures).argmax(dim=1)
+    wrong = (called != numbers).tolist()
+    probes = bench.lab.pack("detour.probes.labels").labelled_probes(
+        list(pictures), ["wrong" if one else "right" for one in wrong]
+    )
+    told = bench.run("ApplyEdit", classifier=own, edit=edited.stack, probes=probes).result[1]
+    now = edited.logits(pictures).argmax(dim=1)
+    mended = sum(w and a == b for w, a, b in zip(wrong, now, numbers, strict=True))
+    broke = sum(not w and a != b for w, a, b in zip(wrong, now, numbers, strict=True))
+    assert f"Of {sum(wrong)} wrong pictures {mended} are mended, and of " in told
+    assert f"{240 - sum(wrong)} right ones {broke} broke." in told
+    assert "points better" not in told.split("Here, on these probes:")[1]
