@@ -76,7 +76,7 @@ def edit_text(done: Neutralized, feature: str = "the feature") -> str:
             f"Collateral: {percent(done.collateral)} of the predictions of other classes changed"
             f"{two if done.stack.shape[0] == 2 else ''}."
         )
-    if told := degree_lines(done.curve, done.edit.degree):
+    if done.edit.cells and (told := degree_lines(done.curve, done.edit.degree)):
         lines += ["", *told]
     if done.ladder is not None and done.mended is None:
         lines += ["", "What each further number buys (worst-group, mean accuracy; at degree 1):"]
@@ -117,7 +117,7 @@ def edit_picture(done: Neutralized, feature: str = "the feature") -> Image.Image
             pictures.append(draw_gap(*done.gap, name, feature))
     if done.after is not None:
         pictures.append(draw_group_bars(done.after, done.before))
-    if done.curve is not None:
+    if done.curve is not None and done.edit.cells:
         pictures.append(draw_degree(done.curve, done.edit.degree))
     if done.mended is not None:
         pictures.insert(0, draw_mending(done))

@@ -215,7 +215,7 @@ def _measured(probes: Probes, now: Probes, done: Neutralized, rows: Tensor) -> N
         after=after,
         collateral=None if now.is_tagged else collateral(was[rows], found[rows], edited),
         gain=gain(now, right, rows, done.is_in_sample, seed) if claims else None,
-        curve=degree_curve(probes, done.stack, rows) if made.cells else None,
+        curve=degree_curve(probes, done.stack, rows),
     )
 
 
