@@ -14,6 +14,7 @@ const WIDTH = 600; // px of a new node
 const HEIGHT = 560; // px, margins included
 const CELL = 76; // px of a picture
 const KEYS = 9;
+const SHOWN_AFTER = 100; // ms, of a node that undo made anew
 const FIRST_LABEL = "first_label"; // of "unmarked"
 const WAITING = "Run: the pictures appear here, to be labelled.";
 const HELP =
@@ -253,10 +254,10 @@ class Labels {
   afterUndo() {
     const { place } = undoing;
     undoing = null;
-    requestAnimationFrame(() => {
+    setTimeout(() => {
       this.grid.focus({ focusVisible: true });
       this.go(place - 1);
-    });
+    }, SHOWN_AFTER);
   }
 }
 
