@@ -92,7 +92,7 @@ def build_ladder(
         part = part_of(progress, start, stop)
         return fit_sizes(probes, rows, search.target_class, search.max_weights, progress=part)
 
-    fitted = _fit(probes, fit or best, search.split_seed)
+    fitted = fit_on_parts(probes, fit or best, search.split_seed)
     judged, picks = _judged(probes, fitted, search.split_seed)
     rungs = _rungs(probes, fitted, judged)
     chosen, reason = _choose(probes, fitted, search)
@@ -114,7 +114,8 @@ def build_ladder(
     )
 
 
-def _fit(probes: Probes, fit: Fit, seed: int) -> Fitted:
+def fit_on_parts(probes: Probes, fit: Fit, seed: int = 0) -> Fitted:
+    """Every size fitted and judged apart: on three parts, or by five folds with few probes."""
     parts = split_parts(probes, seed)
     if not needs_folds(probes, parts):
         return three_parts(probes, fit, parts)

@@ -11,15 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checks import counted, folded_name, listed
+from ..checks import counted, listed, quoted
 from ..edit.apply import predictions, with_edits
 from ..edit.record import EditStack
-from ..judge.groups import FEWEST_UNITS
+from ..judge.groups import FEWEST_UNITS, count_units
 from ..probes.features import Probes
-from .problem import margins, searched_rows
+from .problem import margins
 
 if TYPE_CHECKING:
     from ..probes.probe_set import ProbeSet
+    from .settings import Search
 
 LABELS = ("right", "wrong")
 """What a picture is called; their places are the attributes 0 and 1."""
@@ -32,66 +33,68 @@ def check_labels(probe_set: ProbeSet) -> None:
     Raises ValueError for other labels than `LABELS`, for one of them only, and for fewer than
     `FEWEST_UNITS` photos or seeds of either.
     """
-    found = [folded_name(name) for name in probe_set.attributes]
-    other = sorted(set(probe_set.attributes) - set(LABELS))
+    labels, units = probe_set.attributes, probe_set.units
+    other = sorted(set(labels) - set(LABELS))
     if other:
         raise ValueError(
-            f"The method 'mistakes' knows the labels 'right' and 'wrong' only, and these pictures "
+            "The method 'mistakes' knows the labels 'right' and 'wrong' only, and these pictures "
             f"are called {listed(other)}: label each picture right or wrong, or use the method "
             "'worst_group'."
         )
-    for label, asked in zip(LABELS, ("wrong", "right"), strict=True):
-        if set(found) == {label}:
-            raise ValueError(
-                f"All {len(found)} pictures are labelled {label!r}: add at least {FEWEST_UNITS} "
-                f"that the classifier gets {asked}, since an edit is found by comparing the two."
-            )
-    units = {
-        label: {
-            unit or number for number, unit in enumerate(probe_set.units) if found[number] == label
-        }
-        for label in LABELS
-    }
-    if min(map(len, units.values())) < FEWEST_UNITS:
+    _check_counts(
+        *(len({units[n] or n for n, own in enumerate(labels) if own == label}) for label in LABELS)
+    )
+
+
+def _check_counts(right: int, wrong: int) -> None:
+    """Refuse too few photos or seeds of either."""
+    if right + wrong and not min(right, wrong):
+        have, lack = LABELS if right else LABELS[::-1]
         raise ValueError(
-            f"There are {len(units['right'])} right and {len(units['wrong'])} wrong pictures (of "
-            f"different photos or seeds); fewer than {FEWEST_UNITS} of either prove nothing. Label "
-            "more."
+            f"All {right + wrong} pictures are labelled {have!r}: add at least {FEWEST_UNITS} that "
+            f"are {lack}, since an edit is found by comparing the two."
+        )
+    if min(right, wrong) < FEWEST_UNITS:
+        raise ValueError(
+            f"There are {right} right and {wrong} wrong pictures (of different photos or seeds), "
+            f"and fewer than {FEWEST_UNITS} of either prove nothing. Label more."
         )
 
 
-def with_classes(probes: Probes, stack: EditStack, target_class: int | None = None) -> Probes:
-    """The probes with the classes that right and wrong stand for; those given are checked.
+def prepared(probes: Probes, stack: EditStack, search: Search) -> tuple[Probes, Search]:
+    """The probes with the classes that right and wrong stand for, and the row to search.
 
     probes: with the unedited head; stack: the edits that were on it when the pictures were
-    labelled. A right picture is of the class that is predicted. A wrong one is of the other class
-    of two, or has not the tag. With more classes it is only known what it is not: it is given the
-    next best class, which is what it becomes as soon as the row of the wrong one has fallen far
-    enough. That says something of one row only, the target class or the one that is wrong most
-    often: wrong pictures of others are left out.
+    labelled. Classes that are given are checked. Else a right picture is of the class that is
+    predicted, and a wrong one of the other class of two, or of the other side of a tag. With more
+    classes it is only known what it is not: it gets the next best class, which is what it becomes
+    as soon as the row of the wrong one has fallen far enough. That is of use for this row only,
+    the target class or the one that is wrong most often, which then is the only one searched;
+    wrong pictures of others are left out. What it gave goes through unchanged.
 
-    Raises ValueError where labels contradict each other, the classes, or the predictions.
-    Source: ours.
+    Raises ValueError where labels contradict each other, the classes or the predictions, and where
+    no right picture shows what an edit could break. Source: ours.
     """
     now = with_edits(probes, stack)
+    predicted, wrong = predictions(now, now.z), now.a == WRONG
+    _check_counts(*(count_units(now.unit_numbers[side]) for side in (~wrong, wrong)))
     _refuse_twice(now)
-    predicted = predictions(now, now.z)
-    wrong = now.a == WRONG
     if probes.classes is not None:
         _check_classes(now, predicted)
-        return probes
-    if now.is_tagged or now.is_binary:
-        return replace(probes, classes=torch.where(wrong, 1 - predicted, predicted))
-    row = target_class
-    if row is None:
-        row = int(torch.bincount(predicted[wrong]).argmax())
-    second = margins(now, row, torch.arange(len(now)))[1]
-    keep = ~wrong | (predicted == row)
-    return _only(replace(probes, classes=torch.where(wrong, second, predicted)), keep)
-
-
-def rows_of(now: Probes, target_class: int | None, guessed: bool) -> list[int]:
-    return searched_rows(now, target_class)
+    elif now.is_tagged or now.is_binary:
+        probes = replace(probes, classes=torch.where(wrong, 1 - predicted, predicted))
+    else:
+        row = search.target_class
+        if row is None:
+            row = int(torch.bincount(predicted[wrong]).argmax())
+        second = margins(now, row, torch.arange(len(now)))[1]
+        keep = ~wrong | (predicted == row)
+        probes = _only(replace(probes, classes=torch.where(wrong, second, predicted)), keep)
+        predicted, wrong = predicted[keep], wrong[keep]
+        search = replace(search, target_class=row)
+        _check_enough(probes, row)
+    _check_both_sides(now, predicted, wrong)
+    return probes, search
 
 
 def _only(probes: Probes, keep: Tensor) -> Probes:
@@ -137,3 +140,25 @@ def _refuse_twice(now: Probes) -> None:
                 f"Pictures {first + 1} and {number + 1} are the same to this classifier, and one "
                 "is labelled 'right' and one 'wrong': take one of the labels back."
             )
+
+
+def _check_both_sides(now: Probes, predicted: Tensor, wrong: Tensor) -> None:
+    """Refuse wrong pictures of a prediction that no right one has: what breaks is not seen."""
+    said = predicted[wrong].unique().tolist()
+    lacking = [c for c in said if not bool((predicted[~wrong] == c).any())]
+    if lacking and (now.n_classes == 2 or len(lacking) == len(said)):
+        name = quoted(now.class_name(lacking[0]))
+        raise ValueError(
+            f"No right picture is called {name}, so what an edit against wrong {name} breaks "
+            "cannot be seen. Add pictures that are called so and are right."
+        )
+
+
+def _check_enough(probes: Probes, row: int) -> None:
+    wrong = count_units(probes.unit_numbers[probes.a == WRONG])
+    if wrong < FEWEST_UNITS:
+        raise ValueError(
+            f"{counted(wrong, 'wrong picture')} called {quoted(probes.class_name(row))}: at least "
+            f"{FEWEST_UNITS} of one class are needed. Label more, name another target class, or "
+            "give the pictures their true classes."
+        )

@@ -19,14 +19,11 @@ from ..probes.features import Probes
 from ..probes.parts import split_parts
 from ..probes.probe_set import ProbeSet
 from .closed_forms import from_group_means, from_pairs
-from .fitting import Fit
-from .guarded import fit_mistakes
 from .ladder import Ladder, build_ladder, smallest
-from .mistakes import with_classes
-from .one_weight import Progress, part_of, quiet
-from .problem import Found
+from .mend import Mended, mend
+from .mistakes import prepared
+from .one_weight import Progress, quiet
 from .settings import AUTO, SEARCHED, Search, read_search
-from .several import Sizes
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +41,8 @@ class Neutralized:
     None without classes and without an edit. no_ladder: why there is none beside a closed form.
     found_degree: the degree that `evidence` found to be best on the validation part, if it
     looked and there is such a part; not_compared: the groups that this part lacks. learned: the
-    classifier itself was fitted on some of the probes that are reported on.
+    classifier itself was fitted on some of the probes that are reported on. mended: of `mistakes`,
+    what is said beside its edit.
     """
 
     search: Search
@@ -62,6 +60,7 @@ class Neutralized:
     found_degree: float | None = None
     not_compared: tuple[str, ...] = ()
     learned: bool = False
+    mended: Mended | None = None
 
     @property
     def edit(self) -> Edit:
@@ -92,7 +91,7 @@ def neutralize_classifier(
     search = read_search(classifier.unedited.description, probe_set, **typed)
     probes = classifier.probes(probe_set, tag=typed.get("target_class") or "")
     if search.method == "mistakes":
-        probes = with_classes(probes, classifier.stack, search.target_class)
+        probes, search = prepared(probes, classifier.stack, search)
     done = neutralize(probes, search, classifier.stack, progress)
     crossfit = done.ladder is not None and done.ladder.in_sample
     learned = classifier.learned_from(probe_set, search.split_seed, whole=crossfit)
@@ -110,13 +109,16 @@ def neutralize(
     """
     stack = new_stack(probes.head) if stack is None else stack
     if search.method == "mistakes":
-        probes = with_classes(probes, stack, search.target_class)
+        probes, search = prepared(probes, stack, search)
     now = with_edits(probes, stack)
-    ladder, found, lacking = None, None, ()
-    if search.method in SEARCHED:
-        ladder = build_ladder(now, search, progress, _fit_of(now, search, progress))
+    ladder, mended, found, lacking = None, None, None, ()
+    if search.method == "mistakes":
+        ladder, mended = mend(now, search, progress)
+    elif search.method == "worst_group":
+        ladder = build_ladder(now, search, progress)
+    if ladder is not None:
         change, rows = ladder.edit.change, ladder.report_rows
-        notes = (*ladder.notes, ladder.reason)
+        notes = filter(None, (*ladder.notes, ladder.reason))
     else:
         change, rows, *notes = _closed_form(now, search)
     if search.method == "evidence" and search.auto_degree:
@@ -135,6 +137,7 @@ def neutralize(
         ladder=ladder,
         found_degree=found,
         not_compared=lacking,
+        mended=mended,
     )
     if search.method == "paired":
         done = _paired_up(probes, now, done, rows)
@@ -142,17 +145,6 @@ def neutralize(
         return done
     done = _measured(probes, now, done, rows)
     return done if ladder is not None else _beside(now, done, progress)
-
-
-def _fit_of(now: Probes, search: Search, progress: Progress) -> Fit | None:
-    """How `mistakes` finds the sizes of edit; None for `worst_group`."""
-    if search.method != "mistakes":
-        return None
-
-    def fit(rows: Tensor, start: float, stop: float) -> Sizes[Found]:
-        return fit_mistakes(now, rows, search.target_class, part_of(progress, start, stop))
-
-    return fit
 
 
 def _closed_form(now: Probes, search: Search) -> tuple[Change, Tensor, str]:
@@ -215,13 +207,14 @@ def _measured(probes: Probes, now: Probes, done: Neutralized, rows: Tensor) -> N
     edited = {cell.row for cell in done.edit.cells}
     made = replace(done.edit, metrics_before=before.as_dict(), metrics_after=after.as_dict())
     seed = done.search.split_seed
+    claims = made.cells and done.mended is None  # where the wrong ones begin at 0, any edit gains
     return replace(
         done,
         stack=done.stack.undo().push(made),
         before=before,
         after=after,
         collateral=None if now.is_tagged else collateral(was[rows], found[rows], edited),
-        gain=gain(now, right, rows, done.is_in_sample, seed) if made.cells else None,
+        gain=gain(now, right, rows, done.is_in_sample, seed) if claims else None,
         curve=tuple(degree_curve(probes, done.stack, rows)),
     )
 
