@@ -44,7 +44,8 @@ def test_what_cannot_be_read_is_refused_with_a_sentence(text, told):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [(" ,", "no labels"), ("a, b, a", "'a' is there twice"), ("a:b", "':' or ';'")]
+    ("text", "told"),
+    [(" ,", "no labels"), ("a, b, a", "'a' is there twice"), ("a:b", "':' or ';'")],
 )
 def test_labels_that_cannot_be_are_refused(text, told):
     with pytest.raises(ValueError, match=told):
