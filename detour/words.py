@@ -82,7 +82,7 @@ DIAL = {
     "blocks": Words(
         "auto = the mid-block, of a transformer the middle third of its blocks (a guess, not "
         "measured); 8-15 = these blocks of a transformer, counted from 0.",
-        see="on the node, after a run, which blocks it were.",
+        see="which blocks it were, told after a run.",
     ),
     "hires": Words(
         "What the hires pass gets: the same, nothing (off), or for the bypass its own strength.",

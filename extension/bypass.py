@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import nn
 
+from ..detour.ways.blocks import Span
 from ..detour.ways.bypass import BypassCoverage, Call, Dial, bypassed
-from ..detour.ways.targets import REFUSAL, find_mid_block, mid_attention_is_read
+from ..detour.ways.targets import REFUSAL, find_blocks, find_mid_block, mid_attention_is_read
 from . import host
 from .acting import Acting
 
@@ -16,15 +17,17 @@ LEFT_OUT = "_detour_left_out"
 
 
 class UNetCalls:
-    """Bypasses the calls of one U-Net by what `set` said last; `detach` leaves no trace.
+    """Bypasses the calls of one U-Net, or transformer, by what `set` said last; `detach` leaves no
+    trace.
 
-    acted: whether any row was bypassed yet.
+    acted: whether any row was bypassed yet. span: of a transformer, its last bypass.
     """
 
     def __init__(self, dial: Dial) -> None:
         self.dial = dial
         self.progress = 0.0
         self.acted = False
+        self.span: Span | None = None
         self.rows: host.Rows | None = None
         self.unet: nn.Module | None = None
         self.hooks: list[Any] = []
@@ -35,7 +38,7 @@ class UNetCalls:
         all, take everything out.
 
         rows: whose rows the coming calls will have, unless all are bypassed alike.
-        Raises ValueError if the U-Net has no mid-block.
+        Raises ValueError if the U-Net has no mid-block, or the transformer not these blocks.
         """
         self.progress, self.rows = progress, rows
         acts = self.dial.schedule.lam(progress) != 0.0
@@ -44,7 +47,8 @@ class UNetCalls:
         self.detach()
         if not acts:
             return
-        find_mid_block(unet)
+        if find_blocks(unet, self.dial.blocks) is None:
+            find_mid_block(unet)
         self.unet = unet
         self.hooks = [
             unet.register_forward_pre_hook(self._enter, with_kwargs=True),
@@ -66,7 +70,8 @@ class UNetCalls:
         call = self.dial.call([self.progress] * x.shape[0], is_cond)
         self.acted = self.acted or any(call.lams)
         is_read = mid_attention_is_read(options)
-        self.under_way.enter_context(bypassed(unet, call, is_read=is_read, device=x.device))
+        made = bypassed(unet, call, is_read=is_read, device=x.device)
+        self.span = self.under_way.enter_context(made) or self.span
 
     def _leave(self, _unet: nn.Module, _args: tuple, _output: Any) -> None:
         self.under_way.close()
@@ -110,6 +115,8 @@ class ActingBypass(Acting):
         there."""
         if self.left_out == self.coverage.calls:
             return self._no_such_model()
+        if self.calls.span is not None:
+            self.coverage.part = str(self.calls.span.of)
         if self.dial.apply_to != "both" and not self.calls.acted:
             self.coverage.other_half, self.coverage.bypassed = self.coverage.bypassed, 0
         return self.coverage.missed()

@@ -13,19 +13,30 @@ import gradio as gr
 from modules.ui_components import InputAccordion
 
 from ..detour.progress import SigmaTable
-from ..detour.report.schedule import draw_schedule
+from ..detour.report.schedule import draw_schedule, draw_schedules
 from ..detour.ways.presets import Preset, parse_presets
 from ..detour.words import DIAL, DIAL_INTRO, FADE, FADE_WEB, RELIEF, RELIEF_WEB, Words
 from .options import start_values
-from .settings import CHOICES, NAMES, RANGES, TITLES, Settings, read_arguments
+from .settings import (
+    CHOICES,
+    KINDS_OF_WAYS,
+    NAMES,
+    RANGES,
+    TITLES,
+    Settings,
+    read_arguments,
+)
 
 PRESETS = Path(__file__).resolve().parents[1] / "js" / "presets.json"
 """The same file that ComfyUI's node offers its starting points from."""
 
-PRESET_FIELDS = ("strength", "shape", "start_percent", "end_percent", "schedule_by")
+OWN_FIELDS, SHARED_FIELDS = ("strength", "start_percent", "end_percent"), ("shape", "schedule_by")
+"""Of a schedule: those that each way has for itself, and those that all have in common."""
 OWN = "as set below"
+PRESET_FIELDS = (*(name for name in RANGES if name != "hires_strength"), *SHARED_FIELDS)
+"""The fields that a starting point may set."""
 DRAWN = (*PRESET_FIELDS, "points")
-"""The fields that the picture of the schedule depends on."""
+"""The fields that the picture of the schedules depends on."""
 MORE_WAYS = {"relief": (RELIEF_WEB, RELIEF), "fade": (FADE_WEB, FADE)}
 """What a way is and what its fields mean, by what the names of its fields begin with."""
 
@@ -56,7 +67,9 @@ def build_panel(elem_id: Callable[[str], str], opts: Any, note: str) -> dict[str
                 add("shape")
                 add("schedule_by")
                 add("apply_to")
-            add("points")
+            with gr.Row():
+                add("points")
+                add("blocks")
             with gr.Row():
                 add("hires")
                 add("hires_strength")
@@ -84,7 +97,7 @@ def seen() -> str:
     """What one should see of each field and each starting point, as Markdown."""
     sights = {name: words(name).see for name in NAMES[1:]}
     told = {label(name): f"{see[0].upper()}{see[1:]}" for name, see in sights.items()}
-    told |= {f"{preset.name} (starting point)": preset.description for preset in read_presets()}
+    told |= {f"{_named(one)} (starting point)": one.description for one in read_presets()}
     return "\n".join(f"- **{name}**: {text}" for name, text in told.items())
 
 
@@ -123,7 +136,7 @@ def _starting_point(elem_id: Callable[[str], str]) -> Any:
     chooser = gr.Dropdown(
         label="Starting point",
         info="Sets the schedule below; a place to begin, not yet tried on every checkpoint.",
-        choices=[OWN, *(preset.name for preset in read_presets())],
+        choices=[OWN, *map(_named, read_presets())],
         value=OWN,
         elem_id=elem_id("starting_point"),
     )
@@ -143,11 +156,19 @@ def _fill_in(starting_point: Any, controls: list[Any]) -> None:
 
 
 def preset_values(chosen: str) -> list[Any]:
-    """The values that a chosen starting point puts into `PRESET_FIELDS`."""
-    for preset in read_presets():
-        if preset.name == chosen:
-            return [getattr(preset.schedule, name) for name in PRESET_FIELDS]
-    return [gr.update() for _ in PRESET_FIELDS]
+    """The values that a chosen starting point puts into `PRESET_FIELDS`: those of its own way."""
+    found = [preset for preset in read_presets() if _named(preset) == chosen]
+    sets: dict[str, Any] = {}
+    for preset in found:
+        before = f"{preset.way}_" if preset.way in TITLES else ""
+        fields = {name: name for name in SHARED_FIELDS} | {before + n: n for n in OWN_FIELDS}
+        sets |= {name: getattr(preset.schedule, field) for name, field in fields.items()}
+    return [sets.get(name, gr.update()) for name in PRESET_FIELDS]
+
+
+def _named(preset: Preset) -> str:
+    """A starting point in a list of those of all ways."""
+    return f"{TITLES[preset.way]}: {preset.name}" if preset.way in TITLES else preset.name
 
 
 def _picture(elem_id: Callable[[str], str], start: Settings) -> tuple[Any, Any]:
@@ -180,8 +201,17 @@ def _keep_picture_fresh(controls: dict[str, Any], plot: Any, message: Any) -> No
 
 
 def draw_settings(settings: Settings) -> Any:
-    """The schedule of the first pass as a PIL picture, on Stable Diffusion's sigmas."""
-    return draw_schedule(settings.schedule(is_hires=False), SigmaTable.of_stable_diffusion())
+    """The first pass as a PIL picture, on Stable Diffusion's sigmas: the bypass, and the other
+    ways that are on."""
+    table, dial = SigmaTable.of_stable_diffusion(), settings.schedule(is_hires=False)
+    others = {
+        title: schedule
+        for title, kind in zip(TITLES.values(), KINDS_OF_WAYS[1:], strict=True)
+        if not (schedule := settings.way(kind, is_hires=False).schedule).is_off
+    }
+    if not others:
+        return draw_schedule(dial, table)
+    return draw_schedules(others if dial.is_off else {"Variety Dial": dial, **others}, table)
 
 
 def show_settings(*values: Any) -> tuple[Any, str]:

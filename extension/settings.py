@@ -12,6 +12,7 @@ from ..detour.schedule import SCHEDULE_BY, SHAPES, Schedule, parse_points
 from ..detour.ways.bypass import APPLY_TO, Dial
 from ..detour.ways.fade import TOWARD, Fade
 from ..detour.ways.relief import Relief
+from ..detour.ways.targets import AUTO, parse_blocks
 from ..detour.ways.way import Way
 
 HIRES = ("same", "off", "own")
@@ -73,6 +74,7 @@ class Settings:
     fade_end_percent: float = Schedule.end_percent
     fade_toward: str = Fade.toward
     fade_seed: int = Fade.seed
+    blocks: str = AUTO
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
@@ -93,7 +95,8 @@ class Settings:
     def way(self, kind: type[Way], is_hires: bool) -> Way:
         """One of `KINDS_OF_WAYS` in the first or in the hires pass."""
         if kind is Dial:
-            return Dial(self.schedule(is_hires), self.apply_to, self.skip_compute)
+            blocks = parse_blocks(self.blocks)
+            return Dial(self.schedule(is_hires), self.apply_to, self.skip_compute, blocks)
         if kind is Relief:
             return Relief(self._schedule_of("relief", is_hires))
         return Fade(self._schedule_of("fade", is_hires), self.fade_toward, self.fade_seed)
@@ -137,6 +140,8 @@ def check(name: str, value: Any) -> None:
         read_number(name, value, *RANGES[name])
     if name == "points":
         parse_points(value)
+    if name == "blocks":
+        parse_blocks(value)
 
 
 def convert(name: str, value: Any) -> Any:

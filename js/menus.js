@@ -12,6 +12,12 @@ const GAP = 60; // px between the new node and its neighbour
 const isDetour = (node) => node.comfyClass?.startsWith("Detour") ?? false;
 const modelSlot = (slots) => slots?.findIndex((slot) => slot.type === "MODEL") ?? -1;
 
+const WAYS = {
+  DetourMidBlockBypass: "bypass",
+  DetourGuidanceRelief: "relief",
+  DetourPromptFade: "fade",
+};
+
 let presets = [];
 
 /** A dial beside a node, in its graph. */
@@ -79,14 +85,21 @@ function copiedSchedule() {
   }
 }
 
+/** The starting points of a node's way; a node for several ways has those of all. */
+function startingPoints(node) {
+  const own = WAYS[node.comfyClass];
+  return presets
+    .filter(({ way }) => !own || way === own)
+    .map(({ name, way, description, schedule }) => ({
+      content: own ? name : `${name} (${way})`,
+      title: description,
+      callback: () => apply(node, schedule),
+    }));
+}
+
 /** The entries for a Detour node with a schedule. */
 function scheduleItems(node) {
   const copied = copiedSchedule();
-  const options = presets.map(({ name, description, schedule }) => ({
-    content: name,
-    title: description,
-    callback: () => apply(node, schedule),
-  }));
   return [
     { content: "Detour: copy schedule", callback: () => copySchedule(node) },
     {
@@ -97,7 +110,7 @@ function scheduleItems(node) {
     {
       content: "Detour: starting points",
       has_submenu: true,
-      submenu: { options },
+      submenu: { options: startingPoints(node) },
     },
   ];
 }

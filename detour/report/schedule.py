@@ -1,18 +1,20 @@
-"""A picture of a schedule: the bypass over the denoising, with the steps of a run."""
+"""A picture of schedules: how strong a way is over the denoising, with the steps of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw
 
 from ..progress import SigmaTable, StepTable
 from ..schedule import Schedule
-from .canvas import ACCENT, ACCENT_WASH, INK, PAPER, RULE, SOFT_INK, font
+from .canvas import ACCENT, ACCENT_WASH, COOL, INK, PAPER, RULE, SOFT_INK, font
 
 SIZE = (960, 480)
 LEFT, TOP, RIGHT, BOTTOM = 92, 64, 40, 96
 SAMPLES = 480
+HUES = (ACCENT, COOL, (0, 128, 110))
+"""Of several schedules, in their order."""
 
 
 def draw_schedule(
@@ -23,13 +25,23 @@ def draw_schedule(
     table: the model's sigma table, for the sigmas under the axis.
     run_sigmas: the sigmas of a run; each of its model calls is marked on the curve.
     """
-    plot = _Plot(schedule)
+    plot = _Plot([schedule])
     plot.window()
     plot.grid(table)
-    plot.curve()
+    plot.curves()
     marks = call_places(schedule, table, run_sigmas)
     plot.calls(marks)
-    plot.words(marks)
+    plot.words(f"acts on {named_steps(marks)}" if marks else "")
+    return plot.canvas
+
+
+def draw_schedules(schedules: Mapping[str, Schedule], table: SigmaTable) -> Image.Image:
+    """Several schedules, by the names of what they drive, as one RGB picture; at least one."""
+    plot = _Plot(list(schedules.values()))
+    plot.grid(table)
+    plot.curves()
+    plot.words("")
+    plot.legend(list(schedules))
     return plot.canvas
 
 
@@ -64,15 +76,15 @@ def named_steps(marks: Sequence[tuple[float, float]]) -> str:
 
 
 class _Plot:
-    """The drawing in progress: progress runs to the right, the bypass upwards."""
+    """The drawing in progress: progress runs to the right, strength upwards."""
 
-    def __init__(self, schedule: Schedule) -> None:
-        self.schedule = schedule
+    def __init__(self, schedules: Sequence[Schedule]) -> None:
+        self.schedule = schedules[0]
         self.canvas = Image.new("RGB", SIZE, PAPER)
         self.pen = ImageDraw.Draw(self.canvas)
-        lams = [schedule.lam(index / SAMPLES) for index in range(SAMPLES + 1)]
-        self.low, self.high = (-1.0 if min(lams) < 0 else 0.0), 1.0
-        self.lams = lams
+        places = [index / SAMPLES for index in range(SAMPLES + 1)]
+        self.lams = [[schedule.lam(place) for place in places] for schedule in schedules]
+        self.low, self.high = (-1.0 if min(map(min, self.lams)) < 0 else 0.0), 1.0
 
     def x(self, progress: float) -> float:
         return LEFT + progress * (SIZE[0] - LEFT - RIGHT)
@@ -104,11 +116,11 @@ class _Plot:
         if not by_step:
             self.pen.text((12, self.y(self.low) + 30), "sigma", SOFT_INK, small, anchor="la")
 
-    def curve(self) -> None:
-        segment: list[tuple[float, float]] = []
-        for index, lam in enumerate(self.lams):
-            segment.append((self.x(index / SAMPLES), self.y(lam)))
-        self.pen.line(segment, ACCENT, 4, joint="curve")
+    def curves(self) -> None:
+        # The first is the widest, so that it is seen behind the others.
+        for lams, hue, more in zip(self.lams, HUES, reversed(range(len(self.lams))), strict=False):
+            path = [(self.x(index / SAMPLES), self.y(lam)) for index, lam in enumerate(lams)]
+            self.pen.line(path, hue, 4 + 3 * more, joint="curve")
 
     def calls(self, marks: Sequence[tuple[float, float]]) -> None:
         for place, lam in marks:
@@ -116,9 +128,16 @@ class _Plot:
             fill = ACCENT if lam != 0.0 else PAPER
             self.pen.ellipse((x - 5, y - 5, x + 5, y + 5), fill, ACCENT, 2)
 
-    def words(self, marks: Sequence[tuple[float, float]]) -> None:
+    def legend(self, names: Sequence[str]) -> None:
+        right, letters = float(SIZE[0] - RIGHT), font(16)
+        for name, hue in reversed(list(zip(names, HUES, strict=False))):
+            self.pen.text((right, 24), name, INK, letters, anchor="ra")
+            right -= self.pen.textlength(name, letters) + 8
+            self.pen.line((right - 22, 33, right, 33), hue, 4)
+            right -= 44
+
+    def words(self, told: str) -> None:
         self.pen.text((LEFT, 18), "Strength over the denoising", INK, font(22))
-        told = f"acts on {named_steps(marks)}" if marks else ""
         self.pen.text((SIZE[0] - RIGHT, 24), told, SOFT_INK, font(16), anchor="ra")
         where = "steps of this run" if self.schedule.schedule_by == "step" else "noise schedule"
         y, letters = SIZE[1] - 30, font(16)

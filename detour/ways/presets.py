@@ -8,15 +8,20 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from ..checks import require_choice
 from ..schedule import Schedule
+
+WAYS = ("bypass", "relief", "fade")
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A starting point: an id for programs, a name and one sentence for people, a schedule."""
+    """A starting point: an id for programs, a name and one sentence for people, which of `WAYS` it
+    is for, and a schedule."""
 
     id: str
     name: str
+    way: str
     description: str
     schedule: Schedule
 
@@ -24,6 +29,7 @@ class Preset:
         for field in ("id", "name", "description"):
             if not getattr(self, field).strip():
                 raise ValueError(f"A preset needs {field}, and one has none.")
+        require_choice("way", self.way, WAYS)
 
 
 def parse_presets(text: str) -> tuple[Preset, ...]:
@@ -35,13 +41,12 @@ def parse_presets(text: str) -> tuple[Preset, ...]:
     try:
         entries = json.loads(text)["presets"]
         presets = tuple(
-            Preset(entry["id"], entry["name"], entry["description"], Schedule(**entry["schedule"]))
-            for entry in entries
+            Preset(**{**entry, "schedule": Schedule(**entry["schedule"])}) for entry in entries
         )
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(
-            f"The presets cannot be read ({error}): each needs an id, a name, a description and "
-            "a schedule with the node's input names."
+            f"The presets cannot be read ({error}): each needs an id, a name, a way, a "
+            "description and a schedule with the node's input names."
         ) from error
     ids = [preset.id for preset in presets]
     if len(set(ids)) != len(ids):

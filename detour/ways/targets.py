@@ -105,6 +105,15 @@ FAMILIES = (
         joined=("txt", "img"),
     ),
     Family(
+        "Chroma of Forge",
+        (
+            BlockList("double_blocks", ("img", "txt", "mod", "pe"), ("img", "txt")),
+            BlockList("single_blocks", ("x", "mod", "pe"), ("x",)),
+        ),
+        has=("txt_in.weight",),
+        joined=("txt", "img"),
+    ),
+    Family(
         "SD 3",
         (BlockList("joint_blocks", ("*args",), ("context", "x")),),
         has=("joint_blocks.0.context_block", "joint_blocks.0.x_block"),

@@ -1,7 +1,7 @@
 """`python dev.py evidence dial`: the ways to variety and their rivals, on models trained for it.
 
-Trains what is not trained yet, chooses settings on some models, measures on the others. It can be
-stopped and goes on where it was. Runs next to a ComfyUI (`COMFYUI_PATH`).
+Trains what is not trained yet, chooses settings on the shipped pair, measures on the others. It
+can be stopped and goes on where it was. Runs next to a ComfyUI (`COMFYUI_PATH`).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from . import quick
 from .chart import chart
 from .host import Host
 from .models import BLOCKS, CELLS, STEPS, Subject, plan, sha256, shipped_pair, train, trained
-from .results import LEGEND, compact, measured, over_models, sentences, table
+from .results import LEGEND, compact, measured, over_models, sentences, swept, table
 from .store import Store
-from .study import CHOOSING_SEED, MAIN, PICTURES, REPORT_SEED, Question, Study, choose
+from .study import CHOOSING_SEED, EMPTY, MAIN, PICTURES, QUESTIONS, REPORT_SEED, Study, choose
 from .ways import Setting
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,10 +58,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--json", type=Path, metavar="FILE", help="write the figures there")
     told = "for weights, checkpoints, results so far and the chart"
     add("--output", type=Path, metavar="DIR", default=ROOT / "output" / "dial", help=told)
-    told = f"times {len(CELLS)} models to report on, besides {len(CELLS)} that choose settings"
+    told = f"times {len(CELLS)} models to report on"
     add("--blocks", type=int, metavar="N", default=BLOCKS, help=told)
     add("--steps", type=int, metavar="N", default=STEPS, help="of each training")
     add("--pictures", type=int, metavar="N", help=f"of each row (default {PICTURES})")
+    told = f"the first ones of: {'; '.join(question.label for question in QUESTIONS)}"
+    add("--questions", type=int, metavar="N", default=len(QUESTIONS), help=told)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     add("--device", choices=("cpu", "cuda"), default=device, help=f"default here: {device}")
     return parser.parse_args(arguments)
@@ -75,24 +77,23 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     weights = {s.name: train(s, options.output, options.device) for s in subjects}
     if options.train:
         return {}
-    choosing = [subject for subject in subjects if subject.chooses]
-    reported = [subject for subject in subjects if not subject.chooses]
-    if not choosing:
-        raise Failure("No model is trained that settings could be chosen on; leave --trained out.")
     pair = shipped_pair()
     study = open_study(options, weights | {subject.name: path for subject, path in pair})
-    say(f"Choosing settings on {len(choosing)} models ({MAIN.label}) ...")
+    say(f"Choosing settings on the shipped pair ({MAIN.label}) ...")
+    choosing = [subject for subject, _ in pair]
     chosen = choose(study, choosing)
-    say(f"Measuring on {len(reported)} other models and other seeds ...")
-    rows = measured(study, reported, chosen)
-    means = over_models(rows, chosen)
+    say(f"Measuring on {len(subjects)} other models and other seeds ...")
+    questions = QUESTIONS[: options.questions]
+    rows = measured(study, subjects, chosen, questions)
+    means = over_models(rows, chosen, questions)
     table(means, say)
     say("")
     say(LEGEND)
     found = sentences(means)
     say("\n".join(["", *found]))
     picture = options.output / "evidence dial.png"
-    chart(means, len(reported)).save(picture)
+    sweep = swept(study, choosing)
+    chart(sweep, len(choosing)).save(picture)
     say(f"Chart: {picture}")
     return {
         **study.host.facts(options.device),
@@ -100,21 +101,21 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
         "seeds": {"choosing": CHOOSING_SEED, "report": REPORT_SEED},
         "models": [facts(subject, weights[subject.name]) for subject in subjects],
         "chosen": {name: asdict(setting) for name, setting in chosen.items()},
-        "floors": floors(study, reported),
+        "floors": floors(study, subjects),
         "rows": means,
         "sentences": found,
-        "per_model": compact(rows, chosen),
+        "per_model": compact(rows),
+        "swept": sweep,
         "shipped": quick.shipped_rows(study, pair, chosen),
     }
 
 
 def floors(study: Study, subjects: Sequence[Subject]) -> list[dict[str, Any]]:
     """What real pictures would get, for each model and prompt."""
-    questions = (MAIN, Question("", 1.0))
     return [
         {"model": subject.name, "prompt": question.prompt, **study.floor(subject, question)}
         for subject in subjects
-        for question in questions
+        for question in (MAIN, EMPTY)
     ]
 
 
@@ -123,10 +124,9 @@ def facts(subject: Subject, weights: Path) -> dict[str, Any]:
     return {
         "model": subject.name,
         "sha256": sha256(weights),
-        "rare": f"{'with' if subject.present else 'without'} {subject.attribute}",
+        "rare": subject.minority,
         "seed": subject.training.seed,
         "steps": subject.training.steps,
-        "chooses": subject.chooses,
     }
 
 

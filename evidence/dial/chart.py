@@ -20,14 +20,12 @@ MARKS = ("dot", "square", "cross")
 
 
 def chart(rows: Sequence[dict[str, Any]], models: int) -> Image.Image:
-    """Rows of `results.over_models`, all settings of the main question."""
+    """Rows of `results.swept`: all settings, at the main question."""
     points = {
         name: [
             (row["means"]["good"], row["means"]["vendi"])
             for row in rows
-            if row["question"] == MAIN.label
-            and row["way"] == name
-            and None not in (row["means"]["good"], row["means"]["vendi"])
+            if row["way"] == name and None not in (row["means"]["good"], row["means"]["vendi"])
         ]
         for name in WAYS
     }

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from .models import HAS, Subject, sha256
-from .study import MAIN, OTHERS, REPORT_SEED, Question, Study
+from .study import EMPTY, MAIN, REPORT_SEED, Question, Study
 from .ways import PLAIN, WAYS, Setting
 
 COMMITTED = Path(__file__).resolve().parents[2] / "docs" / "results" / "dial.json"
-QUESTIONS = (MAIN, OTHERS[-1])
+ASKED = (MAIN, EMPTY)
 PICTURES = 100
 COMPARED = ("good", "minority", *HAS)
 Row = dict[str, Any]
@@ -26,7 +26,7 @@ def shipped_rows(
     fewer pictures are the first of more."""
     rows = []
     for subject, path in pair:
-        for question in QUESTIONS:
+        for question in ASKED:
             for name in _ways(question, chosen):
                 found = study.row(subject, question, name, chosen[name], REPORT_SEED)
                 place = {"model": subject.name, "sha256": sha256(path), "way": name}

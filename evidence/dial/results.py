@@ -9,18 +9,32 @@ from typing import Any
 
 from .models import Subject
 from .stats import effects
-from .study import MAIN, OTHERS, REPORT_SEED, Question, Study, effect, settings_for
+from .study import (
+    CHOOSING_SEED,
+    MAIN,
+    REPORT_SEED,
+    Question,
+    Study,
+    all_settings,
+    effect,
+    settings_for,
+)
 from .ways import PLAIN, WAYS, Setting
 
 Row = dict[str, Any]
 
 
-def measured(study: Study, subjects: Sequence[Subject], chosen: Mapping[str, Setting]) -> list[Row]:
+def measured(
+    study: Study,
+    subjects: Sequence[Subject],
+    chosen: Mapping[str, Setting],
+    questions: Sequence[Question],
+) -> list[Row]:
     """Every row of every model on the reporting seeds, each with what it is a row of."""
     rows = []
     for subject in subjects:
-        for question in (MAIN, *OTHERS):
-            for way, setting in settings_for(question, chosen, whole=question == MAIN):
+        for question in questions:
+            for way, setting in settings_for(question, chosen):
                 found = study.row(subject, question, way, setting, REPORT_SEED)
                 rows.append({**_place(subject, question, way, setting), **found})
     return rows
@@ -36,10 +50,26 @@ def _place(subject: Subject, question: Question, way: str, setting: Setting) -> 
     }
 
 
-def over_models(rows: Sequence[Row], chosen: Mapping[str, Setting]) -> list[Row]:
-    """The rows of each question, averaged over the models; those of chosen settings with their
-    effect, corrected over the rows of the same question."""
-    return [row for question in (MAIN, *OTHERS) for row in _of(question, rows, chosen)]
+def swept(study: Study, subjects: Sequence[Subject]) -> list[Row]:
+    """All settings that there were to choose from, as they were measured for the choice: means
+    over these models, for the chart."""
+    found, plain = [], WAYS[PLAIN].settings[0]
+    for way, setting in all_settings():
+        asked = ((PLAIN, plain), (way, setting))
+        plains, rows = (
+            [study.row(subject, MAIN, *each, CHOOSING_SEED) for subject in subjects]
+            for each in asked
+        )
+        found.append({"way": way, "setting": asdict(setting), "means": means(rows, plains)})
+    return found
+
+
+def over_models(
+    rows: Sequence[Row], chosen: Mapping[str, Setting], questions: Sequence[Question]
+) -> list[Row]:
+    """The rows of each question, averaged over the models, with their effect, corrected over the
+    rows of the same question."""
+    return [row for question in questions for row in _of(question, rows, chosen)]
 
 
 def _of(question: Question, rows: Sequence[Row], chosen: Mapping[str, Setting]) -> list[Row]:
@@ -47,20 +77,18 @@ def _of(question: Question, rows: Sequence[Row], chosen: Mapping[str, Setting]) 
     plain = {row["model"]: row for row in asked if row["way"] == PLAIN}
     found: list[Row] = []
     families = []
-    for way, setting in settings_for(question, chosen, whole=question == MAIN):
-        own = [r for r in asked if r["way"] == way and r["setting"] == asdict(setting)]
-        tested = way != PLAIN and setting == chosen[way]
+    for way, setting in settings_for(question, chosen):
+        own = [row for row in asked if row["way"] == way]
         found.append(
             {
                 "question": question.label,
                 "way": way,
                 "label": f"{WAYS[way].label} {setting.label}" if way != PLAIN else WAYS[way].label,
                 "setting": asdict(setting),
-                "chosen": setting == chosen[way],
                 "means": means(own, [plain[row["model"]] for row in own]),
             }
         )
-        if tested:
+        if way != PLAIN:
             pairs = [effect(plain[row["model"]], row) for row in own]
             families.append((found[-1], [value for value in pairs if value is not None]))
     for (row, _), one in zip(families, effects([values for _, values in families]), strict=True):
@@ -68,10 +96,9 @@ def _of(question: Question, rows: Sequence[Row], chosen: Mapping[str, Setting]) 
     return found
 
 
-def compact(rows: Sequence[Row], chosen: Mapping[str, Setting]) -> list[Row]:
-    """The rows of chosen settings, a share as `hits/of`: what is committed of each model."""
-    kept = [row for row in rows if row["setting"] == asdict(chosen[row["way"]])]
-    return [{name: _short(value) for name, value in row.items()} for row in kept]
+def compact(rows: Sequence[Row]) -> list[Row]:
+    """The rows with a share as `hits/of`: what is committed of each model."""
+    return [{name: _short(value) for name, value in row.items()} for row in rows]
 
 
 def _short(value: Any) -> Any:
@@ -120,13 +147,13 @@ tint:     mean colour change of pictures that kept their parts; rows, time: the 
 
 
 def table(rows: Sequence[Row], say: Callable[[str], None]) -> None:
-    """The chosen rows of each question."""
+    """The rows of each question."""
     for question in dict.fromkeys(row["question"] for row in rows):
         say("")
         say(f"{question}{'' if question == MAIN.label else ' (exploratory)'}")
         say(HEAD)
         for row in rows:
-            if row["question"] == question and row["chosen"]:
+            if row["question"] == question:
                 say(line(row))
 
 

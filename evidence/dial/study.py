@@ -35,8 +35,9 @@ class Question:
 
 MAIN = Question("nurse", 3.0)
 """Fixed before anything was measured: settings are chosen for it, and claims are about it."""
-OTHERS = (Question("nurse", 1.0), Question("nurse", 7.0), Question("", 1.0))
+EMPTY = Question("", 1.0)
 """With the empty prompt both sides of guidance are the same: no other scale is asked for."""
+QUESTIONS = (MAIN, EMPTY, Question("nurse", 1.0), Question("nurse", 7.0))
 
 
 @dataclass
@@ -61,6 +62,7 @@ class Study:
         """One row, measured now or before."""
         key = {
             "weights": self._hash(subject),
+            "minority": subject.minority,
             "prompt": question.prompt,
             "cfg": question.cfg,
             "way": way,
@@ -76,6 +78,7 @@ class Study:
         """What real pictures would get."""
         key = {
             "weights": self._hash(subject),
+            "minority": subject.minority,
             "prompt": question.prompt,
             "floor": self.pictures,
             "measure": MEASURE,
@@ -178,13 +181,15 @@ def effect(plain: dict[str, Any], row: dict[str, Any]) -> float | None:
 
 
 def settings_for(
-    question: Question, chosen: Mapping[str, Setting], whole: bool
+    question: Question, chosen: Mapping[str, Setting]
 ) -> Iterator[tuple[str, Setting]]:
-    """The rows of a question: plain first, then each way that can act as it was chosen.
-
-    whole: all settings of the ways, for the chart.
-    """
+    """The rows of a question: plain first, then each way that can act as it was chosen."""
     yield PLAIN, chosen[PLAIN]
-    for name, way in acting(question):
-        yield from ((name, s) for s in (way.settings if whole else (chosen[name],)))
+    yield from ((name, chosen[name]) for name, _ in acting(question))
     yield PLACEBO, chosen[PLACEBO]
+
+
+def all_settings() -> Iterator[tuple[str, Setting]]:
+    """What there was to choose from, plain first; the placebo's depend on a choice."""
+    yield PLAIN, WAYS[PLAIN].settings[0]
+    yield from ((name, setting) for name, way in acting(MAIN) for setting in way.settings)

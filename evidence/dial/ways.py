@@ -135,7 +135,6 @@ def _strengths(*values: float) -> tuple[Setting, ...]:
 WINDOWS = (
     *(Setting(end=end) for end in (0.15, 0.3, 0.45)),
     Setting(1.0, 0.6, "ramp_down"),
-    Setting(end=0.6),
 )
 PLAIN, BYPASS, PLACEBO = "plain", "bypass", "placebo"
 WAYS: Mapping[str, Way] = MappingProxyType(

@@ -12,14 +12,15 @@ import pytest
 import torch
 
 from demo.faces import PLACE, draw_people
+from demo.train import TRUNK
 from evidence.dial import quick
 from evidence.dial.chart import chart
 from evidence.dial.host import Drawn
 from evidence.dial.measure import Real, Seen, columns, composed
 from evidence.dial.models import CELLS, HAS, Subject, plan, shipped_pair
-from evidence.dial.results import compact, measured, over_models, sentences, table
+from evidence.dial.results import compact, measured, over_models, sentences, swept, table
 from evidence.dial.store import Store
-from evidence.dial.study import MAIN, Study, choose
+from evidence.dial.study import MAIN, QUESTIONS, Study, choose
 from evidence.dial.ways import BYPASS, PLACEBO, PLAIN, WAYS, Setting
 
 COUNT = 40
@@ -75,18 +76,16 @@ def make_study(tmp_path):
 
 def test_the_plan_is_balanced_and_keeps_its_beginning():
     subjects = plan(blocks=2)
-    for chooses, times in ((True, 1), (False, 2)):
-        cells = Counter((s.attribute, s.present) for s in subjects if s.chooses == chooses)
-        assert cells == dict.fromkeys(CELLS, times)
-    assert len({s.training.seed for s in subjects}) == len({s.name for s in subjects}) == 18
-    assert plan(blocks=1) == subjects[:12]
-    assert not any(subject.training.start for subject in subjects)
+    assert Counter((s.attribute, s.present) for s in subjects) == dict.fromkeys(CELLS, 2)
+    assert len({s.training.seed for s in subjects}) == len({s.name for s in subjects}) == 12
+    assert plan(blocks=1) == subjects[:6]
+    assert {subject.training.start for subject in subjects} == {TRUNK}
 
 
 @pytest.mark.parametrize("job", [None, "nurse"])
 def test_the_minority_is_rare_and_everything_else_even(job):
     draw = torch.Generator().manual_seed(0)
-    for subject in plan(blocks=0):
+    for subject in plan(blocks=1):
         people = draw_people(subject.training.shares, 4000, draw, job)
         assert float(subject.is_minority(people).float().mean()) == pytest.approx(0.1, abs=0.02)
         for attribute in set(HAS) - {subject.attribute}:
@@ -95,7 +94,7 @@ def test_the_minority_is_rare_and_everything_else_even(job):
 
 
 def test_the_columns_of_real_pictures():
-    subject = plan(blocks=0)[0]
+    subject = plan(blocks=1)[0]
     real = Real(subject, "nurse")
     people = real.people[:100]
     held_out = people.clone()
@@ -117,13 +116,13 @@ def test_the_columns_of_real_pictures():
 
 
 def test_fresh_people_are_seldom_copies():
-    real = Real(plan(blocks=0)[0], "")
+    real = Real(plan(blocks=1)[0], "")
     fresh = Seen.of(real.fresh[1][:200], "")
     assert columns(fresh, fresh, real)["copies"]["share"] < 0.1
 
 
 def test_the_choice_goes_furthest_where_pictures_stay_good(make_study):
-    subjects = plan(blocks=0)[:1]
+    subjects = plan(blocks=1)[:1]
     study = make_study(subjects)
     chosen = choose(study, subjects)
     assert chosen[BYPASS] == Setting(end=0.45)  # 0.6 breaks pictures
@@ -133,7 +132,7 @@ def test_the_choice_goes_furthest_where_pictures_stay_good(make_study):
 
 
 def test_nothing_is_measured_twice(make_study, tmp_path):
-    subjects = plan(blocks=0)[:1]
+    subjects = plan(blocks=1)[:1]
     first = make_study(subjects)
     asked = (subjects[0], MAIN, BYPASS, Setting(end=0.3), 5)
     found = first.row(*asked)
@@ -152,15 +151,16 @@ def test_nothing_is_measured_twice(make_study, tmp_path):
 
 
 def test_the_table_the_sentences_and_the_chart(make_study, capsys):
-    subjects = plan(blocks=1)[6:8]
+    subjects = plan(blocks=1)[:2]
     study = make_study(subjects)
     chosen = {name: way.settings[0] for name, way in FEW.items()}
-    rows = over_models(measured(study, subjects, chosen), chosen)
+    found = measured(study, subjects, chosen, QUESTIONS)
+    rows = over_models(found, chosen, QUESTIONS)
     questions = {row["question"] for row in rows}
     assert questions == {MAIN.label, "nurse, CFG 1", "nurse, CFG 7", "empty prompt, CFG 1"}
     assert {row["way"] for row in rows if row["question"] == MAIN.label} == set(FEW)
     tested = [row for row in rows if "effect" in row]
-    assert all(row["chosen"] and row["way"] != PLAIN for row in tested)
+    assert len(tested) == len(rows) - len(QUESTIONS)  # all but the plain ones
     assert not any(row["way"] == "lower_cfg" for row in rows if row["question"].endswith("CFG 1"))
     bypass = next(row for row in tested if row["way"] == BYPASS)
     assert bypass["effect"]["effect"] == pytest.approx(0.075, abs=0.02)
@@ -168,11 +168,13 @@ def test_the_table_the_sentences_and_the_chart(make_study, capsys):
     table(rows, print)
     printed = capsys.readouterr().out
     assert "exploratory" in printed and "bypass of the mid-block 1, 0 to 0.15" in printed
-    assert chart(rows, 2).width > 1000
     json.dumps(rows)
-    kept = compact(measured(study, subjects, chosen), chosen)
+    kept = compact(found)
     assert kept[0]["clean"] == f"{COUNT}/{COUNT}"
-    assert len(kept) == len(subjects) * sum(row["chosen"] for row in rows)
+    assert len(kept) == len(subjects) * len(rows)
+    sweep = swept(study, subjects)
+    assert len(sweep) == sum(len(way.settings) for name, way in FEW.items() if name != PLACEBO)
+    assert chart(sweep, 2).tobytes() != chart(sweep[:1], 2).tobytes()
 
 
 def test_the_shipped_pair_is_compared_with_what_was_committed(make_study, tmp_path, capsys):

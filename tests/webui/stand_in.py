@@ -36,6 +36,7 @@ ARGUMENTS = [
     "fade_end_percent",
     "fade_toward",
     "fade_seed",
+    "blocks",
 ]
 """The order of the arguments; published, so new ones come after these."""
 

@@ -171,6 +171,7 @@ def test_a_pasted_picture_sets_all_controls_and_one_without_detour_switches_off(
         "fade_end_percent": 0.3,
         "fade_toward": "noise",
         "fade_seed": "18446744073709551615",
+        "blocks": "auto",
     }
     page.fill("#infotext textarea", "Steps=20")
     page.click("#paste")

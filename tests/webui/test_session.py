@@ -13,7 +13,16 @@ import pytest
 import torch
 from stand_in import SHIM, modules_in_place, run_shim
 from webui_driver import InterruptedException, Processing, World, cell_of
-from webui_models import A1111Model, ForgeModel, alphas_cumprod, k_diffusion, ldm_unet, looping_unet
+from webui_models import (
+    A1111Model,
+    ForgeModel,
+    alphas_cumprod,
+    chroma_transformer,
+    flux_transformer,
+    k_diffusion,
+    ldm_unet,
+    looping_unet,
+)
 
 from detour.progress import SigmaTable, stable_diffusion_sigmas
 from detour.schedule import Schedule
@@ -448,9 +457,58 @@ def test_a_model_without_a_mid_block_is_left_alone_with_one_warning(world, caplo
     p = make(world, ON, n_iter=3)
     found = world.generate(p)
     assert torch.equal(found[0], plain[0])
-    assert [text for text in p.comments if "no mid-block" in text] == list(p.comments)
+    assert [text for text in p.comments if "neither a mid-block" in text] == list(p.comments)
     assert len(caplog.records) == len(p.comments) == 1
     assert block is not None
+
+
+class Literally(torch.nn.Module):
+    """In place of the last block of a range: the lerp, written out.
+
+    kept: what its first block was given.
+    """
+
+    def __init__(self, block, kept, lam):
+        super().__init__()
+        self.block, self.kept, self.lam = block, kept, lam
+
+    def forward(self, x, vec, pe):
+        before = torch.cat(self.kept.pop(), dim=1)
+        return torch.lerp(self.block(x, vec, pe), before, self.lam)
+
+
+def written_out(model, lam):
+    """Blocks 1 and 2 of a Flux, one with two streams and one with one, bypassed by hand."""
+    kept = []
+
+    def remember(_block, args):
+        img, txt = args[:2]
+        kept.append((txt.clone(), img.clone()))
+
+    model.double_blocks[1].register_forward_pre_hook(remember)
+    model.single_blocks[0] = Literally(model.single_blocks[0], kept, lam)
+    return model
+
+
+@pytest.mark.parametrize(("made", "lam"), [(flux_transformer, 0.7), (chroma_transformer, 1.0)])
+def test_of_a_transformer_a_range_of_blocks_is_bypassed(host, caplog, made, lam):
+    host["modules.script_callbacks"].clear_callbacks()
+    caplog.set_level("INFO", logger="detour")
+    world = World(host, ForgeModel(made()))
+    world.script = run_shim(SHIM).DetourScript()
+    plain = world.generate(make(world))[0]
+    values = {"enabled": True, "strength": lam, "end_percent": 1.0, "blocks": "1-2"}
+    p = make(world, values)
+    found = world.generate(p)[0]
+    other = World(host, ForgeModel(written_out(made(), lam)))
+    assert torch.equal(found, other.generate(make(other))[0]) and not torch.equal(found, plain)
+    assert not p.comments and any("bypassed blocks 1-2 of 4 in" in text for text in caplog.messages)
+    unet = unet_of(world)
+    assert not unet._forward_pre_hooks and not unet._forward_hooks
+    assert torch.equal(world.generate(make(world))[0], plain)
+    p = make(world, {**values, "blocks": "2-9"})
+    assert torch.equal(world.generate(p)[0], plain)
+    assert any("FluxTransformer has 4 blocks, 0 to 3" in text for text in p.comments)
 
 
 def test_a_run_that_never_reaches_the_window_says_so(world):

@@ -252,12 +252,19 @@ def test_every_field_has_an_axis_once(extension, monkeypatch, family):
     assert by_label["[Detour] refiner"].choices() == ["base", "refiner", "both"]
 
 
-def test_presets_set_the_schedules_fields(extension):
+@pytest.mark.parametrize(
+    ("name", "id_", "before"),
+    [("Progressive", "progressive", ""), ("Prompt Fade: Early", "fade_early", "fade_")],
+)
+def test_a_starting_point_sets_the_fields_of_its_way(extension, name, id_, before):
     panel = extension.panel
-    chosen = panel.read_presets()[1]
-    assert panel.preset_values(chosen.name) == [
-        getattr(chosen.schedule, name) for name in panel.PRESET_FIELDS
-    ]
+    found = dict(zip(panel.PRESET_FIELDS, panel.preset_values(name), strict=True))
+    schedule = next(preset for preset in panel.read_presets() if preset.id == id_).schedule
+    for field in ("strength", "start_percent", "end_percent"):
+        assert found.pop(before + field) == getattr(schedule, field)
+    for field in ("shape", "schedule_by"):
+        assert found.pop(field) == getattr(schedule, field)
+    assert all(value == {"__type__": "update"} for value in found.values()) and len(found) == 6
     assert all(value == {"__type__": "update"} for value in panel.preset_values(panel.OWN))
 
 
@@ -296,6 +303,22 @@ def test_the_first_picture_is_of_the_panels_start(extension, monkeypatch):
     extension.made["modules.shared"].opts.detour_strength_at_start = 0.25
     extension.shim.DetourScript().ui(False)
     assert [settings.strength for settings in drawn] == [0.25]
+
+
+def test_the_picture_shows_every_way_that_is_on(extension):
+    panel = extension.panel
+    own = panel.Settings(strength=0.25)
+    seen = {
+        panel.draw_settings(each).tobytes()
+        for each in (
+            own,
+            panel.Settings(strength=0.25, relief_strength=1.0),
+            panel.Settings(strength=0.25, fade_strength=1.0),
+            panel.Settings(strength=0.0, fade_strength=1.0),
+        )
+    }
+    assert len(seen) == 4
+    assert {"relief_strength", "fade_end_percent"} < set(panel.DRAWN)
 
 
 def test_only_the_host_files_name_hosts():

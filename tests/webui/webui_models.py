@@ -129,6 +129,69 @@ def looping_unet() -> nn.Module:
     return seeded(LoopingUNet)
 
 
+class DoubleStreamBlock(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.of_img, self.of_txt = nn.Linear(WORDS, WORDS), nn.Linear(WORDS, WORDS)
+
+    def forward(self, img, txt, vec, pe):
+        img += torch.tanh(self.of_txt(txt)).mean(1, keepdim=True) * vec
+        return img, txt + torch.tanh(self.of_img(img)).mean(1, keepdim=True) * vec
+
+
+class SingleStreamBlock(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(WORDS, WORDS)
+
+    def forward(self, x, vec, pe):
+        return x + torch.tanh(self.linear(x)) * vec
+
+
+class ChromaDoubleBlock(DoubleStreamBlock):
+    def forward(self, img, txt, mod, pe):
+        return super().forward(img, txt, mod, pe)
+
+
+class ChromaSingleBlock(SingleStreamBlock):
+    def forward(self, x, mod, pe):
+        return super().forward(x, mod, pe)
+
+
+class FluxTransformer(nn.Module):
+    """Lists, arguments and loop of the Flux that Forge and its newer kin bring themselves; in no
+    registry. It has no mid-block, and its blocks write into what they get.
+
+    double, single: the kinds of its blocks; Chroma's call an argument differently.
+    """
+
+    def __init__(self, double: type[nn.Module], single: type[nn.Module]) -> None:
+        super().__init__()
+        self.img_in, self.txt_in = nn.Linear(4, WORDS), nn.Linear(WORDS, WORDS)
+        self.double_blocks = nn.ModuleList([double(), double()])
+        self.single_blocks = nn.ModuleList([single(), single()])
+        self.outlet = nn.Linear(WORDS, 4)
+
+    def forward(self, x, timesteps, context=None, transformer_options=None):
+        img, txt = self.img_in(x.flatten(2).transpose(1, 2)), self.txt_in(context)
+        vec = torch.cos(timesteps / 300).view(-1, 1, 1)
+        for block in self.double_blocks:
+            img, txt = block(img, txt, vec, None)
+        img = torch.cat([txt, img], dim=1)
+        for block in self.single_blocks:
+            img = block(img, vec, None)
+        out = self.outlet(img[:, context.shape[1] :])
+        return out.transpose(1, 2).reshape(x.shape)
+
+
+def flux_transformer() -> nn.Module:
+    return seeded(lambda: FluxTransformer(DoubleStreamBlock, SingleStreamBlock))
+
+
+def chroma_transformer() -> nn.Module:
+    return seeded(lambda: FluxTransformer(ChromaDoubleBlock, ChromaSingleBlock))
+
+
 def alphas_cumprod() -> torch.Tensor:
     sigmas = torch.tensor(stable_diffusion_sigmas(), dtype=torch.float64)
     return (1 / (1 + sigmas**2)).float()

@@ -1,6 +1,7 @@
 """The presets that the browser offers are schedules that Python accepts."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,11 @@ FILE = Path(__file__).parents[3] / "js" / "presets.json"
 def test_every_preset_is_a_schedule_that_acts():
     presets = parse_presets(FILE.read_text(encoding="utf-8"))
     assert [preset.id for preset in presets] == [
-        "gentle",
-        "progressive",
-        "strong",
-        "study",
-        "few_steps",
+        *("gentle", "progressive", "strong", "study", "few_steps"),
+        *("relief_early", "relief_half", "relief_few_steps"),
+        *("fade_short", "fade_early", "fade_few_steps"),
     ]
+    assert Counter(preset.way for preset in presets) == {"bypass": 5, "relief": 3, "fade": 3}
     assert not any(preset.schedule.is_off for preset in presets)
     assert [preset.id for preset in presets if preset.schedule.strength < 0] == ["study"]
     assert all(preset.description.endswith(".") for preset in presets)
@@ -32,7 +32,7 @@ def test_presets_are_told_by_what_the_browser_sets():
         assert list(entry["schedule"]) == fields
 
 
-GOOD = {"id": "a", "name": "A", "description": "B.", "schedule": {}}
+GOOD = {"id": "a", "name": "A", "way": "fade", "description": "B.", "schedule": {}}
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,14 @@ GOOD = {"id": "a", "name": "A", "description": "B.", "schedule": {}}
         ([{"id": "a"}], "cannot be read"),
         ([GOOD, GOOD], "an id of its own, but they are a, a"),
         ([{**GOOD, "name": " "}], "needs name"),
+        ([{**GOOD, "way": "detour"}], "way is 'detour'"),
     ],
 )
 def test_wrong_presets_are_refused(entries, sentence):
     with pytest.raises(ValueError, match=sentence):
         parse_presets(json.dumps({"presets": entries}))
-    assert parse_presets(json.dumps({"presets": [GOOD]})) == (Preset("a", "A", "B.", Schedule()),)
+    good = Preset("a", "A", "fade", "B.", Schedule())
+    assert parse_presets(json.dumps({"presets": [GOOD]})) == (good,)
 
 
 def test_text_that_is_no_such_file_is_refused():
