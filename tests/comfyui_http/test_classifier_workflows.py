@@ -93,8 +93,8 @@ def test_a_classifier_is_mended_by_the_mistakes_that_were_clicked(server, object
     prompt = prompt_of("Tiny mend a classifier", object_info)
     shown = reports(server, prompt)
     assert "80 pictures: 50 right, 30 wrong." in shown["Click the wrong ones"]
-    before, after = worst(shown["Mend"])
-    assert before == 0 and after > 60
+    mended = re.search(r"Of 30 wrong pictures held back (\d+) are mended", shown["Mend"])
+    assert mended and int(mended[1]) >= 20, shown["Mend"]
     changed = int(shown["Before and after"].split(" of 60 pictures changed")[0])
     assert changed > 15
     for node in prompt.values():  # other people: the clicks are not theirs
