@@ -10,10 +10,11 @@ import { watch } from "./watch.js";
 
 const NODE = "DetourLabelPictures";
 const NAME = "detour_labels"; // of the widget, of the property and in what a run sends
-const SIZE = [600, 1020]; // px of a new node
-const HEIGHT = 330; // px, margins included
+const WIDTH = 600; // px of a new node
+const HEIGHT = 560; // px, margins included
 const CELL = 76; // px of a picture
 const KEYS = 9;
+const SHOWN_AFTER = 100; // ms, of a node that undo made anew
 const FIRST_LABEL = "first_label"; // of "unmarked"
 const WAITING = "Run: the pictures appear here, to be labelled.";
 const HELP =
@@ -45,8 +46,8 @@ const STYLE = `
 .detour-labels .grid:focus-visible [aria-selected="true"] { outline: 2px solid #4c9bff; }
 .detour-labels i { width: ${CELL}px; height: ${CELL}px; border-radius: 3px; background-color: #8883;
   image-rendering: pixelated; box-shadow: 0 0 0 3px var(--colour, transparent); }
-.detour-labels b { position: absolute; top: 6px; padding: 0 4px; border-radius: 3px; font-weight: 600;
-  max-width: ${CELL - 8}px; background: var(--colour); color: #10141a; }
+.detour-labels b { position: absolute; top: 1px; left: 3px; padding: 0 4px; border-radius: 3px;
+  max-width: ${CELL - 8}px; background: var(--colour); color: #10141a; font: 600 10px/12px Inter, Arial, sans-serif; }
 .detour-labels b, .detour-labels span { overflow: hidden; white-space: nowrap; text-overflow: ellipsis; }
 .detour-labels span { max-width: 100%; margin-top: 2px; }`;
 
@@ -85,7 +86,7 @@ class Labels {
     const report = node.widgets.findIndex(({ name }) => name === "detour_result");
     if (report >= 0) node.widgets.splice(report, 0, node.widgets.pop()); // above the report
     widget.labels = this;
-    node.setSize(SIZE.map((side, axis) => Math.max(side, node.size[axis])));
+    node.setSize([Math.max(node.size[0], WIDTH), node.size[1]]);
     watch(this);
   }
 
@@ -253,10 +254,10 @@ class Labels {
   afterUndo() {
     const { place } = undoing;
     undoing = null;
-    requestAnimationFrame(() => {
+    setTimeout(() => {
       this.grid.focus({ focusVisible: true });
       this.go(place - 1);
-    });
+    }, SHOWN_AFTER);
   }
 }
 

@@ -6,6 +6,7 @@ import itertools
 
 from PIL import Image
 
+from ..probes.labels import RIGHT_WRONG
 from ..probes.pictures import Kept
 from ..probes.probe_set import FEW, ProbeSet
 from ..search.linear_head import LinearHead
@@ -30,7 +31,7 @@ def describe_probes(probes: ProbeSet) -> str:
     if len(groups) > MOST_LINES:
         lines.append(f"  and {len(groups) - MOST_LINES} more groups")
     names = probes.attribute_names
-    if len(names) == 2:
+    if len(names) == 2 and names != RIGHT_WRONG:
         lines.append(f"'{names[1]}' is taken for the feature, '{names[0]}' for its absence.")
     units = {unit for unit in probes.units if unit}
     if units:
@@ -64,6 +65,8 @@ def describe_head(head: LinearHead, labels: tuple[str, ...]) -> str:
 
 def warnings(probes: ProbeSet) -> list[str]:
     """What will stop or weaken an edit that is chosen on these probes; one sentence each."""
+    if set(probes.attributes) <= set(RIGHT_WRONG):
+        return ["These are for the method 'mistakes': the more wrong ones, the surer its proof."]
     found = []
     groups, names = probes.counts(), probes.attribute_names
     if len(names) == 1:
