@@ -69,6 +69,10 @@ CLASSIFY = {
         "Keep only pictures of this class, by label or number; empty = of any.",
         see="only these pictures in 'kept images'.",
     ),
+    "before": Words(
+        "Another classifier with the same labels, such as the one before an edit.",
+        see="the pictures whose label changed, with both labels.",
+    ),
 }
 """To ask a classifier about pictures."""
 
@@ -111,6 +115,35 @@ PROBES = {
     ),
 }
 """To make probes."""
+
+LABELS = {
+    "images": Words(
+        "The pictures to label, a batch or a list.",
+        see="them on the node after a run.",
+    ),
+    "labels": Words(
+        "The labels that can be given, separated by commas; nurse/wrong says the true class too.",
+        see="a button and a key (1 to 9) for each.",
+    ),
+    "marks": Words(
+        "Which picture has which label; clicks write it, and so can you: wrong: 3, 7-9; right: 1.",
+        see="the number of pictures of each label in the report.",
+    ),
+    "unmarked": Words(
+        "Pictures without a mark: left_out = they are no probes; first_label = they have the first "
+        "label, so that you mark the wrong ones only.",
+        see="all pictures with a label in the report, or fewer.",
+    ),
+    "probes": Words(
+        "Probes of other pictures, to chain.",
+        see="all of them together in the report.",
+    ),
+    "classifier": Words(
+        "A classifier to ask about the pictures.",
+        see="what it says below each, like beside like, the least sure first.",
+    ),
+}
+"""To put labels to pictures."""
 
 FIT = {
     "probes": Words(
