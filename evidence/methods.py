@@ -11,7 +11,7 @@ from torch import Tensor
 from detour.classifier.head import Head
 from detour.edit.apply import apply_edits
 from detour.edit.record import Change, edit_of, new_stack
-from detour.judge.compare import best_degree, degree_curve
+from detour.judge.degree import degree_curve
 from detour.probes.features import Probes
 from detour.search.closed_forms import from_group_means
 from detour.search.fitting import cross_fit
@@ -87,7 +87,7 @@ def evidence_bias(probes: Probes, seed: int) -> Head:
     del seed
     change = from_group_means(probes, target_class=1, with_bias=True)
     stack = new_stack(probes.head).push(edit_of(change, probes.head))
-    return with_change(probes, change, best_degree(degree_curve(probes, stack)))
+    return with_change(probes, change, degree_curve(probes, stack).best())
 
 
 METHODS: dict[str, Method] = {

@@ -46,7 +46,8 @@ class Cell:
 class Edit:
     """One edit: the cells that move together, by `degree` (0 = none, 1 = as found).
 
-    metrics_before, metrics_after: what was measured when it was made, for people.
+    metrics_before, metrics_after: what was measured when it was made, for people. meaning, proof:
+    in words what it does, and on what that was shown; empty where nobody wrote them.
     """
 
     cells: tuple[Cell, ...]
@@ -56,19 +57,22 @@ class Edit:
     class_name: str = ""
     metrics_before: Mapping[str, Any] = field(default_factory=dict)
     metrics_after: Mapping[str, Any] = field(default_factory=dict)
+    meaning: str = ""
+    proof: str = ""
 
 
 @dataclass(frozen=True)
 class EditStack:
     """All edits of one head, oldest first; nothing is ever written into the head itself.
 
-    shape, sha256: those of the unedited head.
+    shape, sha256, halves: those of the unedited head; no halves in files of old releases.
     """
 
     shape: tuple[int, int]
     sha256: str
     edits: tuple[Edit, ...] = ()
     architecture: str = ""
+    halves: Mapping[str, str] = field(default_factory=dict)
 
     def push(self, *edits: Edit) -> EditStack:
         """The stack with more edits on top; refuses cells outside the head or with NaN."""
@@ -99,7 +103,7 @@ class EditStack:
 
 def new_stack(head: Head, architecture: str = "") -> EditStack:
     """An empty stack for an unedited head."""
-    return EditStack(head.shape, head.sha256, (), architecture)
+    return EditStack(head.shape, head.sha256, (), architecture, head.halves)
 
 
 def edit_of(change: Change, head: Head, **about: Any) -> Edit:
