@@ -12,12 +12,16 @@ from ..images import check_image, picture_endings
 from .metadata import METADATA, read_metadata
 from .probe_set import ProbeSet
 
+JUDGED = {"right", "wrong"}
+"""Folders of these two names say how a classifier did, whatever is below them."""
 NAMED = 3
 """So many of the files that were passed over are named."""
 
 
 def read_folder(folder: Path) -> ProbeSet:
     """The probes in a folder, by its `metadata.csv` or its sub-folders `<class>/<attribute>/`.
+
+    `right/` and `wrong/`, each with pictures or with folders `<class>/`, are attributes.
 
     metadata.csv: `img_filename`, `filename` or `file_name`; `y`, `class` or `label` (may be
     missing or empty: no classes); `place`, `a` or `attribute`; optional `split` and `unit`.
@@ -85,8 +89,9 @@ def _from_metadata(folder: Path) -> ProbeSet:
 
 
 def _from_folders(folder: Path) -> ProbeSet:
+    judged = {entry.name for entry in _folders(folder, folder)} == JUDGED
     found = [
-        (picture, first.name, second.name)
+        (picture, *((second.name, first.name) if judged else (first.name, second.name)))
         for first in _folders(folder, folder)
         for second in _folders(first, folder)
         for picture in pictures_of(second, folder)
@@ -116,7 +121,7 @@ def _from_folders(folder: Path) -> ProbeSet:
         _checked(file for file, _, _ in found),
         tuple(attribute for _, _, attribute in found),
         tuple(name for _, name, _ in found),
-        tuple(file.stem for file, _, _ in found),
+        () if judged else tuple(file.stem for file, _, _ in found),
         notes=notes,
     )
 

@@ -12,9 +12,11 @@ from ..edit.file import to_json
 from ..judge.groups import GroupMetrics, claimable, listed
 from ..search.ladder import Ladder, Rung
 from ..search.neutralize import Neutralized
+from ..search.settings import SEARCHED
 from .bars import stacked
 from .edit_charts import draw_degree, draw_gap, draw_ladder, draw_standings
 from .groups import draw_group_bars
+from .mending import draw_mending, mending_lines, mending_numbers
 from .sentences import (
     HEADS,
     LEARNED,
@@ -50,6 +52,8 @@ def edit_text(done: Neutralized, feature: str = "the feature") -> str:
     feature: what the spurious feature is called, for the gap of `paired`.
     """
     lines = edit_lines(done.stack)
+    if told := mending_lines(done):
+        lines += ["", *told]
     if done.gap is not None:
         lines += [
             "",
@@ -68,7 +72,7 @@ def edit_text(done: Neutralized, feature: str = "the feature") -> str:
             f"Collateral: {percent(done.collateral)} of the predictions of other classes changed"
             f"{two if done.stack.shape[0] == 2 else ''}."
         )
-    if done.ladder is not None:
+    if done.ladder is not None and done.mended is None:
         lines += ["", "What each further number buys (worst-group, mean accuracy; at degree 1):"]
         lines += _ladder_lines(done, done.ladder)
     lines += ["", "Notes:", *(f"- {note}" for note in _notes(done))]
@@ -90,6 +94,7 @@ def edit_numbers(done: Neutralized) -> dict[str, Any]:
         "unseen": not (done.is_in_sample or done.learned),
         "notes": _notes(done),
         "standings": [asdict(standing) for standing in done.standings],
+        "mending": mending_numbers(done),
     }
 
 
@@ -107,7 +112,9 @@ def edit_picture(done: Neutralized, feature: str = "the feature") -> Image.Image
         pictures.append(draw_group_bars(done.after, done.before))
     if len(done.curve) > 1:
         pictures.append(draw_degree(done.curve, done.edit.degree))
-    if done.ladder is not None:
+    if done.mended is not None:
+        pictures.insert(0, draw_mending(done))
+    elif done.ladder is not None:
         pictures.append(draw_ladder(done.ladder, _other(done), done.edit.degree))
     if not pictures:
         raise ValueError("There is nothing to draw: neither groups nor a gap were measured.")
@@ -136,13 +143,13 @@ def _standing_lines(done: Neutralized, feature: str) -> list[str]:
 def _other(done: Neutralized) -> tuple[str, int, GroupMetrics] | None:
     """This edit as a row of its own, where the ladder is of another method."""
     edit = done.edit
-    if edit.method == "worst_group" or done.after is None:
+    if edit.method in SEARCHED or done.after is None:
         return None
     return f"{edit.method}, degree {edit.degree:g}", len(edit.cells), done.after
 
 
 def _notes(done: Neutralized) -> list[str]:
-    own = done.edit.method == "worst_group"
+    own = done.edit.method in SEARCHED
     crossfit = own and done.ladder is not None and done.ladder.in_sample
     judged = OUT_OF_FOLD if crossfit else UNSEEN
     notes = [SEEN if done.is_in_sample else judged, *done.notes, *_degree_notes(done)]

@@ -70,7 +70,9 @@ class Ladder:
         return self[self.chosen]
 
 
-def build_ladder(probes: Probes, search: Search, progress: Progress = quiet) -> Ladder:
+def build_ladder(
+    probes: Probes, search: Search, progress: Progress = quiet, fit: Fit | None = None
+) -> Ladder:
     """Every size of edit for worst-group accuracy, chosen, compared and reported apart.
 
     The size `auto` takes the smallest edit that is not significantly below the best on the
@@ -79,16 +81,18 @@ def build_ladder(probes: Probes, search: Search, progress: Progress = quiet) -> 
     unit, or as the probes say; with under 40 probes of a group to validate on: five-fold
     cross-fitting. Heads without a bias have no rungs that need one.
 
+    fit: finds the sizes on some probes; None = for worst-group accuracy.
+
     Raises ValueError for probes of one class or attribute only, or if a given split leaves a
     part empty. Source: ours.
     """
     _check_split(probes)
 
-    def fit(rows: Tensor, start: float, stop: float) -> Sizes[Found]:
+    def best(rows: Tensor, start: float, stop: float) -> Sizes[Found]:
         part = part_of(progress, start, stop)
         return fit_sizes(probes, rows, search.target_class, search.max_weights, progress=part)
 
-    fitted = _fit(probes, fit, search.split_seed)
+    fitted = fit_on_parts(probes, fit or best, search.split_seed)
     judged, picks = _judged(probes, fitted, search.split_seed)
     rungs = _rungs(probes, fitted, judged)
     chosen, reason = _choose(probes, fitted, search)
@@ -110,7 +114,8 @@ def build_ladder(probes: Probes, search: Search, progress: Progress = quiet) -> 
     )
 
 
-def _fit(probes: Probes, fit: Fit, seed: int) -> Fitted:
+def fit_on_parts(probes: Probes, fit: Fit, seed: int = 0) -> Fitted:
+    """Every size fitted and judged apart: on three parts, or by five folds with few probes."""
     parts = split_parts(probes, seed)
     if not needs_folds(probes, parts):
         return three_parts(probes, fit, parts)

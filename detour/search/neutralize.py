@@ -20,8 +20,10 @@ from ..probes.parts import split_parts
 from ..probes.probe_set import ProbeSet
 from .closed_forms import from_group_means, from_pairs
 from .ladder import Ladder, build_ladder, smallest
+from .mend import Mended, mend
+from .mistakes import prepared
 from .one_weight import Progress, quiet
-from .settings import AUTO, Search, read_search
+from .settings import AUTO, SEARCHED, Search, read_search
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,8 @@ class Neutralized:
     None without classes and without an edit. no_ladder: why there is none beside a closed form.
     found_degree: the degree that `evidence` found to be best on the validation part, if it
     looked and there is such a part; not_compared: the groups that this part lacks. learned: the
-    classifier itself was fitted on some of the probes that are reported on.
+    classifier itself was fitted on some of the probes that are reported on. mended: of `mistakes`,
+    what is said beside its edit.
     """
 
     search: Search
@@ -57,6 +60,7 @@ class Neutralized:
     found_degree: float | None = None
     not_compared: tuple[str, ...] = ()
     learned: bool = False
+    mended: Mended | None = None
 
     @property
     def edit(self) -> Edit:
@@ -72,7 +76,7 @@ class Neutralized:
     def is_in_sample(self) -> bool:
         """Whether the figures are of the probes that chose the edit: out of fold there are those
         of degree 1 only."""
-        ladder = self.ladder if self.search.method == "worst_group" else None
+        ladder = self.ladder if self.search.method in SEARCHED else None
         return ladder is not None and ladder.in_sample and self.edit.degree != 1
 
 
@@ -86,6 +90,8 @@ def neutralize_classifier(
     """
     search = read_search(classifier.unedited.description, probe_set, **typed)
     probes = classifier.probes(probe_set, tag=typed.get("target_class") or "")
+    if search.method == "mistakes":
+        probes, search = prepared(probes, classifier.stack, search)
     done = neutralize(probes, search, classifier.stack, progress)
     crossfit = done.ladder is not None and done.ladder.in_sample
     learned = classifier.learned_from(probe_set, search.split_seed, whole=crossfit)
@@ -102,12 +108,17 @@ def neutralize(
     Raises ValueError for probes without a head, and as the methods do.
     """
     stack = new_stack(probes.head) if stack is None else stack
+    if search.method == "mistakes":
+        probes, search = prepared(probes, stack, search)
     now = with_edits(probes, stack)
-    ladder, found, lacking = None, None, ()
-    if search.method == "worst_group":
+    ladder, mended, found, lacking = None, None, None, ()
+    if search.method == "mistakes":
+        ladder, mended = mend(now, search, progress)
+    elif search.method == "worst_group":
         ladder = build_ladder(now, search, progress)
+    if ladder is not None:
         change, rows = ladder.edit.change, ladder.report_rows
-        notes = (*ladder.notes, ladder.reason)
+        notes = filter(None, (*ladder.notes, ladder.reason))
     else:
         change, rows, *notes = _closed_form(now, search)
     if search.method == "evidence" and search.auto_degree:
@@ -126,6 +137,7 @@ def neutralize(
         ladder=ladder,
         found_degree=found,
         not_compared=lacking,
+        mended=mended,
     )
     if search.method == "paired":
         done = _paired_up(probes, now, done, rows)
@@ -195,13 +207,14 @@ def _measured(probes: Probes, now: Probes, done: Neutralized, rows: Tensor) -> N
     edited = {cell.row for cell in done.edit.cells}
     made = replace(done.edit, metrics_before=before.as_dict(), metrics_after=after.as_dict())
     seed = done.search.split_seed
+    claims = made.cells and done.mended is None  # where the wrong ones begin at 0, any edit gains
     return replace(
         done,
         stack=done.stack.undo().push(made),
         before=before,
         after=after,
         collateral=None if now.is_tagged else collateral(was[rows], found[rows], edited),
-        gain=gain(now, right, rows, done.is_in_sample, seed) if made.cells else None,
+        gain=gain(now, right, rows, done.is_in_sample, seed) if claims else None,
         curve=tuple(degree_curve(probes, done.stack, rows)),
     )
 

@@ -84,9 +84,9 @@ def scan(moves: Events) -> tuple[Tensor, Tensor]:
     Interval k lies between the sorted thresholds k - 1 and k. Its key orders by worst-group
     accuracy, then by mean accuracy, both on `GRID`; empty intervals have the key -1.
     """
-    ordered = _sort(moves)
+    ordered = sort_events(moves)
     worst, total = None, None
-    for right in _accuracies(ordered):
+    for right in accuracies(ordered):
         worst = right.clone() if worst is None else torch.minimum(worst, right, out=worst)
         total = right.clone() if total is None else total.add_(right)
     assert worst is not None and total is not None
@@ -101,9 +101,9 @@ def peaks(moves: Events, floor: int = -1) -> Tensor:
     Where the best worst-group accuracy is below that of the key `floor` the mean is not
     computed; the key then is too low, but still on its side of the floor.
     """
-    ordered = _sort(moves)
+    ordered = sort_events(moves)
     worst = None
-    for right in _accuracies(ordered):
+    for right in accuracies(ordered):
         worst = right.clone() if worst is None else torch.minimum(worst, right, out=worst)
     assert worst is not None
     worst[:, 1:-1][_empty(ordered.tau)] = -1
@@ -113,7 +113,7 @@ def peaks(moves: Events, floor: int = -1) -> Tensor:
     if len(rows) == 0:
         return keys
     total = None
-    for right in _accuracies(_take(ordered, rows)):
+    for right in accuracies(_take(ordered, rows)):
         total = right.clone() if total is None else total.add_(right)
     assert total is not None
     total.div_(len(moves.size))[worst[rows] != best[rows, None]] = -1
@@ -121,7 +121,7 @@ def peaks(moves: Events, floor: int = -1) -> Tensor:
     return keys
 
 
-def _sort(moves: Events) -> Events:
+def sort_events(moves: Events) -> Events:
     """The same scans with their thresholds in order; `group` becomes `[B, K]`."""
     order = torch.from_numpy(np.argsort(moves.tau.numpy(), axis=1))
     return Events(
@@ -140,7 +140,7 @@ def _take(ordered: Events, rows: Tensor) -> Events:
     return Events(size=ordered.size, **taken)
 
 
-def _accuracies(ordered: Events) -> Iterator[Tensor]:
+def accuracies(ordered: Events) -> Iterator[Tensor]:
     """Accuracy of one group after the other in every interval, `[B, K + 1]`, one buffer."""
     batch, count = ordered.tau.shape
     right = torch.empty(batch, count + 1, dtype=torch.float64)

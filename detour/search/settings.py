@@ -9,12 +9,15 @@ from ..checks import LARGEST_SEED, MOST_WEIGHTS, read_degree, read_whole, requir
 from ..classifier.facts import read_class
 from ..probes.features import NO_CLASSES
 from ..probes.probe_set import read_attribute
+from .mistakes import check_labels
 
 if TYPE_CHECKING:
     from ..classifier.facts import Description
     from ..probes.probe_set import ProbeSet
 
-METHODS = ("worst_group", "evidence", "paired")
+METHODS = ("worst_group", "evidence", "paired", "mistakes")
+SEARCHED = ("worst_group", "mistakes")
+"""The methods that try sizes of edit on probes; the others are closed forms."""
 AUTO = "auto"
 SIZES = ("one_weight", "one_weight_bias", "k_weights_bias")
 REMOVAL_SIZES = ("one_weight", "one_weight_bias", "bias_only")
@@ -77,7 +80,9 @@ def read_search(
         attribute=read_attribute(probe_set.attribute_names, attribute),
         **settings,
     )
-    if search.method != "paired" and not probe_set.class_names:
+    if search.method == "mistakes":
+        check_labels(probe_set)
+    elif search.method != "paired" and not probe_set.class_names:
         raise ValueError(NO_CLASSES)
     return search
 
