@@ -48,9 +48,7 @@ def mobilenet_digits(digits: Digits) -> np.ndarray:
     def make() -> np.ndarray:
         found = np.empty((2, len(digits.labels), classifier.feature_count), dtype=np.float32)
         for green in (0, 1):
-            say(
-                f"MobileNetV2 features of {len(digits.labels):,} digits, colour {green + 1} of 2 ..."
-            )
+            say(f"MobileNetV2: features of {len(digits.labels):,} digits, colour {green + 1} ...")
             which = torch.full((len(digits.labels),), green)
             pictures = colour(digits.pixels, which).permute(0, 2, 3, 1)
             found[green] = classifier.features(pictures, chunk=CHUNK).numpy()
@@ -63,7 +61,7 @@ def mobilenet_digits(digits: Digits) -> np.ndarray:
 def computed_once(
     name: str, made_of: Iterable[bytes], make: Callable[[], np.ndarray]
 ) -> np.ndarray:
-    """What `make` gives, memory-mapped from the cache folder, under the hash of what it is made of."""
+    """What `make` gives, memory-mapped from the cache folder, by the hash of what it is made of."""
     key = hashlib.sha256()
     for part in made_of:
         key.update(part)

@@ -22,7 +22,7 @@ def zeroed_neuron(probes: Probes, seed: int = 0) -> Head:
 
 
 def graded_neuron(probes: Probes, seed: int = 0) -> Head:
-    """The same neuron, taken away to the degree that is best on the probes; the lowest of equals."""
+    """The same neuron, taken away to the (lowest) degree that is best on the probes."""
     del seed
     neuron = best_neuron(probes)
     if neuron is None:

@@ -30,8 +30,8 @@ VIT_FEATURES = "/backbone/layernorm/Add_1_output_0"
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network without its head: its file, and what makes pictures `[N, 3, side, side]`, normalised
-    as for ImageNet, to features `[N, D]`. side: small, since small pictures are enlarged to it."""
+    """A network without its head: its file, and what makes pictures `[N, 3, side, side]`, as
+    normalised for ImageNet, to features `[N, D]`; smaller pictures are enlarged to `side`."""
 
     name: str
     title: str

@@ -5,7 +5,6 @@ Source: the operators' definitions, https://onnx.ai/onnx/operators.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 

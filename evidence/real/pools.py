@@ -1,4 +1,4 @@
-"""The pictures: every person and digit with and without what misleads, drawn once for all splits."""
+"""The pictures: every person and digit with and without what misleads, drawn once for all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from demo.probe_faces import with_hair
 
 from ..digits import colour, load_digits
 
-PEOPLE, DIGITS = 800, 600
+PEOPLE, DIGITS = 800, 400
 SEED = 14
 
 

@@ -32,7 +32,7 @@ ALL: dict[str, Method] = {
 }
 """`dfr_l2`, the plain refit, is compared on digits only: on four classes it takes longest."""
 SLOW = ("three_weights_bias",)
-CLAIMED = ("erm", "bias_only", "random_weight", "one_weight", "one_weight_bias")
+CLAIMED = ("erm", "bias_only", "random_weight", "one_weight", "one_weight_bias", "mistakes")
 """The edits that are offered and their floor: on more splits than the rivals."""
 WITH_CURVE = ("one_weight", "one_weight_bias", "zeroed_neuron")
 

@@ -93,7 +93,9 @@ def cliffs(rows: Sequence[Row]) -> list[Row]:
                     "backbone": place[1],
                     "method": method,
                     "splits": len(own),
-                    "shown": [statistics.fmean(v) for v in zip(*(r["shown"] for r in own))],
+                    "shown": [
+                        statistics.fmean(v) for v in zip(*(r["shown"] for r in own), strict=True)
+                    ],
                     "fall": max(row["fall"] for row in own),
                     "flips": max(row["flips"] for row in own),
                 }

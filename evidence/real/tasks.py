@@ -103,7 +103,7 @@ def split(labels: Tensor, classes: int, seed: int) -> tuple[Tensor, Tensor, Tens
 
 
 def attribute(usual: Tensor, labels: Tensor, share: float) -> Tensor:
-    """Who has the attribute, `[N]` of 0 and 1: of each class `share` as is usual for it, exactly."""
+    """Who has the attribute, `[N]` of 0 and 1: of each class exactly `share` as is usual."""
     as_usual = torch.zeros_like(usual)
     for label in labels.unique():
         own = (labels == label).nonzero().flatten()
