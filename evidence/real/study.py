@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from detour.classifier.head import Head
 from tools.failure import say
 
@@ -68,36 +66,25 @@ class Study:
 
     def run(self, plan: Sequence[Pass]) -> list[Row]:
         """A row for each method, question, backbone, kind of probes and split."""
-        features = {
-            (backbone.name, pool.name): backbone.features(pool)
-            for pool in self.pools.values()
-            for backbone in self.backbones
-        }
         return [
             row
             for each in plan
             for seed in each.seeds
             for asked in QUESTIONS
             for backbone in self.backbones
-            for row in self._split(
-                asked, backbone, features[backbone.name, asked.pool], seed, each.methods
-            )
+            for row in self._split(asked, backbone, seed, each.methods)
         ]
 
     def _split(
-        self,
-        asked: Question,
-        backbone: Backbone,
-        features: np.ndarray,
-        seed: int,
-        methods: Sequence[str],
+        self, asked: Question, backbone: Backbone, seed: int, methods: Sequence[str]
     ) -> list[Row]:
-        """The rows of one split."""
+        """The rows of one split; features and head are made where something is to be measured."""
         pool, made, rows = self.pools[asked.pool], {}, []
 
         def tasks() -> dict[str, Task]:
             if not made:
                 say(f"{asked.name}, {backbone.name}, split {seed} ...")
+                features = backbone.features(pool)
                 made.update(make_tasks(asked, features, pool.labels[asked.label], seed))
             return made
 
