@@ -83,7 +83,7 @@ PROBES = {
     ),
     "class_name": Words(
         "What they show, by the classifier's label or in a word of yours; empty = not known, for "
-        "the method 'paired'.",
+        "the methods 'paired' and 'mistakes'.",
         see="a group of this name in the report.",
     ),
     "attribute": Words(
@@ -140,8 +140,10 @@ EDIT = {
     ),
     "method": Words(
         "worst_group = search for the best worst group; evidence = from the groups' means; paired "
-        "= from the same pictures without and with the feature.",
-        see="the worst group rise; with 'paired', what the feature adds shrink to 0.",
+        "= from the same pictures without and with the feature; mistakes = from pictures labelled "
+        "right and wrong.",
+        see="the worst group rise; with 'paired', what the feature adds shrink to 0; with "
+        "'mistakes', how many are mended and how many break.",
     ),
     "edit": Words(
         "How many numbers may change; auto = the smallest edit that is not clearly worse than the "

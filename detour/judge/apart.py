@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..probes.features import Probes
-from ..probes.parts import folds
+from ..probes.parts import FOLDS
 
 ROUNDS = 199
 """Permutations: the smallest p-value is 1 / 200."""
@@ -39,11 +39,12 @@ class Apart:
 def told_apart(probes: Probes, wrong: Tensor, predicted: Tensor, rows: Tensor, seed: int) -> Apart:
     """Whether a ridge regression tells wrong from right pictures `[N]` of one prediction `[N]`.
 
-    Out of five folds by unit, with labels permuted among units of the same prediction and size;
-    no edit of one row can mend a wrong picture and spare the right ones of its prediction, if it
-    sees no difference between them. Predictions that are always right, or always wrong, tell
-    nothing and are left out. Source: ours; ridge out of fold by its kernel, the p-value after
-    Phipson and Smyth (2010).
+    Out of five folds by unit, with labels permuted among units of the same prediction and size. An
+    edit of the last layer that sees no difference between them cannot mend a wrong picture and
+    spare the right ones of its prediction. Predictions that are always right, or always wrong,
+    tell nothing and are left out. Of two classes one read-out serves both predictions, turned
+    round for one of them, as one edit would; of more each prediction has its own. Source: ours;
+    ridge out of fold by its kernel, the p-value after Phipson and Smyth (2010).
     """
     rows = _informative(rows, wrong, predicted)
     if len(rows) == 0:
@@ -54,7 +55,12 @@ def told_apart(probes: Probes, wrong: Tensor, predicted: Tensor, rows: Tensor, s
     labels = torch.stack([label, *_permuted(label, strata, probes.unit_numbers[rows], draw)], dim=1)
     one = torch.nn.functional.one_hot(strata).double()
     share = (one.T @ label) / one.sum(0)
-    scores = _out_of_fold(probes, rows, seed) @ (labels - share[strata, None])
+    if probes.n_classes == 2:
+        turned = 1.0 - 2.0 * strata
+        alike = turned[:, None] * turned
+    else:
+        alike = (strata[:, None] == strata).double()
+    scores = _out_of_fold(probes, rows, alike, seed) @ (labels - share[strata, None])
     aucs = _auc(scores, labels, strata)
     as_good = int((aucs[1:] >= aucs[0]).sum())
     return Apart(float(aucs[0]), (1 + as_good) / (1 + ROUNDS), len(rows))
@@ -72,22 +78,24 @@ def _informative(rows: Tensor, wrong: Tensor, predicted: Tensor) -> Tensor:
     return found
 
 
-def _out_of_fold(probes: Probes, rows: Tensor, seed: int) -> Tensor:
-    """What makes scores `[n]` of labels `[n]`: `K (K' + l)^-1` of each fold's others."""
+def _out_of_fold(probes: Probes, rows: Tensor, alike: Tensor, seed: int) -> Tensor:
+    """What makes scores `[n]` of labels `[n]`: `K (K' + l)^-1` of each fold's others.
+
+    alike `[n, n]`: what a label says of another picture: 1 the same, -1 the opposite, 0 nothing.
+    """
+    unit = probes.unit_numbers[rows].unique(return_inverse=True)[1]
+    draw = torch.Generator().manual_seed(seed)
+    # By lot: folds with their share of each label would favour the labels as they are.
+    fold = torch.randperm(int(unit.max()) + 1, generator=draw)[unit] % FOLDS
     x = probes.columns(rows, 0, probes.features.shape[1])
     x = x - x.mean(0)
     spread = x.square().mean(0).sqrt()
     x = x / torch.where(spread > 0, spread, 1.0)
-    kernel = x @ x.T / x.shape[1]
+    kernel = alike * (x @ x.T) / x.shape[1]
     penalty = kernel.diagonal().mean().clamp_min(torch.finfo(torch.float64).tiny)
-    place = torch.zeros(len(probes), dtype=torch.long)
-    place[rows] = torch.arange(len(rows))
     hat = torch.zeros_like(kernel)
-    for fold in folds(probes, rows, seed):
-        judged = place[fold]
-        others = torch.ones(len(rows), dtype=torch.bool)
-        others[judged] = False
-        known = others.nonzero().flatten()
+    for number in range(FOLDS):
+        judged, known = (found.nonzero().flatten() for found in (fold == number, fold != number))
         if len(known) and len(judged):
             inner = kernel[known][:, known] + penalty * torch.eye(len(known), dtype=torch.float64)
             hat[judged[:, None], known] = torch.linalg.solve(inner, kernel[known][:, judged]).T

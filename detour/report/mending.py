@@ -58,10 +58,7 @@ def mending_numbers(done: Neutralized) -> dict[str, Any] | None:
 
 def draw_mending(done: Neutralized) -> Image.Image:
     """Mended and broken shares of this edit, of the other sizes, and of random weights."""
-    rows = [
-        _row(name, count, mending(metrics), _chosen(done, name))
-        for name, count, metrics in _sizes(done)
-    ]
+    rows = [_row(*rival, _chosen(done, rival[0])) for rival in _sizes(done)]
     random = done.mended.random if done.mended else ()
     if random:
         mended, broken = mean_shares(random)

@@ -71,7 +71,11 @@ class Ladder:
 
 
 def build_ladder(
-    probes: Probes, search: Search, progress: Progress = quiet, fit: Fit | None = None
+    probes: Probes,
+    search: Search,
+    progress: Progress = quiet,
+    fit: Fit | None = None,
+    compared: Probes | None = None,
 ) -> Ladder:
     """Every size of edit for worst-group accuracy, chosen, compared and reported apart.
 
@@ -81,7 +85,8 @@ def build_ladder(
     unit, or as the probes say; with under 40 probes of a group to validate on: five-fold
     cross-fitting. Heads without a bias have no rungs that need one.
 
-    fit: finds the sizes on some probes; None = for worst-group accuracy.
+    fit: finds the sizes on some probes; None = for worst-group accuracy. compared: the same
+    probes with the groups that sizes are compared by, where it is not by their own.
 
     Raises ValueError for probes of one class or attribute only, or if a given split leaves a
     part empty. Source: ours.
@@ -93,9 +98,10 @@ def build_ladder(
         return fit_sizes(probes, rows, search.target_class, search.max_weights, progress=part)
 
     fitted = fit_on_parts(probes, fit or best, search.split_seed)
-    judged, picks = _judged(probes, fitted, search.split_seed)
+    compared = compared or probes
+    judged, picks = _judged(probes, compared, fitted, search.split_seed)
     rungs = _rungs(probes, fitted, judged)
-    chosen, reason = _choose(probes, fitted, search)
+    chosen, reason = _choose(probes, compared, fitted, search)
     notes = _notes(probes, fitted)
     is_auto = search.size == AUTO
     if is_auto and picks:
@@ -148,13 +154,15 @@ def smallest(
     return best, f"auto took {best}: no smaller edit is as good on the validation part."
 
 
-def _judged(probes: Probes, fitted: Fitted, seed: int) -> tuple[dict[str, Tensor], dict[str, int]]:
+def _judged(
+    probes: Probes, compared: Probes, fitted: Fitted, seed: int
+) -> tuple[dict[str, Tensor], dict[str, int]]:
     """The predictions to report of each rung, of `auto` if they are out of fold, and its picks."""
     if fitted.unseen:
         return fitted.in_sample.rungs(fitted.steps), {}
 
     def pick(right: dict[str, Tensor], rows: Tensor) -> str:
-        return smallest(probes, {n: v for n, v in right.items() if n in SIZES}, rows, seed)[0]
+        return smallest(compared, {n: v for n, v in right.items() if n in SIZES}, rows, seed)[0]
 
     return nested(probes, fitted, pick)
 
@@ -180,12 +188,12 @@ def _is_approximate(fitted: Fitted) -> bool:
     return any(found.approximate for found in fitted.sizes.steps[:1])
 
 
-def _choose(probes: Probes, fitted: Fitted, search: Search) -> tuple[str, str]:
+def _choose(probes: Probes, compared: Probes, fitted: Fitted, search: Search) -> tuple[str, str]:
     """The name of the chosen rung, and why."""
     name, reason, rungs = search.size, "Chosen by hand.", fitted.held_out.rungs(fitted.steps)
     if name == AUTO:
         right = {size: rungs[size] == probes.y for size in SIZES if size in rungs}
-        name, reason = smallest(probes, right, fitted.validate, search.split_seed)
+        name, reason = smallest(compared, right, fitted.validate, search.split_seed)
     if name not in rungs:
         raise ValueError(
             f"This head has no bias; the edit {quoted(name)} needs one. Use 'one_weight'."

@@ -52,7 +52,7 @@ def mend(now: Probes, search: Search, progress: Progress = quiet) -> tuple[Ladde
     predicted, wrong = predictions(now, now.z), now.a == WRONG
     apart = told_apart(now, wrong, predicted, _fitting(now, search), search.split_seed)
     fit = _fit_of(now, search, None)
-    ladder = build_ladder(now, search, part_of(progress, 0.0, 0.8), fit)
+    ladder = build_ladder(now, search, part_of(progress, 0.0, 0.8), fit, _as_two_groups(now))
     ladder = replace(ladder, rungs=tuple(r for r in ladder.rungs if r.name != "k_weights_bias"))
     refused = _refused(ladder, apart)
     if refused:
@@ -60,6 +60,12 @@ def mend(now: Probes, search: Search, progress: Progress = quiet) -> tuple[Ladde
         return none, Mended(apart, refused=refused)
     random = _random(now, search, ladder, part_of(progress, 0.8, 1.0))
     return ladder, Mended(apart, random)
+
+
+def _as_two_groups(now: Probes) -> Probes:
+    """The same pictures in two groups, right and wrong, whatever their classes."""
+    one, none = torch.zeros(len(now), dtype=torch.long), torch.zeros(len(now), 2)
+    return Probes(none, now.a, one, logits=none, units=now.unit_numbers)
 
 
 def _fitting(now: Probes, search: Search) -> Tensor:
