@@ -46,9 +46,10 @@ def changed_logits(probes: Probes, change: Change) -> Tensor:
         return edited_logits(probes, _written(probes.head, new))
     z = probes.z.to(torch.float64, copy=True)
     everything = torch.arange(len(probes))
-    for column, t in change.weights:
-        z[:, change.row] -= t * probes.columns(everything, column, column + 1)[:, 0]
-    z[:, change.row] += change.shift
+    for part in change.by_row:
+        for column, t in part.weights:
+            z[:, part.row] -= t * probes.columns(everything, column, column + 1)[:, 0]
+        z[:, part.row] += part.shift
     return z
 
 

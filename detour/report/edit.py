@@ -9,6 +9,7 @@ from PIL import Image
 
 from ..edit.apply import effective_cells
 from ..edit.file import to_json
+from ..edit.record import Change
 from ..judge.groups import GroupMetrics, claimable, listed
 from ..search.ladder import Ladder, Rung
 from ..search.neutralize import Neutralized
@@ -244,11 +245,19 @@ def _ladder_numbers(ladder: Ladder) -> dict[str, Any]:
 def _rung_numbers(rung: Rung) -> dict[str, Any]:
     return {
         "name": rung.name,
-        "row": rung.change.row,
-        "weights": [{"column": column, "t": t} for column, t in rung.change.weights],
-        "shift": rung.change.shift,
+        **_change_numbers(rung.change),
+        "others": [_change_numbers(part) for part in rung.change.others],
         "choose": rung.choose.as_dict(),
         "validate": rung.validate.as_dict(),
         "report": rung.report.as_dict(),
         "collateral": rung.collateral,
+    }
+
+
+def _change_numbers(change: Change) -> dict[str, Any]:
+    """The change of one row."""
+    return {
+        "row": change.row,
+        "weights": [{"column": column, "t": t} for column, t in change.weights],
+        "shift": change.shift,
     }
