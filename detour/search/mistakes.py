@@ -51,7 +51,7 @@ def _check_counts(right: int, wrong: int) -> None:
     if right + wrong and not min(right, wrong):
         have, lack = LABELS if right else LABELS[::-1]
         raise ValueError(
-            f"All {right + wrong} pictures are labelled {have!r}: add at least {FEWEST_UNITS} that "
+            f"All pictures are labelled {have!r}: add at least {FEWEST_UNITS} that "
             f"are {lack}, since an edit is found by comparing the two."
         )
     if min(right, wrong) < FEWEST_UNITS:

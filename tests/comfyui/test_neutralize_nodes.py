@@ -257,7 +257,9 @@ def test_probes_without_classes_are_refused_before_the_network_sees_them(bench, 
         with pytest.raises(ValueError, match="These probes have no classes"):
             bench.run("EvaluateGroups", classifier=classifier, probes=bare, target_class="1")
         for method in ("worst_group", "evidence"):
-            with pytest.raises(ValueError, match="Only the methods 'paired' and 'mistakes' work without"):
+            with pytest.raises(
+                ValueError, match="Only the methods 'paired' and 'mistakes' work without"
+            ):
                 bench.neutralize(classifier, probes=bare, method=method, target_class="1")
 
 
