@@ -69,6 +69,10 @@ CLASSIFY = {
         "Keep only pictures of this class, by label or number; empty = of any.",
         see="only these pictures in 'kept images'.",
     ),
+    "before": Words(
+        "Another classifier with the same labels, such as the one before an edit.",
+        see="the pictures whose label changed, with both labels.",
+    ),
 }
 """To ask a classifier about pictures."""
 
@@ -111,6 +115,35 @@ PROBES = {
     ),
 }
 """To make probes."""
+
+LABELS = {
+    "images": Words(
+        "The pictures to label, a batch or a list.",
+        see="them on the node after a run.",
+    ),
+    "labels": Words(
+        "The labels that can be given, separated by commas; nurse/wrong says the true class too.",
+        see="a button and a key (1 to 9) for each.",
+    ),
+    "marks": Words(
+        "Which picture has which label; clicks write it, and so can you: wrong: 3, 7-9; right: 1.",
+        see="the number of pictures of each label in the report.",
+    ),
+    "unmarked": Words(
+        "Pictures without a mark: left_out = they are no probes; first_label = they have the first "
+        "label, so that you mark the wrong ones only.",
+        see="all pictures with a label in the report, or fewer.",
+    ),
+    "probes": Words(
+        "Probes of other pictures, to chain.",
+        see="all of them together in the report.",
+    ),
+    "classifier": Words(
+        "A classifier to ask about the pictures.",
+        see="what it says below each, like beside like, the least sure first.",
+    ),
+}
+"""To put labels to pictures."""
 
 FIT = {
     "probes": Words(
@@ -237,6 +270,10 @@ EDIT_FILE = {
         "An edit straight from another node, in place of the file.",
         see="'file' has no effect while this is connected.",
     ),
+    "probes": Words(
+        "Labelled pictures of yours, to check the edits on; best ones that had no say in them.",
+        see="each group before and after in the report, and whether that is an improvement.",
+    ),
 }
 """To save and apply edits; `in_place` is the edit that is taken in place of a file."""
 
@@ -245,6 +282,20 @@ TAB_INTRO = (
     "and edits a few numbers of its last layer until it no longer does. The file itself is not "
     "written to."
 )
+
+WIZARD_INTRO = (
+    "A classifier gets some of your pictures wrong: click those, press *Mend*, and a few numbers "
+    "of its last layer are edited. Forty pictures are enough to begin, at least six of them wrong."
+)
+
+WIZARD = {
+    "file": CLASSIFIER["file"].means,
+    "tag": "Of a tagger: the tag that is wrong on some pictures. Otherwise leave it empty.",
+    "folder": "A folder of pictures below an output folder, used if none are dropped.",
+    "marks": "The numbers of those that you clicked; write them here as in '3, 7-9', then Enter.",
+    "name": "Nothing is overwritten.",
+}
+"""Control of the page "Mend by pointing" to what it means."""
 
 HELP = {
     **{name: CLASSIFIER[name].means for name in ("file", "architecture", "labels", "activation")},

@@ -45,6 +45,12 @@ function scrolls(element, box) {
   return false;
 }
 
+/** Nodes 2.0 of frontend 1.32 goes on showing the elements of a node that undo made anew. */
+function takePlace(node, name, box) {
+  const shown = document.querySelector(`[data-node-id="${node.id}"] [data-detour="${name}"]`);
+  if (!box.isConnected && shown) shown.replaceWith(box);
+}
+
 /**
  * Show `box` on a node, in both renderers, as a widget of which nothing is saved: neither in the
  * workflow nor in the prompt. `height` gives its pixels now: {min, max}, max may be undefined.
@@ -58,6 +64,12 @@ export function showOnNode(node, name, box, height) {
     surfaces: { canvas: "shown", vueNode: "shown", panel: "never" }, // newer frontends
   });
   widget.serialize = false; // not in the workflow
+  box.dataset.detour = name;
+  const configured = node.onConfigure;
+  node.onConfigure = function (...args) {
+    configured?.apply(this, args);
+    requestAnimationFrame(() => requestAnimationFrame(() => takePlace(node, name, box)));
+  };
   box.addEventListener("wheel", (event) => {
     if (!box.closest(".dom-widget") || scrolls(event.target, box)) return;
     app.canvas.processMouseWheel(event); // zoom as elsewhere

@@ -10,6 +10,7 @@ import { Plot, STYLE } from "./plot.js";
 import { PointEditor } from "./point_editor.js";
 import { lam, parseStrengths, readSchedule, sigmaAt, stableDiffusionSigmas } from "./schedule.js";
 import { namedSteps, runSigmas, stepMarks, whyNone } from "./steps.js";
+import { watch } from "./watch.js";
 
 const NODES = [
   "DetourMidBlockBypass",
@@ -20,9 +21,6 @@ const NODES = [
 ];
 const NAME = "detour_schedule_preview";
 const HEIGHT = 176; // px, margins included
-const RESTING_MS = 120; // between two looks at a node at rest
-const LIVELY = 30; // looks at display rate after a change, or after the user did something
-const USERS = ["pointerdown", "pointermove", "keydown", "input"];
 const TABLE = stableDiffusionSigmas();
 const short = (value) => `${Number(value.toPrecision(3))}`;
 
@@ -166,39 +164,6 @@ class Preview {
     event.preventDefault();
     event.stopPropagation();
   }
-}
-
-/**
- * Follow a node while it can be seen: its values change in many ways, and all show here. At display
- * rate while something changes or the user is at work, so that a dragged slider shows at once.
- */
-function watch(preview) {
-  let frame = 0;
-  let timer = 0;
-  let lively = 0;
-  const stop = () => {
-    cancelAnimationFrame(frame);
-    clearTimeout(timer);
-    timer = 0;
-  };
-  const look = () => {
-    timer = 0;
-    lively = preview.update() ? LIVELY : lively - 1;
-    if (lively > 0) frame = requestAnimationFrame(look);
-    else timer = setTimeout(look, RESTING_MS);
-  };
-  const wake = () => {
-    lively = LIVELY;
-    if (!timer) return;
-    stop();
-    frame = requestAnimationFrame(look);
-  };
-  new IntersectionObserver((entries) => {
-    stop();
-    const change = entries.at(-1).isIntersecting ? "addEventListener" : "removeEventListener";
-    for (const kind of USERS) window[change](kind, wake, { capture: true, passive: true });
-    if (change === "addEventListener") look();
-  }).observe(preview.box);
 }
 
 app.registerExtension({

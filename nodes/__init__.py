@@ -13,18 +13,20 @@ async def comfy_entrypoint():
     from .edit_files import ApplyEdit, SaveEdit
     from .edits import EvaluateGroups, Neutralize, RemoveClass
     from .fade import PromptFade
+    from .labels import LabelPictures
     from .probes import ProbeFolder, ProbeImages
     from .relief import GuidanceRelief
     from .sheet import ContactSheet
 
     ways = [MidBlockBypass, GuidanceRelief, PromptFade, BypassSweep, ContactSheet, PlotSchedule]
     demo = [DemoModel, DemoFaces]
-    classifiers = [LoadClassifier, ClassifierFromProbes, Classify, ProbeFolder, ProbeImages]
+    probes = [ProbeFolder, ProbeImages, LabelPictures]
+    classifiers = [LoadClassifier, ClassifierFromProbes, Classify]
     edits = [Neutralize, RemoveClass, EvaluateGroups, SaveEdit, ApplyEdit, SaveClassifier]
     register_model_folder()
 
     class DetourExtension(ComfyExtension):
         async def get_node_list(self):
-            return [*ways, *demo, *classifiers, *edits]
+            return [*ways, *demo, *classifiers, *probes, *edits]
 
     return DetourExtension()

@@ -13,7 +13,8 @@ from ..detour.classifier.model import predict
 from ..detour.classifier.save import save_new_classifier
 from ..detour.classifier_words import CLASSIFIER, CLASSIFY, FIT
 from ..detour.files import name_below, resolve_inside
-from ..detour.report.classifier import describe_classifier, describe_predictions
+from ..detour.report.captions import draw_predictions
+from ..detour.report.classifier import describe_changes, describe_classifier, describe_predictions
 from ..detour.report.probes import describe_head
 from ..detour.search.linear_head import fit_linear_head, unfitted
 from .classifier_host import (
@@ -30,7 +31,7 @@ from .classifier_host import (
 )
 from .clip_backbone import clip_backbone
 from .probes import backbone_inputs, chosen_backbone
-from .schema import CATEGORY, build
+from .schema import CATEGORY, build, shown
 
 OWN_DEFAULT = "nurse_or_builder.safetensors"
 AS_THE_FILE_SAYS = "auto"
@@ -186,43 +187,45 @@ class Classify(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "What a classifier says about pictures, one line for each; and those pictures "
-                "that it is sure of, or that have the label you want. Edits of the classifier "
-                "count."
+                "that it is sure of, or that have the label you want. With another classifier as "
+                "'before': which pictures changed their label."
             ),
             inputs=_classify_inputs(),
-            outputs=[
-                io.String.Output(
-                    "labels", display_name="labels", tooltip="One line for each picture."
-                ),
-                io.String.Output(
-                    "scores", display_name="scores", tooltip="Labels and scores as JSON."
-                ),
-                io.Image.Output(
-                    "kept",
-                    display_name="kept images",
-                    tooltip="The pictures that pass; nothing runs after it when there are none.",
-                ),
-                io.String.Output(
-                    "report", display_name="report", tooltip="Labels and scores in words."
-                ),
-            ],
+            outputs=_classify_outputs(),
             is_output_node=True,  # it shows its report itself
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             search_aliases=["classifier", "tagger", "filter", "nsfw", "label", "predict"],
         )
 
     @classmethod
-    def execute(cls, classifier, images, top_k=1, threshold=0.0, keep_label="") -> io.NodeOutput:
+    def execute(
+        cls, classifier, images, top_k=1, threshold=0.0, keep_label="", before=None
+    ) -> io.NodeOutput:
         edited = classifier.edited()
         keep = edited.description.index_of(keep_label) if keep_label.strip() else None
         found = predict(edited, classifier.logits(images), top_k, threshold, keep)
         kept = [number for number, one in enumerate(found) if one.kept]
-        text = describe_predictions(found)
+        text, short = describe_predictions(found), describe_predictions(found, SHOWN)
+        old = None
+        if before is not None:
+            if before.labels != classifier.labels:
+                raise ValueError(
+                    f"The classifier has {len(classifier.labels)} labels and the one before has "
+                    f"{len(before.labels)}, or others: connect two with the same labels."
+                )
+            old = predict(before.edited(), before.logits(images), top_k, threshold)
+            changes = describe_changes(old, found)
+            text, short = f"{changes}\n{text}", f"{changes}\n{short}"
+        chart, told = shown(cls, short, draw_predictions(images, found, old))
+        if before is None:  # the lines say as much
+            del told["detour_chart"]
         return io.NodeOutput(
             "\n".join(one.label for one in found),
             json.dumps([one.as_dict() for one in found], ensure_ascii=False, indent=1),
             images[kept] if kept else ExecutionBlocker(None),
             text,
-            ui={"detour_report": [describe_predictions(found, SHOWN)]},
+            chart,
+            ui=told,
         )
 
 
@@ -240,6 +243,25 @@ def _classify_inputs() -> list:
             tooltip=CLASSIFY["threshold"].tooltip,
         ),
         io.String.Input("keep_label", default="", tooltip=CLASSIFY["keep_label"].tooltip),
+        ClassifierSocket.Input("before", optional=True, tooltip=CLASSIFY["before"].tooltip),
+    ]
+
+
+def _classify_outputs() -> list:
+    return [
+        io.String.Output("labels", display_name="labels", tooltip="One line for each picture."),
+        io.String.Output("scores", display_name="scores", tooltip="Labels and scores as JSON."),
+        io.Image.Output(
+            "kept",
+            display_name="kept images",
+            tooltip="The pictures that pass; nothing runs after it when there are none.",
+        ),
+        io.String.Output("report", display_name="report", tooltip="Labels and scores in words."),
+        io.Image.Output(
+            "chart",
+            display_name="chart",
+            tooltip="The pictures and their labels; with 'before' those that changed come first.",
+        ),
     ]
 
 

@@ -39,7 +39,7 @@ class ProbeFolder(io.ComfyNode):
             inputs=[
                 io.String.Input("folder", default="probes", tooltip=PROBES["folder"].tooltip),
             ],
-            outputs=_outputs(),
+            outputs=probe_outputs(),
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             search_aliases=ALIASES,
         )
@@ -70,7 +70,7 @@ class ProbeImages(io.ComfyNode):
                 "connect them in a row."
             ),
             inputs=[*_image_inputs(), *_chain_inputs()],
-            outputs=_outputs(),
+            outputs=probe_outputs(),
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             search_aliases=ALIASES,
         )
@@ -129,7 +129,8 @@ def _chain_inputs() -> list:
     ]
 
 
-def _outputs() -> list:
+def probe_outputs() -> list:
+    """The outputs of every node that makes probes."""
     return [
         ProbesSocket.Output(
             "probes_out",

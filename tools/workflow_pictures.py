@@ -41,6 +41,7 @@ CHARTS = {
     "ImageNet carton shortcut": "Neutralize Shortcut",
     "MobileNetV2 new head": "Neutralize Shortcut",
     "Tiny classifier shortcut": "Neutralize Shortcut",
+    "Tiny mend a classifier": "Before and after",
     "Tiny remove a class": "Remove Class",
     "Tiny who is who": "Neutralize Shortcut",
 }

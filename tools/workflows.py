@@ -30,9 +30,10 @@ FROM_OUTSIDE = -10
 """Where links in a subgraph begin that come from the node that holds it."""
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 SEEDS = ("seed", "noise_seed")
-VARYING = ("localized_name", "widgets_values_named", "font_size", "cnr_id", "ver", "detour_result")
+OF_A_RUN = ("detour_result", "detour_labels")
+VARYING = ("localized_name", "widgets_values_named", "font_size", "cnr_id", "ver", *OF_A_RUN)
 """What only some frontends write, or each with its own version, and none needs to read; and what
-js/results.js keeps of a run."""
+js/results.js and js/label_pictures.js keep of a run."""
 DRAWN = ("pos", "size")
 """What Nodes 2.0 saves as it is drawn, which depends on the letters of the machine."""
 

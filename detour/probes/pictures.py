@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..classifier.preprocess import check_layout
 from ..images import decode_image, read_image
 
 CHUNK = 32
@@ -67,6 +68,23 @@ def make_thumbnail(source: Source) -> Tensor:
         small = functional.interpolate(planes, size, mode="bilinear", antialias=True)
         rgb = small[0].permute(1, 2, 0)
     return (rgb.nan_to_num().clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def whole_pictures(batches: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The pictures `[H, W, C]` of IMAGE batches `[B, H, W, C]` in 0..1, of any sizes.
+
+    Raises ValueError for what is no image batch, and for NaN.
+    """
+    for images in batches:
+        check_layout(images)
+    pictures = tuple(picture for images in batches for picture in images)
+    for number, picture in enumerate(pictures, 1):
+        if not torch.isfinite(picture).all():
+            raise ValueError(
+                f"Picture {number} of {len(pictures)} holds NaN or infinite values: the step that "
+                "made it failed; leave it out."
+            )
+    return pictures
 
 
 def compute_features(

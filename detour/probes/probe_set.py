@@ -14,10 +14,9 @@ from torch import Tensor
 from ..checks import is_number, is_text, listed, plain_name, quoted
 from ..classifier.facts import Description
 from ..classifier.model import ImageClassifier
-from ..classifier.preprocess import check_layout
 from .features import Probes
 from .names import attribute_order, class_numbers, only_tag, tag_numbers
-from .pictures import Kept, Source, compute_features, make_thumbnail
+from .pictures import Kept, Source, compute_features, make_thumbnail, whole_pictures
 
 SPLITS = ("choose", "validate", "report")
 LONGEST_NAME = 255
@@ -296,17 +295,11 @@ def batch_probes(images: Tensor, class_name: str, attribute: str, unit_start: in
 
     Raises ValueError for what is no image batch, for an empty one and for NaN.
     """
-    check_layout(images)
-    broken = (~torch.isfinite(images).flatten(1).all(dim=1)).nonzero().flatten().tolist()
-    if broken:
-        raise ValueError(
-            f"Picture {broken[0] + 1} of {len(images)} holds NaN or infinite values: the step that "
-            "made it failed; leave it out."
-        )
-    count = len(images)
+    pictures = whole_pictures([images])
+    count = len(pictures)
     units = range(unit_start, unit_start + count) if unit_start != ALONE else ()
     return ProbeSet(
-        tuple(images),
+        pictures,
         (attribute.strip(),) * count,
         (class_name.strip(),) * count,
         tuple(str(unit) for unit in units),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from ..checks import listed
 from ..classifier.model import ImageClassifier, Prediction
 
 SHOWN = 8
@@ -39,3 +40,17 @@ def describe_predictions(found: Sequence[Prediction], most: int | None = None) -
     more = len(found) - len(lines)
     last = [f"... and {more} more"] if more else []
     return "\n".join([f"{kept} of {len(found)} pictures kept", counts, *lines, *last])
+
+
+def describe_changes(before: Sequence[Prediction], after: Sequence[Prediction]) -> str:
+    """How many pictures changed their label between two classifiers, from what to what, which."""
+    changed = [
+        (number, f"{old.label} -> {new.label}")
+        for number, (old, new) in enumerate(zip(before, after, strict=True), 1)
+        if old.label != new.label
+    ]
+    lines = [f"{len(changed)} of {len(after)} pictures changed their label"]
+    for change, count in Counter(change for _, change in changed).most_common():
+        numbers = [number for number, own in changed if own == change]
+        lines.append(f"  {change}: {count} (pictures {listed(numbers, 20)})")
+    return "\n".join(lines)

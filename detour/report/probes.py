@@ -6,10 +6,11 @@ import itertools
 
 from PIL import Image
 
+from ..probes.labels import RIGHT_WRONG
 from ..probes.pictures import Kept
 from ..probes.probe_set import FEW, ProbeSet
 from ..search.linear_head import LinearHead
-from .sheet import Sheet, draw_sheet
+from .sheet import Sheet, draw_sheet, in_square
 
 SHOWN = 6
 """Pictures of each group in the preview."""
@@ -30,7 +31,7 @@ def describe_probes(probes: ProbeSet) -> str:
     if len(groups) > MOST_LINES:
         lines.append(f"  and {len(groups) - MOST_LINES} more groups")
     names = probes.attribute_names
-    if len(names) == 2:
+    if len(names) == 2 and names != RIGHT_WRONG:
         lines.append(f"'{names[1]}' is taken for the feature, '{names[0]}' for its absence.")
     units = {unit for unit in probes.units if unit}
     if units:
@@ -64,6 +65,8 @@ def describe_head(head: LinearHead, labels: tuple[str, ...]) -> str:
 
 def warnings(probes: ProbeSet) -> list[str]:
     """What will stop or weaken an edit that is chosen on these probes; one sentence each."""
+    if set(probes.attributes) <= set(RIGHT_WRONG):
+        return ["These are for the method 'mistakes': the more wrong ones, the surer its proof."]
     found = []
     groups, names = probes.counts(), probes.attribute_names
     if len(names) == 1:
@@ -112,7 +115,7 @@ def preview(probes: ProbeSet) -> Image.Image:
         if group in members and len(members[group]) < SHOWN:
             members[group].append(number)
     rows = [
-        [_in_cell(Image.fromarray(small.numpy())) for small in probes.thumbnails(numbers)]
+        [in_square(Image.fromarray(small.numpy()), _CELL) for small in probes.thumbnails(numbers)]
         for numbers in members.values()
     ]
     more = len(groups) - len(members)
@@ -123,12 +126,3 @@ def preview(probes: ProbeSet) -> Image.Image:
 def group_title(name: str, attribute: str) -> str:
     """A group in words."""
     return f"{name}, {attribute}" if name else attribute
-
-
-def _in_cell(picture: Image.Image) -> Image.Image:
-    """The picture in the middle of a square; small ones enlarged."""
-    factor = max(1, _CELL // max(picture.size))
-    picture = picture.resize((picture.width * factor, picture.height * factor))
-    square = Image.new("RGB", (_CELL, _CELL), (236, 238, 242))
-    square.paste(picture, ((_CELL - picture.width) // 2, (_CELL - picture.height) // 2))
-    return square

@@ -196,3 +196,15 @@ def _scaled(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     enlarging = picture.size[0] < size[0]
     how = Image.Resampling.NEAREST if enlarging else Image.Resampling.LANCZOS
     return picture.resize(size, how)
+
+
+def in_square(picture: Image.Image, side: int) -> Image.Image:
+    """The picture in the middle of a square of `side` pixels, as large as it fits; small ones
+    enlarged by a whole number."""
+    longer = max(picture.size)
+    factor = side // longer if longer <= side else side / longer
+    size = (max(1, int(picture.width * factor)), max(1, int(picture.height * factor)))
+    picture = _scaled(picture, size)
+    square = Image.new("RGB", (side, side), (236, 238, 242))
+    square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+    return square

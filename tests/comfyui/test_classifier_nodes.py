@@ -98,7 +98,7 @@ def test_probes_compute_their_features_once(lab, classifier, people, monkeypatch
 
 def test_classify(lab, classifier, people):
     images = people[1][:40]
-    labels, scores, kept, report = lab.run_node(
+    labels, scores, kept, report, _ = lab.run_node(
         "DetourClassify", classifier=classifier, images=images, top_k=2, keep_label="builder"
     )
     wanted = classifier.logits(images).argmax(dim=1)

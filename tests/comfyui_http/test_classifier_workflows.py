@@ -89,6 +89,22 @@ def test_degree_0_is_the_auditor_as_it_is(server, object_info):
     assert before == after
 
 
+def test_a_classifier_is_mended_by_the_mistakes_that_were_clicked(server, object_info):
+    prompt = prompt_of("Tiny mend a classifier", object_info)
+    shown = reports(server, prompt)
+    assert "80 pictures: 50 right, 30 wrong." in shown["Click the wrong ones"]
+    mended = re.search(r"Of 30 wrong pictures held back (\d+) are mended", shown["Mend"])
+    assert mended and int(mended[1]) >= 20, shown["Mend"]
+    changed = int(shown["Before and after"].split(" of 60 pictures changed")[0])
+    assert changed > 15
+    for node in prompt.values():  # other people: the clicks are not theirs
+        if node["_meta"]["title"] == "The pictures":
+            node["inputs"]["faces_seed"] = 1
+    shown = reports(server, prompt)
+    assert "30 clicks on others" in shown["Click the wrong ones"]
+    assert "Mend" not in shown and "Before and after" not in shown
+
+
 def test_a_class_is_removed(server, object_info):
     shown = reports(server, prompt_of("Tiny remove a class", object_info))
     assert "Removal of class 'gardener'" in shown["Remove Class"]
