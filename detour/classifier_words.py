@@ -87,7 +87,7 @@ PROBES = {
     ),
     "class_name": Words(
         "What they show, by the classifier's label or in a word of yours; empty = not known, for "
-        "the method 'paired'.",
+        "the methods 'paired' and 'mistakes'.",
         see="a group of this name in the report.",
     ),
     "attribute": Words(
@@ -173,8 +173,10 @@ EDIT = {
     ),
     "method": Words(
         "worst_group = search for the best worst group; evidence = from the groups' means; paired "
-        "= from the same pictures without and with the feature.",
-        see="the worst group rise; with 'paired', what the feature adds shrink to 0.",
+        "= from the same pictures without and with the feature; mistakes = from pictures labelled "
+        "right and wrong.",
+        see="the worst group rise; with 'paired', what the feature adds shrink to 0; with "
+        "'mistakes', how many are mended and how many break.",
     ),
     "edit": Words(
         "How many numbers may change; auto = the smallest edit that is not clearly worse than the "
@@ -268,6 +270,10 @@ EDIT_FILE = {
         "An edit straight from another node, in place of the file.",
         see="'file' has no effect while this is connected.",
     ),
+    "probes": Words(
+        "Labelled pictures of yours, to check the edits on; best ones that had no say in them.",
+        see="each group before and after in the report, and whether that is an improvement.",
+    ),
 }
 """To save and apply edits; `in_place` is the edit that is taken in place of a file."""
 
@@ -276,6 +282,20 @@ TAB_INTRO = (
     "and edits a few numbers of its last layer until it no longer does. The file itself is not "
     "written to."
 )
+
+WIZARD_INTRO = (
+    "A classifier gets some of your pictures wrong: click those, press *Mend*, and a few numbers "
+    "of its last layer are edited. Forty pictures are enough to begin, at least six of them wrong."
+)
+
+WIZARD = {
+    "file": CLASSIFIER["file"].means,
+    "tag": "Of a tagger: the tag that is wrong on some pictures. Otherwise leave it empty.",
+    "folder": "A folder of pictures below an output folder, used if none are dropped.",
+    "marks": "The numbers of those that you clicked; write them here as in '3, 7-9', then Enter.",
+    "name": "Nothing is overwritten.",
+}
+"""Control of the page "Mend by pointing" to what it means."""
 
 HELP = {
     **{name: CLASSIFIER[name].means for name in ("file", "architecture", "labels", "activation")},

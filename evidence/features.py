@@ -1,9 +1,11 @@
-"""A real backbone's features of the coloured digits: computed once, kept in the cache folder."""
+"""Features of real backbones, computed once and kept in the cache folder; those of the coloured
+digits."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -42,18 +44,30 @@ def mobilenet(side: int | None = None) -> ImageClassifier:
 def mobilenet_digits(digits: Digits) -> np.ndarray:
     """MobileNetV2 features `[2, N, 1280]` float32 of every digit in red and in green."""
     classifier = mobilenet(SIDE)
-    key = hashlib.sha256(classifier.backbone_hash().encode())
-    key.update(digits.pixels.numpy().tobytes())
-    file = make_folder(cache_root() / "evidence") / f"mobilenet-{key.hexdigest()[:16]}.npy"
-    if file.is_file():
-        return np.load(file, mmap_mode="r")
-    found = np.empty((2, len(digits.labels), classifier.feature_count), dtype=np.float32)
-    for green in (0, 1):
-        say(f"MobileNetV2 features of {len(digits.labels):,} digits, colour {green + 1} of 2 ...")
-        which = torch.full((len(digits.labels),), green)
-        pictures = colour(digits.pixels, which).permute(0, 2, 3, 1)
-        found[green] = classifier.features(pictures, chunk=CHUNK).numpy()
-    part = file.with_name(f"{file.stem}.{os.getpid()}.part.npy")
-    np.save(part, found)
-    part.replace(file)
+
+    def make() -> np.ndarray:
+        found = np.empty((2, len(digits.labels), classifier.feature_count), dtype=np.float32)
+        for green in (0, 1):
+            say(f"MobileNetV2: features of {len(digits.labels):,} digits, colour {green + 1} ...")
+            which = torch.full((len(digits.labels),), green)
+            pictures = colour(digits.pixels, which).permute(0, 2, 3, 1)
+            found[green] = classifier.features(pictures, chunk=CHUNK).numpy()
+        return found
+
+    made_of = [classifier.backbone_hash().encode(), digits.pixels.numpy().tobytes()]
+    return computed_once("mobilenet", made_of, make)
+
+
+def computed_once(
+    name: str, made_of: Iterable[bytes], make: Callable[[], np.ndarray]
+) -> np.ndarray:
+    """What `make` gives, memory-mapped from the cache folder, by the hash of what it is made of."""
+    key = hashlib.sha256()
+    for part in made_of:
+        key.update(part)
+    file = make_folder(cache_root() / "evidence") / f"{name}-{key.hexdigest()[:16]}.npy"
+    if not file.is_file():
+        part = file.with_name(f"{file.stem}.{os.getpid()}.part.npy")
+        np.save(part, make())
+        part.replace(file)
     return np.load(file, mmap_mode="r")

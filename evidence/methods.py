@@ -11,13 +11,16 @@ from torch import Tensor
 from detour.classifier.head import Head
 from detour.edit.apply import apply_edits
 from detour.edit.record import Change, edit_of, new_stack
-from detour.judge.compare import best_degree, degree_curve
+from detour.judge.degree import degree_curve
 from detour.probes.features import Probes
 from detour.search.closed_forms import from_group_means
 from detour.search.fitting import cross_fit
+from detour.search.mistakes import LABELS
+from detour.search.neutralize import neutralize
 from detour.search.one_weight import bias_only, worst_group
 from detour.search.pair import weight_and_bias
 from detour.search.problem import Found
+from detour.search.settings import Search
 from detour.search.several import Sizes, fit_sizes
 
 from .rivals import dfr, dfr_l2, project_out
@@ -82,12 +85,24 @@ def three_weights_bias(probes: Probes, seed: int) -> Head:
     return with_change(probes, fitted.sizes.rungs(fitted.steps)["k_weights_bias"].change)
 
 
+def mistakes(probes: Probes, seed: int) -> Head:
+    """`mistakes`: told which probes the head gets wrong, and neither their classes nor the
+    attribute. The head as it was where it refuses, or finds nothing that it can prove."""
+    wrong = (probes.z.argmax(1) != probes.y).long()
+    told = replace(probes, attributes=wrong, classes=None, attribute_names=LABELS)
+    try:
+        found = neutralize(told, Search(method="mistakes", split_seed=seed))
+    except ValueError:  # too few mistakes
+        return probes.head
+    return apply_edits(found.stack, probes.head)
+
+
 def evidence_bias(probes: Probes, seed: int) -> Head:
     """The closed form with the bias, at the degree that is best on the probes."""
     del seed
     change = from_group_means(probes, target_class=1, with_bias=True)
     stack = new_stack(probes.head).push(edit_of(change, probes.head))
-    return with_change(probes, change, best_degree(degree_curve(probes, stack)))
+    return with_change(probes, change, degree_curve(probes, stack).best())
 
 
 METHODS: dict[str, Method] = {
@@ -97,6 +112,7 @@ METHODS: dict[str, Method] = {
     "one_weight": one_weight,
     "one_weight_bias": one_weight_bias,
     "three_weights_bias": three_weights_bias,
+    "mistakes": mistakes,
     "evidence_bias": evidence_bias,
     "project_out": project_out,
     "dfr": dfr,

@@ -23,27 +23,36 @@ from ..detour.checks import (
 from ..detour.classifier.model import predict
 from ..detour.classifier.save import save_new_classifier
 from ..detour.edit.edited import EditedClassifier
-from ..detour.edit.file import save_new_edits
+from ..detour.edit.file import named_edits, save_new_edits
 from ..detour.edit.record import EditStack
 from ..detour.files import name_below, resolve_inside
 from ..detour.images import check_image
-from ..detour.judge.compare import Comparison, CurvePoint, compare, compare_classifiers
+from ..detour.judge.compare import Comparison, compare, compare_classifiers
+from ..detour.judge.degree import DegreeCurve
 from ..detour.probes.features import Probes
 from ..detour.probes.folder import passed_over, pictures_of, read_folder
 from ..detour.probes.pictures import make_thumbnail
 from ..detour.probes.probe_set import ProbeSet
 from ..detour.report.bars import stacked
 from ..detour.report.classifier import describe_classifier, describe_predictions
+from ..detour.report.degree import degree_lines, draw_degree
 from ..detour.report.edit import edit_picture, edit_text
-from ..detour.report.edit_charts import draw_degree
 from ..detour.report.groups import draw_group_bars, group_text
 from ..detour.report.probes import describe_probes, preview
+from ..detour.report.proof import (
+    applied_picture,
+    applied_text,
+    described,
+    described_again,
+    described_removal,
+)
 from ..detour.report.removal import draw_removal, removal_text
 from ..detour.report.sentences import edit_lines
+from ..detour.search.check import check_edits
 from ..detour.search.neutralize import neutralize_classifier
 from ..detour.search.remove_class import remove_from_classifier
-from .classifier_host import OnDevice, load_hosted, with_file
-from .folders import edit_save_folder, model_save_folder, picture_roots
+from .classifier_host import OnDevice, load_hosted
+from .folders import edit_roots, edit_save_folder, model_save_folder, picture_roots
 from .work import Action, Held, Shown, Work
 
 NO_EDIT = "There is no edit yet: find one under 4 or 5, or apply an edit file under 7."
@@ -56,14 +65,14 @@ class LastEdit:
     """The edit that the degree slider moves.
 
     probes: as the unedited head sees them. before: the edits below it. curve: accuracies
-    against the degree, empty without classes. unit: the degree that 1 on the slider stands
+    against the degree, None without classes. unit: the degree that 1 on the slider stands
     for (`evidence` finds its own).
     """
 
     probes: Probes
     before: EditStack
     split_seed: int
-    curve: tuple[CurvePoint, ...] = ()
+    curve: DegreeCurve | None = None
     unit: float = 1.0
 
 
@@ -99,6 +108,7 @@ def neutralize(
     if done.edit.cells and done.found_degree == 0 != done.search.degree:
         told += " No degree did better than none; the slider counts in the formula's own degrees."
     feature = seen.attribute_name(done.search.attribute)
+    done = described(done, feature)
     shown = Shown(told, edit_text(done, feature), edit_picture(done, feature))
     return replace(held, classifier=classifier.with_stack(done.stack), last=last), shown
 
@@ -120,13 +130,14 @@ def set_degree(held: Held, work: Work, degree: float) -> tuple[Held, Shown]:
         )
     stack = classifier.stack.with_degree(wanted * last.unit)
     told = f"The last edit is at degree {stack.edits[-1].degree:g} now."
-    report, chart = "\n".join(edit_lines(stack)), None
+    lines = [*edit_lines(stack), *degree_lines(last.curve, stack.edits[-1].degree)]
+    report, chart = "\n".join(lines), None
     if last.probes.classes is not None:
         done = compare(last.probes, stack, (last.probes, last.before), "report", last.split_seed)
         stack = _with_metrics(stack, done)
         report += f"\n\n{group_text(done)}"
         pictures = [draw_group_bars(done.after, done.before)]
-        if len(last.curve) > 1:
+        if last.curve is not None:
             pictures.append(draw_degree(last.curve, stack.edits[-1].degree))
         chart = stacked(pictures)
     return replace(held, classifier=classifier.with_stack(stack)), Shown(told, report, chart)
@@ -143,7 +154,7 @@ def _with_metrics(stack: EditStack, done: Comparison) -> EditStack:
     """The last edit with what was measured at its present degree, for its file."""
     before = {} if done.before is None else done.before.as_dict()
     made = replace(stack.edits[-1], metrics_before=before, metrics_after=done.after.as_dict())
-    return stack.undo().push(made)
+    return described_again(stack.undo().push(made), done)
 
 
 def remove(
@@ -161,6 +172,7 @@ def remove(
         split_seed=split_seed,
     )
     last = LastEdit(seen, classifier.stack, done.search.split_seed)
+    done = described_removal(done)
     told = f"{edit_lines(done.stack)[0]} {_count(done.stack)}"
     shown = Shown(told, removal_text(done), draw_removal(done))
     return replace(held, classifier=classifier.with_stack(done.stack), last=last), shown
@@ -204,12 +216,20 @@ def save_edit(held: Held, work: Work, name: str) -> tuple[Held, Shown]:
 
 
 def apply_edit(held: Held, work: Work, file: str | None, degree: float) -> tuple[Held, Shown]:
-    """The edits of a file on top of those there are."""
+    """The edits of a file on top of those there are, checked on the probes if some were read."""
     classifier = need_classifier(held, work)
     if not file:
         raise ValueError("No edit file was chosen: choose one, or save an edit first.")
-    edited = with_file(classifier, file, read_degree(degree))
-    shown = Shown(f"Applied {file}. {_count(edited.stack)}", _listed(edited.stack))
+    edits = named_edits(file, edit_roots())
+    edited = classifier.with_more(edits, read_degree(degree))
+    checked, note = None, ""
+    try:
+        checked = None if held.probes is None else check_edits(edited, classifier, held.probes)
+    except ValueError as reason:  # the probes that were read may be for another classifier
+        note = f"\n\nNot checked on the probes that were read. {reason}"
+    report = applied_text(edits, edited.stack.sha256, checked) + note
+    chart = None if checked is None else applied_picture(checked)
+    shown = Shown(f"Applied {file}. {_count(edited.stack)}", report, chart)
     return replace(held, classifier=edited, last=None), shown
 
 

@@ -17,9 +17,8 @@ from torch import nn
 from ..detour.classifier.load import load_typed
 from ..detour.classifier.model import CHUNK, ImageClassifier, Progress
 from ..detour.edit.edited import EditedClassifier, unedited_stack
-from ..detour.edit.file import named_edits
 from ..detour.files import resolve_inside
-from .folders import edit_roots, model_roots
+from .folders import model_roots
 from .options import DEVICE
 from .work import Work
 
@@ -44,14 +43,6 @@ def load_hosted(work: Work, file: str, *typed: Any) -> EditedClassifier:
     """A classifier by its name in the model folders; typed: what `load_typed` takes beside it."""
     made = load_typed(resolve_inside(file, model_roots(), links=True), *typed)
     return EditedClassifier(made, unedited_stack(made), OnDevice(work))
-
-
-def with_file(classifier: EditedClassifier, file: str, degree: float) -> EditedClassifier:
-    """With the edits of a file in one of the edit folders on top, times `degree`.
-
-    Raises ValueError for edits of another model, and for what is no edit file.
-    """
-    return classifier.with_more(named_edits(file, edit_roots()), degree)
 
 
 USED_AS = ("detour", "all")

@@ -52,10 +52,11 @@ class Classify(Asked):
 
 
 class ApplyEdit(Asked):
-    """Where to save it."""
+    """Where to save it, and on what to check it."""
 
     edit: str = Field(..., min_length=1)
     save_as: str = Field("", description="a name in models/image_classifiers, or nothing")
+    probes: str = Field("", description="labelled pictures to check it on: a folder, or nothing")
 
 
 class Neutralize(BaseModel):
@@ -128,7 +129,8 @@ class _Actions:
         )
 
     def apply_edit(self, asked: ApplyEdit) -> dict[str, Any]:
-        """The numbers that an edit changes in a classifier; saved with it by `save_as`."""
+        """The numbers that an edit changes in a classifier, and what that does; saved with it by
+        `save_as`."""
         return _answered(self.others, lambda actions: actions.edited(_work(), asked))
 
     def neutralize(self, asked: Neutralize) -> dict[str, Any]:

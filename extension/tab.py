@@ -1,4 +1,5 @@
-"""The tab "Detour": a classifier's shortcut, found and taken out.
+"""The tab "Detour": a page to mend a classifier by pointing, and one with all tools to find a
+shortcut and to take it out.
 
 Written for what Gradio 3.41 and 4.40 have in common. Nothing is loaded before a button asks.
 """
@@ -17,11 +18,11 @@ from ..detour.files import classifier_names, edit_names
 from ..detour.judge.compare import PARTS
 from ..detour.search.settings import AUTO, METHODS, REMOVAL_SIZES, SIZES
 from .folders import edit_roots, model_roots
+from .wizard import OWN_DEFAULT, Wizard
 from .work import Action, Shown, TabSession
 
 TITLE, TAB = "Detour", "detour_tab"
 """Frozen: saved defaults and links are made from them."""
-OWN_DEFAULT = "nurse_or_builder.safetensors"
 ACTIVATIONS = ("auto", "softmax", "sigmoid")
 
 
@@ -44,6 +45,14 @@ class _Tab:
         self.session = gr.State(TabSession())
 
     def build(self) -> None:
+        """Two pages: the wizard first, since it asks for least."""
+        with gr.Tabs():
+            with gr.Tab("Mend by pointing", elem_id=_id("page_mend")):
+                Wizard().build()
+            with gr.Tab("All tools", elem_id=_id("page_tools")):
+                self.tools()
+
+    def tools(self) -> None:
         gr.Markdown(TAB_INTRO)
         with gr.Row():
             with gr.Column(scale=1):

@@ -89,7 +89,7 @@ class TabSession:
     __slots__ = ("held", "work")
 
     def __init__(self) -> None:
-        self.held = Held()
+        self.held: Any = Held()
         self.work: Work | None = None
 
     def stop(self) -> None:

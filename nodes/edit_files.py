@@ -11,9 +11,18 @@ from ..detour.classifier_words import EDIT_FILE
 from ..detour.edit.file import named_edits, save_new_edits
 from ..detour.edit.record import EditStack
 from ..detour.files import edit_names, name_below
-from .classifier_host import ClassifierSocket, EditSocket, file_state, model_roots, output_folder
+from ..detour.report.proof import applied_picture, applied_text
+from ..detour.search.check import check_edits
+from .classifier_host import (
+    ClassifierSocket,
+    EditSocket,
+    ProbesSocket,
+    file_state,
+    model_roots,
+    output_folder,
+)
 from .edits import classifier_input, degree_input
-from .schema import CATEGORY, build
+from .schema import CATEGORY, build, shown
 
 NO_FILE = "none"
 
@@ -61,14 +70,22 @@ class ApplyEdit(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Puts saved edits on the model that they were made for, on top of those that it "
-                "has. Another model is refused, and so is the same edit twice."
+                "has, and tells what they do; with probes connected, what they do on those. "
+                "Another model is refused, and so is the same edit twice."
             ),
             inputs=_apply_edit_inputs(),
             outputs=[
                 ClassifierSocket.Output(
                     "edited", display_name="CLASSIFIER", tooltip="The classifier with the edits."
-                )
+                ),
+                io.String.Output(
+                    "report",
+                    display_name="report",
+                    tooltip="What the edits do, on what that was proved, and the groups before "
+                    "and after on the probes.",
+                ),
             ],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             search_aliases=["import edit", "load edit", "edit.json"],
         )
 
@@ -87,10 +104,16 @@ class ApplyEdit(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(cls, classifier, file, degree, edit=None) -> io.NodeOutput:
+    def execute(cls, classifier, file, degree, edit=None, probes=None) -> io.NodeOutput:
         read_degree(degree)
         found = _read(file) if edit is None else edit
-        return io.NodeOutput(classifier.with_more(found, degree))
+        edited = classifier.with_more(found, degree)
+        checked = None if probes is None else check_edits(edited, classifier, probes)
+        report = applied_text(found, edited.stack.sha256, checked)
+        told = {"detour_report": [report]}
+        if checked is not None:
+            _, told = shown(cls, report, applied_picture(checked))
+        return io.NodeOutput(edited, report, ui=told)
 
 
 def _apply_edit_inputs() -> list:
@@ -104,6 +127,7 @@ def _apply_edit_inputs() -> list:
         ),
         degree_input(EDIT_FILE["degree"].tooltip),
         EditSocket.Input("edit", optional=True, tooltip=EDIT_FILE["in_place"].tooltip),
+        ProbesSocket.Input("probes", optional=True, tooltip=EDIT_FILE["probes"].tooltip),
     ]
 
 

@@ -12,6 +12,7 @@ from ..detour.classifier_words import EDIT, EVALUATE, REMOVE
 from ..detour.judge.compare import PARTS, compare_classifiers
 from ..detour.report.edit import edit_numbers, edit_picture, edit_text
 from ..detour.report.groups import draw_group_bars, group_numbers, group_text
+from ..detour.report.proof import described, described_removal
 from ..detour.report.removal import draw_removal, removal_numbers, removal_text
 from ..detour.search.neutralize import neutralize_classifier
 from ..detour.search.remove_class import remove_from_classifier
@@ -165,6 +166,7 @@ class Neutralize(io.ComfyNode):
             auto_degree=auto_degree,
         )
         feature = seen.attribute_name(done.search.attribute)
+        done = described(done, feature)
         report = edit_text(done, feature)
         chart, told = shown(cls, report, edit_picture(done, feature))
         numbers = as_json(edit_numbers(done))
@@ -221,6 +223,7 @@ class RemoveClass(io.ComfyNode):
             degree=degree,
             split_seed=split_seed,
         )
+        done = described_removal(done)
         report = removal_text(done)
         chart, told = shown(cls, report, draw_removal(done))
         numbers = as_json(removal_numbers(done))

@@ -39,6 +39,7 @@ IN_A_BROWSER = ("workflows",)
 """Those of them that need the environment of the tests."""
 SUBJECTS = {
     "spurious": "what the single-weight edit is worth, against its rivals, on held-out pictures",
+    "real": "the same on features of real networks, several tasks and many splits",
     "architectures": "which networks of torchvision, timm and transformers can be edited",
     "dial": "the ways to variety against their rivals, on models trained for it; hours",
 }

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor
+
+HALVES: Mapping[str, torch.dtype] = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+"""The types in which a model's file is published to save half of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,3 +48,21 @@ class Head:
             digest.update(repr(tuple(array.shape)).encode("ascii"))
             digest.update(array.astype("<f4").tobytes())
         return digest.hexdigest()
+
+    def rounded(self, half: str) -> Head:
+        """The head as its file in one of `HALVES` gives it back, in float32."""
+        parts = (self.weight, self.bias)
+        weight, bias = (
+            None if part is None else part.detach().cpu().to(HALVES[half]).float() for part in parts
+        )
+        assert weight is not None
+        return Head(weight, bias)
+
+    @cached_property
+    def halves(self) -> dict[str, str]:
+        """The hash of this head rounded to each of `HALVES`, by its name.
+
+        Equal to `sha256` where the head already is of that type. Two heads of one model are told
+        by it, never two heads in full precision: see `detour.edit.apply.adopted`.
+        """
+        return {half: self.rounded(half).sha256 for half in HALVES}

@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..classifier.head import Head
+from ..classifier.head import HALVES, Head
 from ..probes.features import Probes, linear
 from .record import Cell, Change, EditStack, as_float32, edit_of
 
@@ -46,9 +46,10 @@ def changed_logits(probes: Probes, change: Change) -> Tensor:
         return edited_logits(probes, _written(probes.head, new))
     z = probes.z.to(torch.float64, copy=True)
     everything = torch.arange(len(probes))
-    for column, t in change.weights:
-        z[:, change.row] -= t * probes.columns(everything, column, column + 1)[:, 0]
-    z[:, change.row] += change.shift
+    for part in change.by_row:
+        for column, t in part.weights:
+            z[:, part.row] -= t * probes.columns(everything, column, column + 1)[:, 0]
+        z[:, part.row] += part.shift
     return z
 
 
@@ -80,15 +81,16 @@ def correct(probes: Probes, logits: Tensor) -> Tensor:
 def combined(base: EditStack, other: EditStack, head: Head, degree: float = 1.0) -> EditStack:
     """`base` with all edits of `other` pushed on top, their degrees times `degree`.
 
-    head: the unedited one that both belong to. At degree 0 it keeps its bits, at 1 the edits of
-    `other` are exactly as saved; cells that both touch follow the rule of `apply_edits`: every
-    edit counts from the unedited number.
+    head: the unedited one that both belong to, `other` by the rule of `adopted`. At degree 0 it
+    keeps its bits, at 1 the edits of `other` are exactly as saved; cells that both touch follow
+    the rule of `apply_edits`: every edit counts from the unedited number.
 
     Raises ValueError for edits of another head (hash), a degree that is not finite, an edit
     that `base` has already (it would act twice), and cells that leave the range of float32.
     """
     if not math.isfinite(degree):
         raise ValueError(f"The degree is {degree}; it must be a finite number.")
+    other = adopted(other, head)
     apply_edits(other, head)
     present = {edit.cells for edit in base.edits if edit.cells}
     for number, edit in enumerate(other.edits, start=1):
@@ -113,13 +115,57 @@ def apply_edits(stack: EditStack, head: Head) -> Head:
     edits were made for, or if a cell leaves the range of its type.
     """
     if head.shape != tuple(stack.shape) or head.sha256 != stack.sha256:
-        raise ValueError(
-            f"These edits were made for another model: a head of shape {list(stack.shape)} with "
-            f"hash {stack.sha256[:12]}, this one is {list(head.shape)} with hash "
-            f"{head.sha256[:12]}. Load the model that the edits belong to."
-        )
+        raise ValueError(_another_model(stack, head))
     _check_old(stack, head)
     return _written(head, effective_cells(stack))
+
+
+def adopted(stack: EditStack, head: Head) -> EditStack:
+    """The edits as edits of this head: of its own, and of the same model in another precision.
+
+    That is so where one of the two heads is the other rounded to half precision, bit for bit; two
+    different heads in full precision are never taken for one. Each number then counts from what
+    it is in this head, to the same number at degree 1. Raises ValueError for another model.
+    """
+    if head.shape == tuple(stack.shape) and head.sha256 == stack.sha256:
+        return stack
+    half = _rounding(stack, head)
+    if half is None:
+        raise ValueError(_another_model(stack, head))
+    edits = tuple(
+        replace(edit, cells=tuple(_moved(cell, head, half) for cell in edit.cells))
+        for edit in stack.edits
+    )
+    return replace(stack, sha256=head.sha256, halves=head.halves, edits=edits)
+
+
+def _rounding(stack: EditStack, head: Head) -> str | None:
+    """The type to which one of the two heads was rounded to give the other."""
+    if head.shape != tuple(stack.shape):
+        return None
+    same = (
+        half
+        for half in HALVES
+        if stack.halves.get(half) == head.sha256 or head.halves[half] == stack.sha256
+    )
+    return next(same, None)
+
+
+def _moved(cell: Cell, head: Head, half: str) -> Cell:
+    """The cell with the number of this head as its old one."""
+    now = _number(cell, head)
+    old, found = (torch.tensor(value).to(HALVES[half]) for value in (cell.old, now))
+    if old != found:
+        raise ValueError(_damaged(cell, now))
+    return replace(cell, old=now)
+
+
+def _another_model(stack: EditStack, head: Head) -> str:
+    return (
+        f"These edits were made for another model: a head of shape {list(stack.shape)} with "
+        f"hash {stack.sha256[:12]}, this one is {list(head.shape)} with hash "
+        f"{head.sha256[:12]}. Load the model that the edits belong to."
+    )
 
 
 def effective_cells(stack: EditStack) -> dict[Place, float]:
@@ -140,17 +186,25 @@ def _effective(terms: list[tuple[float, Cell]]) -> float:
 
 def _check_old(stack: EditStack, head: Head) -> None:
     for cell in (cell for edit in stack.edits for cell in edit.cells):
-        if cell.column is not None:
-            now = float(head.weight[cell.row, cell.column])
-        elif head.bias is not None:
-            now = float(head.bias[cell.row])
-        else:
-            raise ValueError("These edits shift a bias, but this head has none.")
+        now = _number(cell, head)
         if now != cell.old:
-            raise ValueError(
-                f"The edit says that row {cell.row}, column {cell.column} was {cell.old}, but it "
-                f"is {now} in this head. The edit was damaged; make it again."
-            )
+            raise ValueError(_damaged(cell, now))
+
+
+def _number(cell: Cell, head: Head) -> float:
+    """What stands at the cell's place in an unedited head."""
+    if cell.column is not None:
+        return float(head.weight[cell.row, cell.column])
+    if head.bias is None:
+        raise ValueError("These edits shift a bias, but this head has none.")
+    return float(head.bias[cell.row])
+
+
+def _damaged(cell: Cell, now: float) -> str:
+    return (
+        f"The edit says that row {cell.row}, column {cell.column} was {cell.old}, but it "
+        f"is {now} in this head. The edit was damaged; make it again."
+    )
 
 
 def _written(head: Head, values: Mapping[Place, float]) -> Head:

@@ -22,12 +22,16 @@ LARGEST = 4 * 2**20
 
 
 def to_json(stack: EditStack) -> dict[str, Any]:
-    """The stack as plain data: format, version, architecture, head (shape, sha256), edits."""
+    """The stack as plain data: format, version, architecture, head (shape, hashes), edits."""
     return {
         "format": FORMAT,
         "version": VERSION,
         "architecture": stack.architecture,
-        "head": {"shape": list(stack.shape), "sha256": stack.sha256},
+        "head": {
+            "shape": list(stack.shape),
+            "sha256": stack.sha256,
+            "sha256_rounded": dict(stack.halves),
+        },
         "edits": [_edit_to_json(edit) for edit in stack.edits],
     }
 
@@ -48,6 +52,10 @@ def from_json(data: Any) -> EditStack:
         raise ValueError(f"head.shape is {quoted(sizes)}; two numbers are needed.")
     shape = (_integer(sizes[0], "head.shape"), _integer(sizes[1], "head.shape"))
     sha256 = _text(head.get("sha256"), "head.sha256")
+    halves = {
+        name: _text(value, "head.sha256_rounded")
+        for name, value in _object(head.get("sha256_rounded", {}), "head.sha256_rounded").items()
+    }
     architecture = _text(top.get("architecture", ""), "architecture")
     edits: list[Edit] = []
     old: dict[tuple[int, int | None], float] = {}
@@ -61,7 +69,7 @@ def from_json(data: Any) -> EditStack:
                     f"{cell.column} than an edit before it; the file was damaged."
                 )
         edits.append(edit)
-    return EditStack(shape, sha256, tuple(edits), architecture)
+    return EditStack(shape, sha256, tuple(edits), architecture, halves)
 
 
 def save_edits(stack: EditStack, path: str | Path) -> Path:
@@ -141,6 +149,8 @@ def _edit_to_json(edit: Edit) -> dict[str, Any]:
         "cells": cells,
         "metrics_before": dict(edit.metrics_before),
         "metrics_after": dict(edit.metrics_after),
+        "meaning": edit.meaning,
+        "proof": edit.proof,
     }
 
 
@@ -157,6 +167,8 @@ def _edit_from_json(entry: dict[str, Any], where: str) -> Edit:
         class_name=_text(entry.get("class_name", ""), f"class_name of {where}"),
         metrics_before=_object(entry.get("metrics_before", {}), f"metrics_before of {where}"),
         metrics_after=_object(entry.get("metrics_after", {}), f"metrics_after of {where}"),
+        meaning=_text(entry.get("meaning", ""), f"meaning of {where}"),
+        proof=_text(entry.get("proof", ""), f"proof of {where}"),
     )
 
 

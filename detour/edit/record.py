@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,17 +16,29 @@ from ..classifier.head import Head
 class Change:
     """`W[row, j] -= t` for every (j, t) in `weights`, and `b[row] += shift`.
 
-    The empty change is "no edit".
+    others: the same for further rows, each row once and without others of its own. The empty
+    change is "no edit".
     """
 
     row: int
     weights: tuple[tuple[int, float], ...] = ()
     shift: float = 0.0
+    others: tuple[Change, ...] = ()
+
+    @property
+    def by_row(self) -> tuple[Change, ...]:
+        """One change for each row."""
+        return (replace(self, others=()), *self.others)
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """The rows (classes) of the head that it is about."""
+        return tuple(part.row for part in self.by_row)
 
     @property
     def numbers(self) -> int:
         """How many numbers of the head are edited."""
-        return len(self.weights) + (self.shift != 0)
+        return sum(len(part.weights) + (part.shift != 0) for part in self.by_row)
 
 
 @dataclass(frozen=True)
@@ -46,7 +58,8 @@ class Cell:
 class Edit:
     """One edit: the cells that move together, by `degree` (0 = none, 1 = as found).
 
-    metrics_before, metrics_after: what was measured when it was made, for people.
+    metrics_before, metrics_after: what was measured when it was made, for people. meaning, proof:
+    in words what it does, and on what that was shown; empty where nobody wrote them.
     """
 
     cells: tuple[Cell, ...]
@@ -56,19 +69,22 @@ class Edit:
     class_name: str = ""
     metrics_before: Mapping[str, Any] = field(default_factory=dict)
     metrics_after: Mapping[str, Any] = field(default_factory=dict)
+    meaning: str = ""
+    proof: str = ""
 
 
 @dataclass(frozen=True)
 class EditStack:
     """All edits of one head, oldest first; nothing is ever written into the head itself.
 
-    shape, sha256: those of the unedited head.
+    shape, sha256, halves: those of the unedited head; no halves in files of old releases.
     """
 
     shape: tuple[int, int]
     sha256: str
     edits: tuple[Edit, ...] = ()
     architecture: str = ""
+    halves: Mapping[str, str] = field(default_factory=dict)
 
     def push(self, *edits: Edit) -> EditStack:
         """The stack with more edits on top; refuses cells outside the head or with NaN."""
@@ -99,7 +115,7 @@ class EditStack:
 
 def new_stack(head: Head, architecture: str = "") -> EditStack:
     """An empty stack for an unedited head."""
-    return EditStack(head.shape, head.sha256, (), architecture)
+    return EditStack(head.shape, head.sha256, (), architecture, head.halves)
 
 
 def edit_of(change: Change, head: Head, **about: Any) -> Edit:
@@ -108,20 +124,24 @@ def edit_of(change: Change, head: Head, **about: Any) -> Edit:
     `new` is float32(old - t), float32(old + shift). Raises ValueError if the head has no
     bias to shift, or if a number leaves the range of float32.
     """
-    cells = []
+    cells = [cell for part in change.by_row for cell in _cells_of(part, head)]
+    edit = Edit(tuple(cells), class_index=change.row, **about)
+    check_edit(edit, head.shape)
+    return edit
+
+
+def _cells_of(change: Change, head: Head) -> Iterator[Cell]:
+    """The cells of one row."""
     for column, t in change.weights:
         old = float(head.weight[change.row, column])
-        cells.append(Cell(change.row, column, old, as_float32(old - t)))
+        yield Cell(change.row, column, old, as_float32(old - t))
     if change.shift:
         if head.bias is None:
             raise ValueError(
                 "This head has no bias, so it cannot be shifted. Choose the edit 'one_weight'."
             )
         old = float(head.bias[change.row])
-        cells.append(Cell(change.row, None, old, as_float32(old + change.shift)))
-    edit = Edit(tuple(cells), class_index=change.row, **about)
-    check_edit(edit, head.shape)
-    return edit
+        yield Cell(change.row, None, old, as_float32(old + change.shift))
 
 
 def check_edit(edit: Edit, shape: tuple[int, int]) -> None:

@@ -1,13 +1,10 @@
-"""The groups of some probes under one classifier, beside another one or its unedited self, and
-against the degree of an edit."""
+"""The groups of some probes under one classifier, beside another one or its unedited self."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from ..checks import LARGEST_SEED, read_whole, require_choice
 from ..classifier.facts import read_class
@@ -54,7 +51,7 @@ def compare(
     """
     require_choice("part", part, PARTS)
     if before is None and stack.edits:
-        before = probes, EditStack(stack.shape, stack.sha256)
+        before = probes, replace(stack, edits=())
     rows = split_parts(probes, split_seed).report if part == "report" else torch.arange(len(probes))
     now = correct(probes, stack_logits(probes, stack))
     after = group_metrics(probes, now, rows)
@@ -116,45 +113,3 @@ def _notes(count: int, probes: Probes, part: str, edited: bool, few: bool) -> li
             "were, these figures flatter it."
         )
     return [*notes, *probes.empty_groups()]
-
-
-DEGREES = tuple(step / 10 for step in range(21))
-"""0 to 2; 0 = unedited, 1 = as found, beyond 1 = over-correction."""
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """The metrics at one degree of the last edit of a stack."""
-
-    degree: float
-    metrics: GroupMetrics
-
-
-def degree_curve(
-    probes: Probes,
-    stack: EditStack,
-    rows: Tensor | None = None,
-    degrees: Sequence[float] = DEGREES,
-) -> list[CurvePoint]:
-    """Metrics on the probes `rows` at each degree of the last edit; edits below it stay.
-
-    All numbers of the edit move together. Raises ValueError for an empty stack, a degree
-    that is not finite, or probes of another head.
-    """
-    return [
-        CurvePoint(
-            degree,
-            group_metrics(
-                probes, correct(probes, stack_logits(probes, stack.with_degree(degree))), rows
-            ),
-        )
-        for degree in degrees
-    ]
-
-
-def best_degree(curve: Sequence[CurvePoint]) -> float:
-    """The degree with the best worst-group accuracy; ties: higher mean, then nearer to 0."""
-    if not curve:
-        raise ValueError("The curve has no points. Give at least one degree.")
-    best = max(curve, key=lambda p: (p.metrics.worst, p.metrics.mean, -abs(p.degree)))
-    return best.degree

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from ..classifier.head import Head
 
 NO_CLASSES = (
-    "These probes carry no classes. Only the method 'paired' works without; give every probe its "
-    "class for the others."
+    "These probes carry no classes. Only the methods 'paired' and 'mistakes' work without; give "
+    "every probe its class for the others."
 )
 
 
@@ -28,7 +28,8 @@ class Probes:
     features: `[N, D]` float, the layer's input; a torch tensor or a numpy array (may be
         memory-mapped, it is only ever read in pieces).
     attributes: `[N]` integers from 0; 0 = without the spurious feature, 1 = with it.
-    classes: `[N]` integers from 0, the true class; `None` is accepted by `paired` only.
+    classes: `[N]` integers from 0, the true class; `None` is accepted by `paired` and `mistakes`
+        only.
     weight, bias: the head `[C, D]`, `[C]`. logits: `[N, C]`, computed from the head where
         it is given; without a head the logits must be.
     units: one photo name or seed per picture: what splits, bootstraps and pairs go by.

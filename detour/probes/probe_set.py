@@ -33,7 +33,7 @@ class ProbeSet:
 
     sources: the pictures. attributes: for each the name of its attribute, for example `hat`
         or `no hat`. classes: for each the name of its true class; all empty where it is not
-        known (only the method `paired` can use them then).
+        known (only the methods `paired` and `mistakes` can use them then).
     units: for each the photo or seed that it comes from; empty = it stands alone.
     splits: `choose`, `validate` or `report` for each; empty = split later.
     notes: sentences about how they were found.

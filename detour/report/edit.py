@@ -9,12 +9,14 @@ from PIL import Image
 
 from ..edit.apply import effective_cells
 from ..edit.file import to_json
+from ..edit.record import Change
 from ..judge.groups import GroupMetrics, claimable, listed
 from ..search.ladder import Ladder, Rung
 from ..search.neutralize import Neutralized
 from ..search.settings import SEARCHED
 from .bars import stacked
-from .edit_charts import draw_degree, draw_gap, draw_ladder, draw_standings
+from .degree import degree_lines, degree_numbers, degree_points, draw_degree
+from .edit_charts import draw_gap, draw_ladder, draw_standings
 from .groups import draw_group_bars
 from .mending import draw_mending, mending_lines, mending_numbers
 from .sentences import (
@@ -43,7 +45,10 @@ NO_CLASSES = (
     "How well pictures of the class itself are still recognised cannot be told from probes "
     "without classes."
 )
-CURVE_SEEN = "The degree curve is of the probes that chose the edit (cross-fitting)."
+CURVE_SEEN = (
+    "The degree curve, and what it calls safe, is of the probes that chose the edit "
+    "(cross-fitting)."
+)
 
 
 def edit_text(done: Neutralized, feature: str = "the feature") -> str:
@@ -72,6 +77,8 @@ def edit_text(done: Neutralized, feature: str = "the feature") -> str:
             f"Collateral: {percent(done.collateral)} of the predictions of other classes changed"
             f"{two if done.stack.shape[0] == 2 else ''}."
         )
+    if done.edit.cells and (told := degree_lines(done.curve, done.edit.degree)):
+        lines += ["", *told]
     if done.ladder is not None and done.mended is None:
         lines += ["", "What each further number buys (worst-group, mean accuracy; at degree 1):"]
         lines += _ladder_lines(done, done.ladder)
@@ -89,12 +96,13 @@ def edit_numbers(done: Neutralized) -> dict[str, Any]:
         "collateral": done.collateral,
         "gap": None if done.gap is None else {"before": done.gap[0], "after": done.gap[1]},
         "gain": None if (gain := claimable(done.gain, done.learned)) is None else asdict(gain),
-        "curve": [{"degree": point.degree, **point.metrics.as_dict()} for point in done.curve],
+        "curve": [] if done.curve is None else degree_points(done.curve),
         "ladder": None if done.ladder is None else _ladder_numbers(done.ladder),
         "unseen": not (done.is_in_sample or done.learned),
         "notes": _notes(done),
         "standings": [asdict(standing) for standing in done.standings],
         "mending": mending_numbers(done),
+        "steps": None if done.curve is None else degree_numbers(done.curve),
     }
 
 
@@ -110,7 +118,7 @@ def edit_picture(done: Neutralized, feature: str = "the feature") -> Image.Image
             pictures.append(draw_gap(*done.gap, name, feature))
     if done.after is not None:
         pictures.append(draw_group_bars(done.after, done.before))
-    if len(done.curve) > 1:
+    if done.curve is not None and done.edit.cells:
         pictures.append(draw_degree(done.curve, done.edit.degree))
     if done.mended is not None:
         pictures.insert(0, draw_mending(done))
@@ -237,11 +245,19 @@ def _ladder_numbers(ladder: Ladder) -> dict[str, Any]:
 def _rung_numbers(rung: Rung) -> dict[str, Any]:
     return {
         "name": rung.name,
-        "row": rung.change.row,
-        "weights": [{"column": column, "t": t} for column, t in rung.change.weights],
-        "shift": rung.change.shift,
+        **_change_numbers(rung.change),
+        "others": [_change_numbers(part) for part in rung.change.others],
         "choose": rung.choose.as_dict(),
         "validate": rung.validate.as_dict(),
         "report": rung.report.as_dict(),
         "collateral": rung.collateral,
+    }
+
+
+def _change_numbers(change: Change) -> dict[str, Any]:
+    """The change of one row."""
+    return {
+        "row": change.row,
+        "weights": [{"column": column, "t": t} for column, t in change.weights],
+        "shift": change.shift,
     }

@@ -76,8 +76,8 @@ def warnings(probes: ProbeSet) -> list[str]:
         )
     if not probes.class_names:
         found.append(
-            "The pictures have no classes: only the method 'paired' and the removal of a class can "
-            "use them."
+            "The pictures have no classes: only the methods 'paired' and 'mistakes' and the "
+            "removal of a class can use them."
         )
     elif len(probes.class_names) == 1:
         found.append(

@@ -7,6 +7,9 @@ one_weight     the best single weight, or the bias alone
 pair           one weight and the bias together, exact for few probes
 several        a few weights and the bias, fitted to smoothed group accuracies
 closed_forms   what needs no search: `evidence` and `paired`
+mistakes       right and wrong pictures made into probes, or refused
+guarded        the edit that mends most while right pictures stay right
+mend           `mistakes` from its pictures to an edit and what is beside it
 fitting        every size fitted once, each judged on probes that it was not chosen on
 ladder         the sizes side by side, and which one to take
 neutralize     settings in, edit and measurements out

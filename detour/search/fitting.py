@@ -90,14 +90,9 @@ def _predictions(probes: Probes, sizes: Sizes[Found]) -> Sizes[Tensor]:
 
 
 def count_steps(probes: Probes, found: Sizes[Tensor], rows: Tensor) -> int:
-    """How many weights to take: as long as worst-group accuracy on these probes grows."""
-    steps, best = 0, -1.0
-    for step in found.steps:
-        worst = group_metrics(probes, step == probes.y, rows).worst
-        if worst <= best:
-            break
-        steps, best = steps + 1, worst
-    return max(1, steps)
+    """How many weights to take: the fewest with the best worst-group accuracy on these probes."""
+    worst = [group_metrics(probes, step == probes.y, rows).worst for step in found.steps]
+    return 1 + worst.index(max(worst)) if worst else 1
 
 
 # Cross-fitting to the end: the size of an edit, too, is chosen without the probes it is judged on.

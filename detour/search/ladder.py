@@ -81,7 +81,7 @@ def build_ladder(
 
     The size `auto` takes the smallest edit that is not significantly below the best on the
     validation part (95 % interval of the paired bootstrap by unit). The last rung has fewer
-    than `max_weights` where validation worst-group accuracy stops growing. Parts 50/25/25 by
+    than `max_weights` where more do no better for worst-group accuracy on validation. Parts 50/25/25 by
     unit, or as the probes say; with under 40 probes of a group to validate on: five-fold
     cross-fitting. Heads without a bias have no rungs that need one.
 
@@ -177,7 +177,7 @@ def _rungs(probes: Probes, fitted: Fitted, judged: dict[str, Tensor]) -> tuple[R
             group_metrics(probes, in_sample[name] == probes.y, fitted.choose),
             group_metrics(probes, held_out[name] == probes.y, fitted.validate),
             group_metrics(probes, judged[name] == probes.y, rows),
-            collateral(before, judged[name][rows], {probes.label(found.change.row)}),
+            collateral(before, judged[name][rows], set(map(probes.label, found.change.rows))),
         )
         for name, found in fitted.sizes.rungs(fitted.steps).items()
     )

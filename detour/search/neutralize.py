@@ -12,7 +12,7 @@ from torch import Tensor
 from ..edit.apply import changed_logits, correct, predictions, stack_logits, with_edits
 from ..edit.edited import EditedClassifier
 from ..edit.record import Change, Edit, EditStack, edit_of, new_stack
-from ..judge.compare import CurvePoint, best_degree, degree_curve
+from ..judge.degree import DegreeCurve, degree_curve
 from ..judge.gap import Standing, shortcut_gap, standings
 from ..judge.groups import Gain, GroupMetrics, collateral, gain, group_metrics
 from ..probes.features import Probes
@@ -50,7 +50,7 @@ class Neutralized:
     notes: tuple[str, ...] = ()
     before: GroupMetrics | None = None
     after: GroupMetrics | None = None
-    curve: tuple[CurvePoint, ...] = ()
+    curve: DegreeCurve | None = None
     collateral: float | None = None
     gap: tuple[float, float] | None = None
     standings: tuple[Standing, ...] = ()
@@ -177,8 +177,8 @@ def _best_degree(
     if len(validate) == 0:
         return None, ()
     curve = degree_curve(probes, stack, validate)
-    metrics = curve[0].metrics
-    return best_degree(curve), tuple(metrics.names[g] for g in metrics.unmeasured)
+    start = curve.start
+    return curve.best(), tuple(start.names[g] for g in start.unmeasured)
 
 
 def _paired_up(probes: Probes, now: Probes, done: Neutralized, rows: Tensor) -> Neutralized:
@@ -215,7 +215,7 @@ def _measured(probes: Probes, now: Probes, done: Neutralized, rows: Tensor) -> N
         after=after,
         collateral=None if now.is_tagged else collateral(was[rows], found[rows], edited),
         gain=gain(now, right, rows, done.is_in_sample, seed) if claims else None,
-        curve=tuple(degree_curve(probes, done.stack, rows)),
+        curve=degree_curve(probes, done.stack, rows),
     )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from ..edit.record import Change
 from ..probes.features import Probes
+from .grow import NO_EDIT, add_weight
 from .one_weight import (
     MAX_BYTES,
     Progress,
@@ -35,11 +35,10 @@ from .scan import (
     shift_events,
     unpack,
 )
+from .smoothed import Sample, change_of
 
 EXACT_UP_TO = 64
 """Up to this many probes that matter, every interval of every weight is tried."""
-SCREENED = 64
-"""Beyond that, this many weights are searched closely."""
 
 
 def weight_and_bias(
@@ -51,15 +50,17 @@ def weight_and_bias(
 ) -> Found:
     """`W[c, j] -= t` and `b[c] += s` with the best worst-group accuracy on the probes `rows`.
 
-    Up to 64 probes that matter: exact over every weight, t and s. More: the weights are
-    screened on a sample, the best 64 searched closely (`approximate` is set). Never worse
+    Up to 64 probes that matter: exact over every weight, t and s. More: the weights that do
+    best by smoothed accuracies (`grow`) are searched closely (`approximate` is set). Never worse
     than the best single weight or the best bias shift; if one of these does as well, it is
     returned, the fewer numbers first; the empty change if nothing beats the head as it is.
     t is a midpoint, then s at that t; ties: higher mean, then smaller |t|, then |s|.
 
     Errors as `worst_group`. Source: ours.
     """
-    return best_pair(probes, problems_of(probes, rows, target_class), max_bytes, progress)
+    problems = problems_of(probes, rows, target_class)
+    chosen = torch.arange(len(probes)) if rows is None else rows
+    return best_pair(probes, problems, max_bytes, progress, sample=Sample.of(probes, chosen))
 
 
 def best_pair(
@@ -68,19 +69,28 @@ def best_pair(
     max_bytes: int = MAX_BYTES,
     progress: Progress = quiet,
     weight: Found | None = None,
+    sample: Sample | None = None,
 ) -> Found:
-    """`weight_and_bias` on problems that may already carry a change.
+    """`weight_and_bias` on problems of some rows.
 
-    weight: the result of `best_weight`, if it is known already.
+    weight: the result of `best_weight`, if it is known already. sample: of the probes that the
+    problems were made of; all of them if None.
     """
+    if sample is None:
+        sample = Sample.of(probes, torch.arange(len(probes)))
     if weight is None:
         weight = best_weight(probes, problems, max_bytes)
     simple = max(
         (unedited(problems), best_shift(problems), weight), key=lambda found: found.key
     )  # max keeps the first of equals
-    exact = max(len(p.rows) for p in problems) <= EXACT_UP_TO
-    search = _exact_pair if exact else _close_pair
-    found = search(probes, problems, max_bytes, progress, simple)
+    if max(len(p.rows) for p in problems) <= EXACT_UP_TO:
+        found = _exact_pair(probes, problems, max_bytes, progress, simple)
+    else:
+        kept = _candidates(sample, problems, simple, max_bytes, progress)
+        if not kept:
+            return simple
+        row, j, key, t, s = refine_pair(probes, kept, lambda: progress(1.0))
+        found = Found(Change(row, ((j, t),), s), *unpack(key), key, approximate=True)
     return found if found.key > simple.key else simple
 
 
@@ -104,21 +114,15 @@ def _exact_pair(
     return Found(Change(row, ((j, t),), s), *unpack(-key), -key)
 
 
-def _close_pair(
-    probes: Probes,
-    problems: list[Problem],
-    max_bytes: int,
-    progress: Progress,
-    simple: Found,
-) -> Found:
-    blocks = partial(column_blocks, max_bytes=max_bytes, progress=progress)
-    kept = screen_weights(probes, problems, SCREENED, blocks)
-    if simple.change.weights:
-        j, t = simple.change.weights[0]
-        kept.append((next(p for p in problems if p.row == simple.change.row), j, [t]))
-
-    row, j, key, t, s = refine_pair(probes, kept, lambda: progress(1.0))
-    return Found(Change(row, ((j, t),), s), *unpack(key), key, approximate=True)
+def _candidates(
+    sample: Sample, problems: list[Problem], simple: Found, max_bytes: int, progress: Progress
+) -> list[Candidate]:
+    """The weights that do best by smoothed accuracies and the best one alone, each with its t."""
+    own = {p.row: p for p in problems if len(p.rows)}
+    few = between(TRIED, TRIED_PROBES // max(len(p.rows) for p in problems))
+    fits = add_weight(sample, list(own), NO_EDIT, max_bytes, progress, few) if own else []
+    changes = [simple.change, *(change_of(sample, fit) for fit in fits)]
+    return [(own[one.row], j, [t]) for one in changes for j, t in one.weights]
 
 
 # Lines through a pivot: the search over (t, s) as scans over t alone.
@@ -215,49 +219,18 @@ def best_shift_at(problem: Problem, column: Tensor, slopes: Tensor) -> tuple[int
     return best, t, best_point(*(line[0] for line in scan(move)))
 
 
-SCREEN_PROBES = 256
-SCREEN_SLOPES = 12
-LEVELS = ((1024, 12), (8192, 4))
-"""Samples of so many probes, and how many weights stay in the search after each."""
-CLOSE_SLOPES = 48
-PIVOTS = 32
-FEW_PIVOTS = 8
+LEVEL, STAY = 8192, 2
+"""A sample of so many probes, and how many weights stay in the search after it."""
+NEAR = (0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0)
+"""Slopes that are tried, as multiples of the one that a weight comes with."""
+CLOSE_SLOPES, CLOSE_THRESHOLDS = (16, 64), 2**14
+"""So many slopes more, from few to many: where there are few probes they cost little."""
+TRIED, TRIED_PROBES = (4, 16), 2**13
+"""How many weights are searched closely, in the same way."""
+PIVOTS = (8, 32)
 ROUNDS = 6
 Candidate = tuple[Problem, int, list[float]]
 """A weight: its problem (row), its column, and slopes worth trying."""
-
-
-def screen_weights(
-    probes: Probes,
-    problems: list[Problem],
-    keep: int,
-    blocks: Callable,
-) -> list[Candidate]:
-    """The `keep` weights that do best at a few sampled slopes on a sample of the probes.
-
-    The sample takes at most `SCREEN_PROBES` probes, spread over the groups; the slopes are
-    quantiles of the crossings of random pairs in it; s is exact for each.
-    """
-    problems = [p for p in problems if len(p.rows)]
-    small = [p.part(sample(p, SCREEN_PROBES)) for p in problems]
-    scored: list[tuple[int, int, int]] = []
-    lookup = {id(q): n for n, q in enumerate(small)}
-    for q, first, columns in blocks(probes, small):
-        keys = _screen(q, columns).tolist()
-        scored += [(key, -lookup[id(q)], -(first + j)) for j, key in enumerate(keys)]
-    scored.sort(reverse=True)
-    return [(problems[-n], -j, []) for _, n, j in scored[:keep]]
-
-
-def _screen(problem: Problem, columns: Tensor) -> Tensor:
-    found = []
-    step = max(1, BATCH // (SCREEN_SLOPES * max(1, len(problem.rows))))
-    for part in columns.split(step, dim=1):
-        slopes = crossing_quantiles(problem, part, SCREEN_SLOPES)
-        v = problem.margin - slopes[:, :, None] * part.T[:, None, :]
-        keys = peaks(shift_events(problem, v.flatten(0, 1)))
-        found.append(keys.view(len(slopes), -1).amax(dim=1))
-    return torch.cat(found)
 
 
 def refine_pair(
@@ -265,25 +238,19 @@ def refine_pair(
 ) -> tuple[int, int, int, float, float]:
     """The best (row, column, key, t, s) of the kept weights.
 
-    Each is tried at quantiles of sampled crossings, then by turning the line about the
-    probes next to it; on growing samples (`LEVELS`), the best few at last on all probes.
-    Weights that come with slopes stay in to the end. tick: called after each; may raise.
+    Each is tried near the slopes that it comes with and at quantiles of sampled crossings,
+    then by turning the line about the probes next to it; of many probes on a sample first, and
+    the best few on all of them.
+    tick: called after each; may raise.
     """
-    forced = [candidate for candidate in kept if candidate[2]]
-    count = max(len(p.rows) for p, _, _ in kept)
-    for size, stay in LEVELS:
-        if count <= size:
-            break
-        tried = []
-        for p, j, slopes in kept:
-            q = p.part(sample(p, size))
-            key, t, _ = _close(q, probes.columns(q.rows, j, j + 1)[:, 0], slopes, 2)
-            tick()
-            tried.append((key, (p, j, [*slopes, t])))
-        tried.sort(key=lambda item: -item[0])
-        kept = [candidate for _, candidate in tried[:stay]]
-        names = {(p.row, j) for p, j, _ in kept}
-        kept += [(p, j, slopes) for p, j, slopes in forced if (p.row, j) not in names]
+    tried = []
+    for p, j, slopes in kept if max(len(p.rows) for p, _, _ in kept) > LEVEL else []:
+        q = p.part(thinned(p, LEVEL))
+        key, t, _ = _close(q, probes.columns(q.rows, j, j + 1)[:, 0], slopes, 2)
+        tick()
+        tried.append((key, (p, j, [*slopes, t])))
+    tried.sort(key=lambda item: -item[0])
+    kept = [candidate for _, candidate in tried[:STAY]] or kept
     results = []
     for p, j, slopes in kept:
         column = probes.columns(p.rows, j, j + 1)[:, 0]
@@ -294,7 +261,7 @@ def refine_pair(
     return row, j, -key, t, s
 
 
-def sample(problem: Problem, size: int) -> Tensor:
+def thinned(problem: Problem, size: int) -> Tensor:
     """At most about `size` of the K probes, spread evenly inside every group and margin."""
     count = len(problem.rows)
     if count <= size:
@@ -316,6 +283,11 @@ def crossing_quantiles(problem: Problem, columns: Tensor, levels: int) -> Tensor
     return torch.nanquantile(t, at, dim=1).T.nan_to_num(0.0, 0.0, 0.0)
 
 
+def between(limits: tuple[int, int], wanted: int) -> int:
+    """What is wanted, from the least to the most."""
+    return max(limits[0], min(limits[1], wanted))
+
+
 def _draw_pairs(problem: Problem, count: int) -> tuple[Tensor, Tensor]:
     draw = torch.Generator().manual_seed(0)
     ups = (problem.sign > 0).nonzero().flatten()
@@ -329,12 +301,14 @@ def _draw_pairs(problem: Problem, count: int) -> tuple[Tensor, Tensor]:
 def _close(
     problem: Problem, column: Tensor, slopes: list[float], rounds: int
 ) -> tuple[int, float, float]:
-    quantiles = crossing_quantiles(problem, column[:, None], CLOSE_SLOPES)[0]
-    t = torch.cat([quantiles, torch.tensor([0.0, *slopes], dtype=torch.float64)])
+    levels = between(CLOSE_SLOPES, CLOSE_THRESHOLDS // len(column))
+    quantiles = crossing_quantiles(problem, column[:, None], levels)[0]
+    near = [t * share for t in slopes for share in NEAR]
+    t = torch.cat([quantiles, torch.tensor([0.0, *near], dtype=torch.float64)])
     best = best_shift_at(problem, column, t)
     for _ in range(rounds):
         line = problem.margin - best[1] * column + best[2]
-        pivots = min(len(line), max(FEW_PIVOTS, min(PIVOTS, BATCH // max(1, len(line)))))
+        pivots = min(len(line), between(PIVOTS, CLOSE_THRESHOLDS // len(line)))
         near = line.abs().topk(pivots, largest=False).indices
         key, turned = pivot_slope(problem, column, near)
         if key <= best[0]:

@@ -25,6 +25,10 @@ class Store:
                 continue
             self.found[_name(entry["key"])] = entry["found"]
 
+    def look(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What was found for a key; None if it was not measured yet."""
+        return self.found.get(_name(key))
+
     def get(self, key: Mapping[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What was found for a key; measured now, and kept, if it was not yet."""
         name = _name(key)

@@ -148,3 +148,39 @@ def test_a_file_that_was_written_again_is_read_again(bench, edited):
     path.write_text(path.read_text() + " ")
     assert node.fingerprint_inputs(classifier=None, file=path.name, degree=1.0) != first
     assert node.fingerprint_inputs(classifier=None, file="none", degree=1.0) == ""
+
+
+def test_edits_are_told_and_checked_on_connected_probes(bench, edited):
+    path = save(bench, edited)
+    (entry,) = json.loads(path.read_text())["edits"]
+    assert entry["meaning"].startswith("Takes 'mark' out of the decision for class 'high': 2 ")
+    assert "that did not choose it: worst group" in entry["proof"]
+    own = bench.classifier()
+    done = bench.run("ApplyEdit", classifier=own, file=path.name)
+    told = done.result[1]
+    assert (
+        entry["meaning"] in told and entry["proof"] in told and done.ui == {"detour_report": [told]}
+    )
+    done = bench.run("ApplyEdit", classifier=own, file=path.name, probes=bench.probes())
+    assert "points better" in done.result[1] and "That holds only if" in done.result[1]
+    assert done.ui["detour_report"] == [done.result[1]] and done.ui["detour_chart"]
+    off = bench.run("ApplyEdit", classifier=own, file=path.name, degree=0.0, probes=bench.probes())
+    assert "No improvement is shown: the worst group is as right as it was." in off.result[1]
+    with pytest.raises(ValueError, match="These probes have no classes"):
+        bench.run("ApplyEdit", classifier=own, file=path.name, probes=bench.probes(named=False))
+
+
+def test_right_and_wrong_pictures_tell_what_is_mended_and_what_breaks(bench, edited):
+    own, (pictures, numbers, _) = bench.classifier(), bench.pictures(240)
+    called = own.logits(pictures).argmax(dim=1)
+    wrong = (called != numbers).tolist()
+    probes = bench.lab.pack("detour.probes.labels").labelled_probes(
+        list(pictures), ["wrong" if one else "right" for one in wrong]
+    )
+    told = bench.run("ApplyEdit", classifier=own, edit=edited.stack, probes=probes).result[1]
+    now = edited.logits(pictures).argmax(dim=1)
+    mended = sum(w and a == b for w, a, b in zip(wrong, now, numbers, strict=True))
+    broke = sum(not w and a != b for w, a, b in zip(wrong, now, numbers, strict=True))
+    assert f"Of {sum(wrong)} wrong pictures {mended} are mended, and of " in told
+    assert f"{240 - sum(wrong)} right ones {broke} broke." in told
+    assert "points better" not in told.split("Here, on these probes:")[1]

@@ -20,6 +20,7 @@ pytest.importorskip("timm", reason="the evidence's packages come with dev.py tes
 from demo import run as demo
 from evidence import architectures, tables
 from evidence.architectures import Outcome
+from evidence.real import tables as real_tables
 from evidence.removal import PRIVACY
 
 KEPT = re.compile(r"(?P<command>python dev\.py .+): (?P<file>docs/\S+\.json)")
@@ -48,6 +49,11 @@ def spurious_lines(figures: dict[str, Any]) -> None:
     tables.say(PRIVACY)
 
 
+def real_lines(figures: dict[str, Any]) -> None:
+    """Print what `dev.py evidence real` prints of its figures."""
+    real_tables.print_all(figures)
+
+
 def networks(figures: dict[str, Any]) -> list[Outcome]:
     return [Outcome(**network) for network in figures["networks"]]
 
@@ -63,6 +69,7 @@ def architecture_lines(figures: dict[str, Any]) -> None:
 SAYS = {
     "python dev.py demo": demo_lines,
     "python dev.py evidence spurious": spurious_lines,
+    "python dev.py evidence real": real_lines,
     "python dev.py evidence architectures": architecture_lines,
 }
 

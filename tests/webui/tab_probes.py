@@ -11,6 +11,7 @@ from PIL import Image
 from demo.probe_faces import ATTRIBUTES, probe_faces
 
 CLASSIFIER = "nurse_or_builder.safetensors"
+OWN = Path(__file__).resolve().parents[2] / "demo" / "classifiers" / CLASSIFIER
 
 
 def write_probes(folder: Path, count: int, attributes: tuple[str, ...] = ATTRIBUTES) -> None:

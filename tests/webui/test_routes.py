@@ -17,14 +17,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from tab_probes import CLASSIFIER, write_probes
+from tab_probes import CLASSIFIER, OWN, write_probes
 
 from detour.classifier.load import load_classifier
 from detour.edit.edited import unedited_stack
 from detour.edit.file import to_json
 from detour.edit.record import Cell, Edit
 
-OWN = Path(__file__).resolve().parents[2] / "demo" / "classifiers" / CLASSIFIER
 POSTED = ("classify", "apply-edit", "neutralize")
 WORDS = base64.b64encode(b"someone:a:secret").decode()
 JSON = "application/json"
@@ -133,6 +132,10 @@ def test_the_route_neutralizes_and_its_edit_applies(routes):
     assert status == 200
     cells = {(cell["row"], cell["column"]): cell["new"] for cell in edit["cells"]}
     assert {(one["row"], one["column"]): one["to"] for one in applied["changed"]} == cells
+    assert edit["proof"] in applied["report"] and applied["check"] is None
+    status, applied = routes.ask("apply-edit", {**found, "probes": "people"})
+    assert status == 200 and applied["check"]["gain"]["verdict"] == "improved"
+    assert applied["check"]["unseen"] is False and "only if these probes" in applied["report"]
 
 
 def one_bias(value: float) -> str:

@@ -14,7 +14,9 @@ LONG = 60_000
 
 @pytest.fixture(scope="module")
 def page(web):
-    with opened(web["tab"], "#detour_tab_load") as page:
+    with opened(web["tab"], "#detour_wizard_faces") as page:
+        unfold(page, "All tools")
+        page.wait_for_selector("#detour_tab_load")
         yield page
 
 
@@ -180,5 +182,6 @@ def test_another_browser_has_a_session_of_its_own(web, page):
     other = page.context.browser.new_page()
     other.route("**/*", only_local)
     other.goto(web["tab"])
+    unfold(other, "All tools")
     press(other, "neutralize", "No classifier is loaded")
     other.close()

@@ -149,8 +149,8 @@ def test_evidence_finds_its_own_degree_and_the_slider_multiplies_it(ready):
 
 
 def test_a_found_degree_of_0_does_not_hold_the_slider(ready, monkeypatch):
-    searched = importlib.import_module("detour_webui.detour.search.neutralize")
-    monkeypatch.setattr(searched, "best_degree", lambda curve: 0.0)
+    curves = importlib.import_module("detour_webui.detour.judge.degree")
+    monkeypatch.setattr(curves.DegreeCurve, "best", lambda curve: 0.0)
     shown = ready.do("neutralize", *OF_BUILDERS, 1.0, 1, "short hair", 0, True)
     assert "No degree did better than none" in shown.message
     assert "no degree of this edit is better than none" in shown.report

@@ -1,13 +1,10 @@
-"""Group metrics, collateral, the degree curve, the parts."""
+"""Group metrics, collateral, the parts."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 
-from detour.edit.apply import changed_logits, correct
-from detour.edit.record import Change, edit_of, new_stack
-from detour.judge.compare import best_degree, degree_curve
 from detour.judge.groups import collateral, group_metrics, wilson
 from detour.probes.features import Probes
 from detour.probes.parts import folds, split_parts
@@ -62,23 +59,6 @@ def test_collateral_is_the_share_of_other_predictions_that_changed():
     assert collateral(before, after, {0}) == pytest.approx(1 / 3)
     assert collateral(before, after, {0, 2}) == 0.5
     assert collateral(before, after, {0, 1, 2}) == 0.0
-
-
-def test_the_degree_curve_starts_unedited_and_passes_the_edit(headed):
-    probes = headed(3)
-    change = Change(1, ((1, 0.8),), 1.0)
-    stack = new_stack(probes.head).push(edit_of(change, probes.head))
-    curve = degree_curve(probes, stack)
-    assert [p.degree for p in curve] == [step / 10 for step in range(21)]
-    assert curve[0].metrics == group_metrics(probes, correct(probes, probes.z))
-    edited = correct(probes, changed_logits(probes, change))
-    assert curve[10].metrics == group_metrics(probes, edited)
-    worst = max(p.metrics.worst for p in curve)
-    assert next(p for p in curve if p.degree == best_degree(curve)).metrics.worst == worst
-    with pytest.raises(ValueError, match="finite"):
-        degree_curve(probes, stack, degrees=[float("nan")])
-    with pytest.raises(ValueError, match="no points"):
-        best_degree([])
 
 
 def test_parts_are_stratified_and_share_no_unit(headed):

@@ -311,3 +311,15 @@ def test_both_kinds_of_sub_folders_at_once_are_refused(tmp_path, write_picture):
     write_picture("nurse/woman/2.png")
     with pytest.raises(ValueError, match=r"use one of the two"):
         read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("below", ["", "nurse"])
+def test_folders_right_and_wrong_are_attributes_whatever_is_below(tmp_path, write_picture, below):
+    for name in ("right", "wrong"):
+        for number in ("1", "2"):
+            write_picture(f"{name}/{below}/{number}.png")
+    probes = read_folder(tmp_path)
+    assert probes.attribute_names == ("right", "wrong")
+    assert sorted(probes.attributes) == ["right", "right", "wrong", "wrong"]
+    assert probes.class_names == ((below,) if below else ())
+    assert not any(probes.units)  # right/1.png and wrong/1.png are two pictures

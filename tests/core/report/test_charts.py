@@ -8,11 +8,12 @@ from PIL import Image
 
 from detour.judge.compare import compare
 from detour.report import bars, sheet
-from detour.report import edit_charts as chart
+from detour.report import degree as chart
 from detour.report.bars import AFTER, BEFORE, EDGE, TOP, Axis, Bar, Row, draw_bars, row_height
 from detour.report.canvas import ACCENT, ACCENT_WASH, fitted, font
+from detour.report.degree import draw_degree
 from detour.report.edit import edit_picture
-from detour.report.edit_charts import draw_degree, draw_gap, draw_ladder, draw_standings
+from detour.report.edit_charts import draw_gap, draw_ladder, draw_standings
 from detour.report.groups import MOST, draw_group_bars
 from detour.report.removal import draw_removal
 from detour.report.sheet import Sheet, draw_sheet

@@ -7,7 +7,7 @@ import torch
 
 from detour.edit.apply import apply_edits, correct, stack_logits, with_edits
 from detour.edit.file import load_edits, save_edits
-from detour.judge.compare import best_degree, degree_curve
+from detour.judge.degree import degree_curve
 from detour.judge.gap import shortcut_gap
 from detour.judge.groups import group_metrics
 from detour.probes.features import Probes
@@ -25,7 +25,7 @@ def test_worst_group_is_recorded_measured_and_saved(headed, tmp_path):
     assert done.after.worst > done.before.worst + 0.1
     assert done.after == done.ladder.edit.report
     assert done.edit.metrics_after == done.after.as_dict()
-    assert done.curve[0].metrics == done.before and done.curve[10].metrics == done.after
+    assert done.curve.metrics(0) == done.before and done.curve.metrics(1) == done.after
     assert 0 <= done.collateral <= 1
     again = load_edits(save_edits(done.stack, tmp_path / "x.edit.json"))
     mine, theirs = (apply_edits(stack, probes.head) for stack in (done.stack, again))
@@ -57,7 +57,7 @@ def test_evidence_takes_the_degree_that_is_best_on_validation(headed):
     probes = headed(0, n=600, d=6)
     done = neutralize(probes, Search(method="evidence", size="one_weight_bias"))
     curve = degree_curve(probes, done.stack, split_parts(probes).validate)
-    assert done.edit.degree == best_degree(curve)
+    assert done.edit.degree == curve.best()
     assert len(done.edit.cells) == 2
     assert (
         neutralize(probes, Search(method="evidence", degree=1.5, auto_degree=False)).edit.degree
@@ -75,7 +75,7 @@ def test_paired_works_without_classes_and_reports_the_gap_on_other_photos(headed
         features, [0] * 60 + [1] * 60, None, base.weight, base.bias, units=list(range(60)) * 2
     )
     done = neutralize(probes, Search(method="paired", target_class=2))
-    assert done.before is None and done.curve == () and len(done.edit.cells) == 1
+    assert done.before is None and done.curve is None and len(done.edit.cells) == 1
     before, after = done.gap
     assert before > 1 and abs(after) < before / 10
     everything = shortcut_gap(probes, stack_logits(probes, done.stack), 2)

@@ -21,7 +21,7 @@ class FewProbes:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"method": "magic"}, "must be one of: worst_group, evidence, paired"),
+        ({"method": "magic"}, "must be one of: worst_group, evidence, paired, mistakes"),
         ({"size": "two"}, "edit is 'two'; it must be one of: auto, one_weight"),
         ({"method": "paired", "size": "k_weights_bias"}, "Use the method 'worst_group'"),
         ({"degree": float("nan")}, "degree is nan"),

@@ -1,0 +1,88 @@
+"""One picture of the study: worst-group accuracy of the main methods, one panel for each block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+from detour.report.canvas import ACCENT, COOL, INK, PAPER, RULE, SOFT_INK, font
+
+from .backbones import BACKBONES
+from .tasks import QUESTIONS
+
+SHOWN = {
+    "erm": "as trained",
+    "random_weight": "random weight",
+    "bias_only": "bias only",
+    "one_weight": "one weight",
+    "one_weight_bias": "one weight + bias",
+    "three_weights_bias": "three weights + bias",
+    "mistakes": "from mistakes alone",
+    "graded_neuron": "one neuron, by degrees",
+    "afr": "AFR, whole layer",
+    "dfr": "DFR, whole layer",
+}
+OURS = ("one_weight", "one_weight_bias", "three_weights_bias", "mistakes")
+TITLES = {
+    "nurse_builder": "Nurse or builder",
+    "glasses": "Glasses or not",
+    "digits": "Low or high digit",
+    "four_jobs": "Four jobs",
+}
+LEFT, TOP, STEP, BAR, WIDE, GAP = 215, 96, 24, 15, 250, 36
+
+
+def overview(rows: Sequence[dict[str, Any]]) -> Image.Image:
+    """Bars for balanced probes; a mark where unbalanced ones end."""
+    names = {backbone.name: backbone.title for backbone in BACKBONES}
+    backbones = [name for name in names if any(row["backbone"] == name for row in rows)]
+    panel = STEP * len(SHOWN) + 74
+    width = LEFT + len(QUESTIONS) * (WIDE + GAP)
+    canvas = Image.new("RGB", (width, TOP + panel * len(backbones)), PAPER)
+    pen = ImageDraw.Draw(canvas)
+    pen.text(
+        (24, 16), "Worst-group accuracy on people and digits that chose nothing", INK, font(24)
+    )
+    note = "Bars: balanced probes. Dark marks: probes that are as unbalanced as nine to one."
+    pen.text((24, 50), note, SOFT_INK, font(15))
+    for line, backbone in enumerate(backbones):
+        top = TOP + line * panel
+        pen.text((24, top), names[backbone], INK, font(16))
+        for place, (method, label) in enumerate(SHOWN.items()):
+            y = top + 32 + place * STEP + BAR // 2
+            ink = INK if method in OURS else SOFT_INK
+            pen.text((LEFT - 14, y), label, ink, font(14), anchor="rm")
+        for column, question in enumerate(QUESTIONS):
+            own = {
+                (row["method"], row["probes"]): row["worst"]
+                for row in rows
+                if row["question"] == question.name and row["backbone"] == backbone
+            }
+            draw_panel(pen, LEFT + column * (WIDE + GAP), top, TITLES[question.name], own)
+    return canvas
+
+
+def draw_panel(
+    pen: ImageDraw.ImageDraw, x: int, top: int, title: str, worst: dict[tuple[str, str], float]
+) -> None:
+    """The bars of one question on one backbone, from 0 to 100 %."""
+    first, bottom = top + 32, top + 32 + STEP * len(SHOWN)
+    pen.text((x, top), title, INK, font(16))
+    for percent in (0, 50, 100):
+        at = x + WIDE * percent // 100
+        pen.line((at, first - 6, at, bottom), RULE)
+        pen.text((at, bottom + 4), f"{percent}", SOFT_INK, font(13), anchor="ma")
+    for place, method in enumerate(SHOWN):
+        value = worst.get((method, "balanced"))
+        if value is None:
+            continue
+        y = first + place * STEP
+        end = x + round(WIDE * value)
+        pen.rectangle((x, y, end, y + BAR), ACCENT if method in OURS else COOL)
+        pen.text((x + 5, y + BAR // 2), f"{100 * value:.0f}", PAPER, font(13), anchor="lm")
+        other = worst.get((method, "unbalanced"))
+        if other is not None:
+            at = x + round(WIDE * other)
+            pen.line((at, y - 2, at, y + BAR + 2), INK, 3)
