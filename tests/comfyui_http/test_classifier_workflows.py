@@ -27,10 +27,15 @@ FEW = {
 """The templates make some hundreds of pictures in 20 steps."""
 
 
+def whole_prompt(name: str, object_info: dict[str, Any]) -> dict[str, Any]:
+    """A workflow's prompt, as the file has it."""
+    path = FOLDER / f"{name}.json"
+    return to_prompt(json.loads(path.read_text(encoding="utf-8")), object_info)
+
+
 def prompt_of(name: str, object_info: dict[str, Any]) -> dict[str, Any]:
     """A workflow's prompt, with less to compute."""
-    path = FOLDER / f"{name}.json"
-    prompt = to_prompt(json.loads(path.read_text(encoding="utf-8")), object_info)
+    prompt = whole_prompt(name, object_info)
     for node in prompt.values():
         node["inputs"] |= FEW.get(node["class_type"], {})
     return prompt
@@ -90,7 +95,7 @@ def test_degree_0_is_the_auditor_as_it_is(server, object_info):
 
 
 def test_a_classifier_is_mended_by_the_mistakes_that_were_clicked(server, object_info):
-    prompt = prompt_of("Tiny mend a classifier", object_info)
+    prompt = whole_prompt("Tiny mend a classifier", object_info)
     shown = reports(server, prompt)
     assert "80 pictures: 50 right, 30 wrong." in shown["Click the wrong ones"]
     mended = re.search(r"Of 30 wrong pictures held back (\d+) are mended", shown["Mend"])
