@@ -129,6 +129,8 @@ def mend(held: Any, work: Work) -> tuple[Mending, Page]:
         probe_set,
         work.shared("Searching"),
         method="mistakes",
+        # Of few pictures `auto` would take one weight, which mends less: nobody compares here.
+        size="one_weight" if made.classifier.unedited.bias is None else "one_weight_bias",
         target_class=made.tag,
     )
     if not done.edit.cells:
