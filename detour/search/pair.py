@@ -28,6 +28,7 @@ from .scan import (
     LIMIT,
     Events,
     best_point,
+    group_counts,
     peaks,
     point,
     present_key,
@@ -147,9 +148,8 @@ def pivot_events(problem: Problem, columns: Tensor, pivots: Tensor) -> Events:
     right_up = torch.where(a < 0, problem.sign, -problem.sign)
     delta = torch.where(moving, right_up, torch.zeros_like(right_up))
     tau = torch.where(moving, tau, torch.inf)
-    one_hot = torch.nn.functional.one_hot(problem.group, len(problem.size)).double()
     chosen = torch.where(moving, a > 0, m > 0)
-    right = (chosen == (problem.sign > 0)).double() @ one_hot
+    right = group_counts(problem, chosen == (problem.sign > 0))
     count = len(problem.rows)
     return Events(
         tau=tau.view(-1, count),
