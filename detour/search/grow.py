@@ -17,9 +17,9 @@ PROMISING = 16
 """How many weights are tried before one is added: those with the steepest slope."""
 PROMISING_ROWS = 8
 """Of how many rows that have none yet."""
-FINALISTS = 4
+FINALISTS = 3
 """How many of them are fitted to the end: those that do best after a few steps."""
-FIRST_STEPS, STEPS, WIDTHS = 4, 15, 2
+FIRST_STEPS, STEPS, WIDTHS = 4, 8, 2
 """Newton steps before the finalists are known, and after, and how often the width is fitted."""
 NO_EDIT = Fit((), (), torch.zeros(0, dtype=torch.float64))
 """Where the first weight is added to."""

@@ -262,7 +262,7 @@ def climb(
     return numbers, value
 
 
-FIRST_DAMPING, LAST_DAMPING, GAIN = 1e-2, 1e2, 1e-6
+FIRST_DAMPING, LAST_DAMPING, GAIN = 1e-2, 1e2, 1e-5
 """Damping is in units of the largest curvature; a climb ends where no step gains as much."""
 
 

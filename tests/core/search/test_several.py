@@ -6,13 +6,16 @@ import statistics
 import pytest
 import torch
 
-from detour.edit.apply import changed_logits, correct, predictions
+from detour.edit.apply import changed_logits, correct, predictions, stack_logits
 from detour.edit.record import Change
 from detour.judge.groups import group_metrics
 from detour.probes.features import Probes
+from detour.report.edit import edit_numbers, edit_picture, edit_text
 from detour.search.grow import NO_EDIT, PROMISING, add_weight, exact_key, promising, refit
+from detour.search.neutralize import neutralize
 from detour.search.one_weight import quiet
 from detour.search.scan import pack
+from detour.search.settings import Search
 from detour.search.several import fit_sizes
 from detour.search.smoothed import (
     PENALTY,
@@ -236,3 +239,24 @@ def test_a_tag_has_one_row_and_its_threshold():
     one, two = (fit_sizes(p, torch.arange(600), None, 2).steps for p in (probes, base))
     assert [f.worst for f in one] == pytest.approx([f.worst for f in two], abs=0.01)
     assert all(set(found.change.rows) == {0} for found in one)
+
+
+def test_an_edit_of_two_rows_is_reported_as_one():
+    probes = shortcuts_of_two_rows(0)
+    done = neutralize(probes, Search(size="k_weights_bias", max_weights=2))
+    assert {cell.row for cell in done.edit.cells} == {0, 3}
+    text, told = edit_text(done), edit_numbers(done)
+    assert "4 numbers of the last layer edited: classes " in text
+    for cell in done.edit.cells:
+        what = "bias" if cell.column is None else f"weight of feature {cell.column}"
+        assert f"  {what} of class {cell.row}: " in text
+    rung = told["ladder"]["rungs"][-1]
+    assert {rung["row"], *(part["row"] for part in rung["others"])} == {0, 3}
+    report = done.ladder.report_rows
+    before, after = (
+        predictions(probes, z)[report] for z in (probes.z, stack_logits(probes, done.stack))
+    )
+    others = (before != 0) & (before != 3)
+    changed = float((others & (before != after)).sum() / others.sum())
+    assert done.collateral == done.ladder.edit.collateral == pytest.approx(changed)
+    assert edit_picture(done).width > 0
