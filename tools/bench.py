@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .bench_search import run_classify, run_search
+from .bench_search import run_classify, run_largest, run_search
 from .bench_stats import (
     SHAPES,
     Clock,
@@ -77,6 +77,7 @@ class Bench:
     facts: Mapping[str, Any]
     clock: Clock = time.perf_counter
     search: Callable[[bool], list[dict[str, Any]]] = run_search
+    largest: Callable[[bool], list[dict[str, Any]]] = run_largest
     classify: Callable[[bool], list[dict[str, Any]]] = run_classify
 
 
@@ -202,9 +203,8 @@ def run(bench: Bench, options: argparse.Namespace) -> dict[str, Any]:
         results[shape] = run_shape(bench, shape, options.minutes * 60)
         print_shape(shape, results[shape])
     say(LEGEND.rstrip())
-    others = {"search": [], "classify": []}
-    if not options.shape:
-        others = {"search": bench.search(options.quick), "classify": bench.classify(options.quick)}
+    parts = {"search": bench.search, "largest": bench.largest, "classify": bench.classify}
+    others = {name: [] if options.shape else run(options.quick) for name, run in parts.items()}
     seconds = bench.clock() - started
     say(f"Done in {seconds:.0f} s{' (QUICK)' if options.quick else ''}.")
     return {

@@ -205,6 +205,7 @@ def stub(machine: FakeMachine) -> bench.Bench:
         {"torch": "0"},
         machine.clock,
         search=lambda quick: [{"probes": 1 if quick else 2}],
+        largest=lambda quick: [{"classes": 1 if quick else 2}],
         classify=lambda quick: [{"network": "quick" if quick else "full"}],
     )
 
@@ -233,6 +234,7 @@ def test_json_and_exit_status(
     assert (figures["import_ms"], figures["start_seconds"]) == (40.0, 5.0)
     assert figures["import_share"] == 0.008 and figures["import_met"] is True
     assert figures["quick"] is False and figures["torch"] == "0"
+    assert figures["largest"] == [{"classes": 2}]
     assert figures["search"] == [{"probes": 2}] and figures["classify"] == [{"network": "full"}]
     assert figures["shapes"]["sdxl"]["mid_share"] == 0.1
     printed = capsys.readouterr().out
@@ -248,7 +250,7 @@ def test_quick_is_marked_and_inconclusive_is_said(
     figures = json.loads(target.read_text(encoding="utf-8"))
     assert figures["quick"] is True
     assert {row["shape"] for row in figures["rows"]} == {"sdxl"}
-    assert figures["search"] == figures["classify"] == []
+    assert figures["search"] == figures["largest"] == figures["classify"] == []
     assert not any(row["conclusive"] for row in figures["rows"])
     printed = capsys.readouterr().out
     assert "QUICK" in printed and printed.count("inconclusive") == len(CASES)
