@@ -78,17 +78,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "cliffs": cliffs(found),
         "checker": measure_checker(),
         "targets": [target.line for target in targets(rows)],
-        "splits": [{key: row[key] for key in KEPT} for row in found],
         "questions": [vars(question) for question in QUESTIONS],
         "parts": {"trained": TRAINED, "probed": PROBED, "unbalanced": UNBALANCED},
         "backbones": {each.name: sha256(each.file()) for each in backbones},
         "pools": {name: pool.sha256 for name, pool in pools.items()},
         "quick": options.quick,
     }
-
-
-KEPT = ("question", "backbone", "probes", "method", "seed", "worst")
-"""Of every single measurement."""
 
 
 if __name__ == "__main__":

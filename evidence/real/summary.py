@@ -61,6 +61,7 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
                     "numbers": statistics.median(row["numbers"] for row in own.values()),
                     "seconds": statistics.median(row["seconds"] for row in own.values()),
                     "worse_than_unedited": len(lower),
+                    "of_splits": {str(s): round(row["worst"], 4) for s, row in own.items()},
                     **{f"over_{floor}": gain(own, sides[floor]) for floor in FLOORS},
                 }
             )
