@@ -15,9 +15,11 @@ async def comfy_entrypoint():
     from .fade import PromptFade
     from .probes import ProbeFolder, ProbeImages
     from .relief import GuidanceRelief
+    from .scan import WhichBlocksMatter
     from .sheet import ContactSheet
 
     ways = [MidBlockBypass, GuidanceRelief, PromptFade, BypassSweep, ContactSheet, PlotSchedule]
+    scans = [WhichBlocksMatter]
     demo = [DemoModel, DemoFaces]
     classifiers = [LoadClassifier, ClassifierFromProbes, Classify, ProbeFolder, ProbeImages]
     edits = [Neutralize, RemoveClass, EvaluateGroups, SaveEdit, ApplyEdit, SaveClassifier]
@@ -25,6 +27,6 @@ async def comfy_entrypoint():
 
     class DetourExtension(ComfyExtension):
         async def get_node_list(self):
-            return [*ways, *demo, *classifiers, *edits]
+            return [*ways, *scans, *demo, *classifiers, *edits]
 
     return DetourExtension()

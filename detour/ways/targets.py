@@ -176,8 +176,8 @@ def find_blocks(denoiser: Any, blocks: Blocks | None) -> BlockRange | None:
         if blocks is None:
             return None
         raise ValueError(
-            f"blocks is {_typed(blocks)}, and {kind} is a U-Net, which has 1 mid-block and no "
-            "numbered blocks; use blocks = auto."
+            f"blocks is {typed_blocks(blocks)}, and {kind} is a U-Net, which has 1 mid-block and "
+            "no numbered blocks; use blocks = auto."
         )
     family = find_family(whole)
     lists = [(getattr(whole, each.name), each) for each in family.lists]
@@ -188,6 +188,20 @@ def find_blocks(denoiser: Any, blocks: Blocks | None) -> BlockRange | None:
     return BlockRange(first, last, len(every), places, family.joined)
 
 
+def block_lists(denoiser: Any) -> tuple[tuple[str, int], ...]:
+    """Name and length of each list of a transformer's blocks, in the order in which they run.
+
+    Raises ValueError with one sentence for a U-Net, and for a model of no known family.
+    """
+    whole = uncompiled(denoiser)
+    if _mid_block(whole) is not None:
+        raise ValueError(
+            f"{type(whole).__name__} is a U-Net: of its parts the mid-block alone can be left out, "
+            "so that there is nothing to choose; the dial takes it with blocks = auto."
+        )
+    return tuple((each.name, len(getattr(whole, each.name))) for each in find_family(whole).lists)
+
+
 def middle_third(count: int) -> Blocks:
     """The blocks between the first and the last third. A guess of ours, not measured."""
     third = count // 3
@@ -195,7 +209,7 @@ def middle_third(count: int) -> Blocks:
 
 
 def _require_range(first: int, last: int, count: int, kind: str) -> None:
-    typed, has = _typed((first, last)), f"{kind} has {count} blocks"
+    typed, has = typed_blocks((first, last)), f"{kind} has {count} blocks"
     if first > last:
         raise ValueError(f"blocks is {typed}, which is reversed; {has}, 0 to {count - 1}.")
     if last >= count:
@@ -206,13 +220,14 @@ def _require_range(first: int, last: int, count: int, kind: str) -> None:
         )
 
 
-def _typed(blocks: Blocks) -> str:
+def typed_blocks(blocks: Blocks) -> str:
+    """A range as it is typed; `parse_blocks` reads it."""
     first, last = blocks
     return f"{first}" if first == last else f"{first}-{last}"
 
 
 def _named(blocks: Blocks) -> str:
-    return f"block{'s' if blocks[0] != blocks[1] else ''} {_typed(blocks)}"
+    return f"block{'s' if blocks[0] != blocks[1] else ''} {typed_blocks(blocks)}"
 
 
 def find_family(denoiser: Any) -> Family:
