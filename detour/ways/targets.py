@@ -79,6 +79,9 @@ class Family:
     joined: tuple[str, ...] = ()
 
 
+HIDDEN = ("hidden_states", "encoder_hidden_states")
+"""How diffusers calls the streams of the picture and of the text; its blocks give them turned."""
+TURNED = HIDDEN[::-1]
 FAMILIES = (
     Family(
         "Lumina 2, Z-Image",
@@ -89,9 +92,9 @@ FAMILIES = (
         (
             BlockList(
                 "transformer_blocks",
-                ("hidden_states", "encoder_hidden_states", "encoder_hidden_states_mask", "temb"),
-                ("hidden_states", "encoder_hidden_states"),
-                ("encoder_hidden_states", "hidden_states"),
+                (*HIDDEN, "encoder_hidden_states_mask", "temb"),
+                HIDDEN,
+                TURNED,
             ),
         ),
     ),
@@ -110,6 +113,31 @@ FAMILIES = (
         has=("joint_blocks.0.context_block", "joint_blocks.0.x_block"),
     ),
     Family("Wan", (BlockList("blocks", ("x", "e", "freqs", "context"), ("x",)),)),
+    Family(
+        "Flux of diffusers",
+        (
+            BlockList("transformer_blocks", (*HIDDEN, "temb", "image_rotary_emb"), HIDDEN, TURNED),
+            BlockList(
+                "single_transformer_blocks", (*HIDDEN, "temb", "image_rotary_emb"), HIDDEN, TURNED
+            ),
+        ),
+    ),
+    Family(
+        "SD 3 of diffusers",
+        (
+            BlockList(
+                "transformer_blocks", (*HIDDEN, "temb", "joint_attention_kwargs"), HIDDEN, TURNED
+            ),
+        ),
+    ),
+    Family(
+        "Z-Image of diffusers",
+        (BlockList("layers", ("x", "attn_mask", "freqs_cis", "adaln_input"), ("x",)),),
+    ),
+    Family(
+        "Wan of diffusers",
+        (BlockList("blocks", (*HIDDEN, "temb", "rotary_emb"), ("hidden_states",)),),
+    ),
 )
 """Every family that is known, by attributes and signatures of the hosts' classes. A new row is
 all that another one needs whose blocks keep the shape of their streams."""
