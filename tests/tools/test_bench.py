@@ -17,6 +17,9 @@ from tools.bench import row_text
 from tools.bench_stats import (
     CASES,
     MIN_PAIRS,
+    OURS,
+    SHAPES,
+    TRANSFORMERS,
     Interval,
     Subject,
     at_most,
@@ -184,6 +187,11 @@ def test_what_is_not_conclusive_is_judged_only_if_it_is_clear() -> None:
 COSTS = {"lam0": 1.001, "strength0": 1.0, "lam0.5": 1.02, "lam1": 0.9, "freeu_v2": 1.03, "pag": 2}
 
 
+def cases_of(shape: str) -> tuple[str, ...]:
+    """What a family has: the nodes beside ours patch U-Nets alone."""
+    return OURS if shape in TRANSFORMERS else CASES
+
+
 def stub(machine: FakeMachine) -> bench.Bench:
     def subject(shape: str) -> Subject:
         return Subject(
@@ -193,9 +201,10 @@ def stub(machine: FakeMachine) -> bench.Bench:
             flops=2 * 10**9,
             mid_share=0.1,
             plain=machine.call("plain", 0.1),
-            cases={name: machine.call(name, 0.1 * COSTS[name]) for name in CASES},
+            cases={name: machine.call(name, 0.1 * COSTS[name]) for name in cases_of(shape)},
             plain_peak=2**20,
             peaks=dict.fromkeys(CASES, 2**20 + 2**19),
+            part="blocks 4-7" if shape in TRANSFORMERS else "the mid-block",
         )
 
     return bench.Bench(
@@ -224,7 +233,7 @@ def test_json_and_exit_status(
     assert bench.main(["--json", str(target)]) == 0, "a missed target is no failure"
     figures = json.loads(target.read_text(encoding="utf-8"))
     assert [(row["shape"], row["case"]) for row in figures["rows"]] == [
-        (shape, case) for shape in ("sd15", "sdxl") for case in CASES
+        (shape, case) for shape in (*SHAPES, *TRANSFORMERS) for case in cases_of(shape)
     ]
     for row in figures["rows"]:
         assert row["low"] <= row["median"] <= row["high"]
@@ -239,6 +248,7 @@ def test_json_and_exit_status(
     assert figures["shapes"]["sdxl"]["mid_share"] == 0.1
     printed = capsys.readouterr().out
     assert "MISSED" in printed and "10.0% of them in the mid-block" in printed
+    assert "10.0% of them in blocks 4-7" in printed
     assert "QUICK" not in printed and "inconclusive" not in printed
 
 
@@ -271,8 +281,9 @@ def test_no_interval_is_null_and_said(
 def test_the_time_for_a_shape_is_kept(machine: FakeMachine) -> None:
     machine.noise = 0.3
     figures = bench.run(stub(machine), bench.parse(["--minutes", "1"]))
-    for facts in figures["shapes"].values():
-        assert 59 <= facts["seconds"] <= 61
+    for shape, facts in figures["shapes"].items():
+        seconds = 15 if shape in TRANSFORMERS else 60
+        assert seconds - 1 <= facts["seconds"] <= seconds + 1
 
 
 def test_the_collector_is_off_while_timing_and_on_again_afterwards(machine: FakeMachine) -> None:
