@@ -33,7 +33,9 @@ def shortened(text: str, most: int = LONGEST_SENTENCE) -> str:
     """The text in one line of at most `most` letters that every host can write and show."""
     if len(text) > 2 * most:
         text = f"{text[:most]} … {text[-most:]}"
-    line = "".join(sign if sign.isprintable() else _escaped(sign) for sign in " ".join(text.split()))
+    line = "".join(
+        sign if sign.isprintable() else _escaped(sign) for sign in " ".join(text.split())
+    )
     return line if len(line) <= most else f"{line[: most // 2]}…{line[-(most - most // 2 - 1) :]}"
 
 

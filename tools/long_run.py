@@ -1,4 +1,4 @@
-"""The long run: hundreds of queued prompts on a real ComfyUI, some of them bad, cancelled or killed.
+"""The long run: hundreds of prompts on a real ComfyUI, some of them bad, cancelled or killed.
 
     python dev.py test --long run [--seed N]
 
@@ -277,7 +277,9 @@ def run_prompts(run: LongRun, plan: Sequence[str]) -> None:
         if number % EVERY == 0:
             told = ", ".join(f"{count} {name}" for name, count in sorted(run.ended.items()))
             room = f"{run.memory[-1]:.0f} MiB" if run.memory else "no server"
-            say(f"{number} of {len(plan)} prompts, {time.monotonic() - begin:.0f} s: {told}; {room}")
+            say(
+                f"{number} of {len(plan)} prompts, {time.monotonic() - begin:.0f} s: {told}; {room}"
+            )
 
 
 def main(arguments: Sequence[str]) -> int:

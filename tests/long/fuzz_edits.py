@@ -13,12 +13,12 @@ from fuzz_safetensors import OWN
 from hostile import TEXTS, changed, damaged, nested, value
 from watch import Case, Make
 
+from detour.classifier.head import Head
 from detour.classifier.load import load_classifier
 from detour.edit.apply import apply_edits, combined, effective_cells
 from detour.edit.edited import unedited_stack
 from detour.edit.file import load_edits, named_edits, save_new_edits, to_json
 from detour.edit.record import Change, edit_of
-from detour.classifier.head import Head
 
 
 @contextmanager
@@ -55,7 +55,9 @@ def _case(draw: random.Random, place: Path, tree: dict[str, Any], head: Head) ->
 def _other(draw: random.Random) -> bytes:
     """What is no edit file at all."""
     text = draw.choice((json.dumps(value(draw)), nested(draw), "", "\ufeff{}", "{} {}", "9" * 5000))
-    return draw.choice((text.encode("utf-8", "surrogatepass"), draw.randbytes(50), bytes(5_000_000)))
+    return draw.choice(
+        (text.encode("utf-8", "surrogatepass"), draw.randbytes(50), bytes(5_000_000))
+    )
 
 
 def _use(place: Path, head: Head, degree: float) -> None:

@@ -124,9 +124,13 @@ def _weights(draw: random.Random, header: dict[str, Any], numbers: bytes) -> dic
         if act == 0:
             state[key] = one.to(draw.choice(DTYPES))
         elif act == 1:
-            state[key] = torch.full_like(one.float(), draw.choice((float("nan"), float("inf"), 3e38)))
+            state[key] = torch.full_like(
+                one.float(), draw.choice((float("nan"), float("inf"), 3e38))
+            )
         elif act == 2:
-            state[key] = draw.choice((one.flatten(), one.flatten()[:0], one[None], one.T if one.ndim == 2 else one))
+            state[key] = draw.choice(
+                (one.flatten(), one.flatten()[:0], one[None], one.T if one.ndim == 2 else one)
+            )
         elif act == 3:
             state.pop(key, None)
         elif act == 4:

@@ -52,7 +52,9 @@ def _text(draw: random.Random) -> str:
     if draw.random() < 0.3:
         places = sorted(draw.uniform(-0.05, 1.05) for _ in range(draw.choice((1, 3, 2000))))
         return ", ".join(f"{u:.3g}:{draw.uniform(-1.05, 1.0):.3g}" for u in places)
-    return "".join(draw.choice(pieces) for _ in range(draw.randrange(9))) + draw.choice(("", "", ","))
+    return "".join(draw.choice(pieces) for _ in range(draw.randrange(9))) + draw.choice(
+        ("", "", ",")
+    )
 
 
 def _values(draw: random.Random) -> list[Any]:

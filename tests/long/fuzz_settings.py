@@ -16,7 +16,7 @@ from watch import ROOT, Case, Make
 
 PARAMETER = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 """How the A1111 family reads a list of parameters."""
-NUMBER_TEXTS = ("1", "-1", "0.5", "2", "1e999", "0.1.2", "٣", "True", "0x1")
+NUMBER_TEXTS = ("1", "-1", "0.5", "2", "1e999", "0.1.2", "\u0663", "True", "0x1")
 
 
 @contextmanager
@@ -83,7 +83,9 @@ def _grid(extension: Any, name: str, one: Any) -> None:
 def _infotext(draw: random.Random, extension: Any) -> str:
     """Generation parameters as they stand in a picture that anybody may have made."""
     written = ["Steps: 20", "Seed: 1"]
-    for key in draw.sample(extension.infotext.KEYS, draw.randrange(1, len(extension.infotext.KEYS))):
+    for key in draw.sample(
+        extension.infotext.KEYS, draw.randrange(1, len(extension.infotext.KEYS))
+    ):
         told = draw.choice((*NUMBER_TEXTS, "curve", "both", draw.choice(TEXTS)))
         written.append(f"{key}: {told}")
     return ", ".join(written)

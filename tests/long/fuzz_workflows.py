@@ -267,9 +267,7 @@ def _probing(draw: random.Random) -> Prompt:
     named = {"class_name": "nurse", "attribute": "long hair", "unit_start": 0}
     prompt = _sources()
     prompt["folder"] = _defaults("ProbeFolder", folder="probes")
-    prompt["images"] = _defaults(
-        "ProbeImages", images=["faces", 1], **named, probes=["folder", 0]
-    )
+    prompt["images"] = _defaults("ProbeImages", images=["faces", 1], **named, probes=["folder", 0])
     if draw.random() < 0.5:
         prompt["images"]["inputs"]["classifier"] = ["load", 0]
     prompt["evaluate"] = _defaults(

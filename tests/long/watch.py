@@ -113,7 +113,9 @@ class Watch:
         drafts = [name for name in after if ".detour-" in name]
         if drafts:
             return f"it left {drafts[0]}"
-        return "" if may_write or after == before else f"files changed: {_difference(before, after)}"
+        return (
+            "" if may_write or after == before else f"files changed: {_difference(before, after)}"
+        )
 
     @contextmanager
     def _limits(self) -> Iterator[None]:
@@ -175,7 +177,7 @@ def _outcome(act: Callable[[], Any]) -> str:
 
 def check_sentence(text: str) -> None:
     """Raise `Wrong` for what is no plain sentence, or names what only programmers know."""
-    if not text or len(text) > LONGEST or not text.isprintable() or not text.endswith((".", ")")):
+    if not text or len(text) > LONGEST or not text.isprintable() or not text.endswith((".", "?")):
         raise Wrong(f"no sentence: {text[:300]!r} ({len(text)} letters)")
     odd = [word for word in ("Traceback", "object at 0x", "[Errno ") if word in text]
     if odd:
