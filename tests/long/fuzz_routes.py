@@ -28,7 +28,7 @@ def opened(folder: Path) -> Iterator[Make]:
     sys.path.insert(0, str(ROOT / "tests" / "webui"))
     from gradio_app import served
     from tab_probes import write_data
-    from test_routes import Routes, bodies, write_probes
+    from test_routes import Routes, bodies, one_bias, write_probes
 
     data = folder / "data"
     data.mkdir()
@@ -36,7 +36,10 @@ def opened(folder: Path) -> Iterator[Make]:
     write_probes(data / "detour" / "probes" / "few", 8, ("long hair",))
     with served(GENERATION, data) as told:
         routes = Routes(told["tab"], data)
-        yield lambda draw, _place: _case(draw, routes, bodies(routes))
+        (routes.edits / "good.edit.json").write_text(one_bias(0.5), encoding="utf-8")
+        whole = bodies(routes)
+        whole["apply-edit"]["edit"] = "good.edit.json"
+        yield lambda draw, _place: _case(draw, routes, whole)
 
 
 def _case(draw: random.Random, routes: Any, whole: dict[str, dict]) -> Case:
