@@ -39,10 +39,11 @@ def opened(folder: Path) -> Iterator[Make]:
         (routes.edits / "good.edit.json").write_text(one_bias(0.5), encoding="utf-8")
         whole = bodies(routes)
         whole["apply-edit"]["edit"] = "good.edit.json"
-        yield lambda draw, _place: _case(draw, routes, whole)
+        yield lambda draw, _place: make_case(draw, routes, whole)
 
 
-def _case(draw: random.Random, routes: Any, whole: dict[str, dict]) -> Case:
+def make_case(draw: random.Random, routes: Any, whole: dict[str, dict]) -> Case:
+    """A request to one of the routes; `whole`: a good body for each."""
     path = draw.choice(list(whole))
     body = json.dumps(_body(draw, whole[path])).encode("utf-8", "surrogatepass")
     verb, kind = "POST", "application/json"
