@@ -62,7 +62,7 @@ def test_of_several_class_columns_y_is_taken(tmp_path, write_picture):
 
 
 def test_sub_folders(tmp_path, write_picture):
-    for name in ("nurse/woman/1.png", "nurse/man/1.JPG", "ceo/man/2.png", "ceo/woman/2.webp"):
+    for name in ("nurse/woman/1.tga", "nurse/man/1.JPG", "ceo/man/2.jfif", "ceo/woman/2.webp"):
         write_picture(name)
     (tmp_path / "notes.txt").write_text("x")
     (tmp_path / "nurse" / "man" / "notes.txt").write_text("x")
@@ -184,6 +184,10 @@ def test_nothing_is_read_through_a_link_that_leaves_the_folder(tmp_path, write_p
     (tmp_path / "fourth" / "nurse" / "man").symlink_to(tmp_path / "set" / "nurse" / "man")
     with pytest.raises(ValueError, match="'man' is a link that leads out"):
         read_folder(tmp_path / "fourth")
+    (tmp_path / "fifth" / "nurse" / "man").mkdir(parents=True)
+    (tmp_path / "fifth" / "nurse" / "man" / "1.png").symlink_to(outside)
+    with pytest.raises(ValueError, match=r"'1\.png' is a link that leads out"):
+        read_folder(tmp_path / "fifth")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
