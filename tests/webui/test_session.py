@@ -38,6 +38,7 @@ from webui_models import (
 from detour.progress import SigmaTable, stable_diffusion_sigmas
 from detour.schedule import Schedule
 
+pytestmark = pytest.mark.usefixtures("no_grad")
 SAMPLERS = ("euler", "heun", "dpmpp_2m", "euler_ancestral", "ddim")
 ON = {"enabled": True, "strength": 0.7, "start_percent": 0.0, "end_percent": 0.6}
 
@@ -111,7 +112,7 @@ def test_strength_zero_or_switched_off_is_the_plain_picture(world):
 
 @pytest.mark.parametrize(
     ("sampler_name", "error"),
-    zip(SAMPLERS, (RuntimeError, KeyboardInterrupt, InterruptedException) * 2, strict=False),
+    list(zip(SAMPLERS, (RuntimeError, KeyboardInterrupt, InterruptedException) * 2, strict=False)),
 )
 def test_after_an_error_or_an_interrupt_nothing_is_left(world, sampler_name, error):
     plain = world.generate(make(world, sampler_name=sampler_name))

@@ -17,6 +17,7 @@ from detour.progress import SigmaTable, stable_diffusion_sigmas
 from detour.schedule import Schedule
 from detour.ways.fade import draw, toward_noise
 
+pytestmark = pytest.mark.usefixtures("no_grad")
 RELIEF = {"strength": 0.0, "relief_strength": 1.0, "relief_end_percent": 0.6}
 FADE = {"strength": 0.0, "fade_strength": 1.0, "fade_end_percent": 0.6}
 ALL = {"strength": 0.4, "end_percent": 0.6, **{**RELIEF, **FADE, "strength": 0.4}}
@@ -369,7 +370,7 @@ def test_the_hires_pass(world, hires, acts):
     assert ((True, 1) in rows) is acts and (False, 1) in rows
 
 
-def test_a_refused_fade_leaves_the_whole_run_plain(host, no_grad):
+def test_a_refused_fade_leaves_the_whole_run_plain(host):
     """Never half of what was asked for. The Forge family has no negative prompt at CFG 1."""
     host["modules.script_callbacks"].clear_callbacks()
     world = World(host, forge())
