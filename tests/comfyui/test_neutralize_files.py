@@ -11,8 +11,10 @@ import torch
 
 @pytest.fixture
 def edited(bench):
-    """A classifier with one edit."""
-    return bench.neutralize(bench.classifier()).result[0]
+    """A classifier with one edit, made by hand."""
+    plain, record = bench.classifier(), bench.lab.pack("detour.edit.record")
+    change = record.Change(1, ((1, -3.0),), 0.25)
+    return plain.with_stack(plain.stack.push(record.edit_of(change, plain.unedited_head)))
 
 
 def apply(bench, classifier, **inputs):
