@@ -72,7 +72,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     store = Store(options.output / "rows.jsonl")
     plan = passes(1, 1)[:1] if options.quick else passes(FEW, MANY)
     found = Study(backbones, pools, store, options.stored).run(plan)
-    rows = summarise(found)
+    rows = summarise(found, FEW)
     return {
         "rows": rows,
         "cliffs": cliffs(found),
