@@ -30,16 +30,24 @@ def quoted(value: object, most: int = MOST_QUOTED) -> str:
 
 
 def shortened(text: str, most: int = LONGEST_SENTENCE) -> str:
-    """The text in one line of at most `most` letters that every host can write."""
+    """The text in one line of at most `most` letters that every host can write and show."""
     if len(text) > 2 * most:
         text = f"{text[:most]} … {text[-most:]}"
-    line = " ".join(text.encode("utf-8", "backslashreplace").decode().split())
+    line = "".join(
+        sign if sign.isprintable() else _escaped(sign) for sign in " ".join(text.split())
+    )
     return line if len(line) <= most else f"{line[: most // 2]}…{line[-(most - most // 2 - 1) :]}"
+
+
+def _escaped(sign: str) -> str:
+    """What cannot be seen, or is half a letter, as Python writes it."""
+    return sign.encode("unicode_escape").decode()
 
 
 def first_line(error: BaseException, most: int = 160) -> str:
     """How a library's error begins; its kind where it says nothing."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:most]
+    begin = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return shortened(begin[:most], most)
 
 
 def listed(names: Sequence[object], most: int = 8) -> str:

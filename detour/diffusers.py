@@ -1,30 +1,31 @@
-"""The ways of Detour for scripts that use diffusers' pipelines and U-Nets.
+"""The ways of Detour for scripts that use diffusers' pipelines, U-Nets and transformers.
 
     with mid_block_bypass(pipe, Schedule(strength=1.0, end_percent=0.3)) as coverage:
         images = pipe("a nurse at work").images
     print(coverage.bypassed, "of", coverage.calls, "model calls were bypassed")
 
 `guidance_relief` and `prompt_fade` are used in the same way, and any of them together.
-diffusers itself is not imported here: pipelines, U-Nets and schedulers are used as they are.
+diffusers itself is not imported here: pipelines, models and schedulers are used as they are.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from torch import nn
 
 from .diffusers_acting import ACTING, Acting, ActingBypass, calls_of
+from .diffusers_call import is_unet
 from .diffusers_clock import Clock
 from .diffusers_rows import require_known_rows
 from .schedule import Schedule
 from .ways.bypass import BypassCoverage, Dial
 from .ways.fade import Fade, FadeCoverage
 from .ways.relief import Relief, ReliefCoverage
-from .ways.targets import find_mid_block
+from .ways.targets import AUTO, find_blocks, find_mid_block, parse_blocks
 from .ways.way import Way
 
 log = logging.getLogger(__name__)
@@ -32,40 +33,45 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def mid_block_bypass(
-    pipe_or_unet: Any,
+    pipe_or_model: Any,
     schedule: Schedule,
     *,
     scheduler: Any = None,
     apply_to: str = "both",
     skip_compute: bool = True,
+    blocks: str = AUTO,
 ) -> Iterator[BypassCoverage]:
-    """Bypass the mid-block in every U-Net call inside the `with`; yields its count.
+    """Bypass the mid-block, or a range of a transformer's blocks, in every call of the model inside
+    the `with`; yields its count.
 
-    pipe_or_unet: a diffusers pipeline with a `unet`, or a U-Net of diffusers.
-    scheduler: for a bare U-Net, the scheduler of the loop; without one the timesteps are read
-        as Stable Diffusion's 0..999. A pipeline brings its own.
+    pipe_or_model: a diffusers pipeline with a `unet` or a `transformer`, or one of these models.
+    scheduler: for a bare model, the scheduler of the loop; without one the timesteps of a U-Net
+        are read as Stable Diffusion's 0..999. A pipeline brings its own.
     apply_to: `both`, or `cond` / `uncond` for pipelines whose batches are known (listed in
         docs/diffusers.md).
-    skip_compute: at lam 1 do not run the mid-block, unless an attention processor reads in it.
+    skip_compute: at lam 1 do not run what is bypassed, unless an attention processor reads in it.
+    blocks: `auto` (the mid-block; of a transformer the middle third, which is a guess), or a range
+        of a transformer's blocks such as `8-15`.
 
-    Raises ValueError for a model without a mid-block and for what cannot be told of a U-Net.
+    Raises ValueError for a model without a mid-block that is no known transformer, and for what
+    cannot be told of a model.
     """
-    dial = Dial(schedule, apply_to, skip_compute)
-    if hasattr(pipe_or_unet, "unet"):
-        run = pipeline_way(lambda: pipe_or_unet, lambda: dial)
+    dial = Dial(schedule, apply_to, skip_compute, parse_blocks(blocks))
+    if _denoisers(pipe_or_model):
+        run = pipeline_way(lambda: pipe_or_model, lambda: dial)
     else:
-        _require_unet(pipe_or_unet)
+        _require_model(pipe_or_model, dial, scheduler)
         if apply_to != "both":
-            require_known_rows(pipe_or_unet)
+            require_known_rows(pipe_or_model)
         clock = Clock(schedule.schedule_by, lambda: scheduler)
-        run = _opened(pipe_or_unet, ActingBypass(lambda: dial, clock))
+        run = _opened([pipe_or_model], ActingBypass(lambda: dial, clock))
     with _told(run) as coverage:
         yield coverage
 
 
 @contextmanager
 def guidance_relief(pipe: Any, schedule: Schedule) -> Iterator[ReliefCoverage]:
-    """Let the guidance scale go to 1 in every U-Net call inside the `with`; yields its count. At 1
+    """Let the guidance scale go to 1 in every model call inside the `with`; yields its count. At 1
     the negative prompt's rows are not computed.
 
     pipe: a diffusers pipeline whose batches are known (listed in docs/diffusers.md).
@@ -81,14 +87,14 @@ def guidance_relief(pipe: Any, schedule: Schedule) -> Iterator[ReliefCoverage]:
 def prompt_fade(
     pipe: Any, schedule: Schedule, *, toward: str = "negative", seed: int = 0
 ) -> Iterator[FadeCoverage]:
-    """Let the prompt's embedding go to the negative prompt's, or to noise, in every U-Net call
+    """Let the prompt's embedding go to the negative prompt's, or to noise, in every model call
     inside the `with`; yields its count.
 
     pipe: a diffusers pipeline whose batches are known (listed in docs/diffusers.md).
     toward: `negative` (with guidance on) or `noise`; seed: of the noise.
 
     Raises ValueError with one sentence for another pipeline, for values that cannot be used, and
-    in the first U-Net call where there is no negative prompt to fade to.
+    in the first model call where there is no negative prompt to fade to.
     """
     fade = Fade(schedule, toward, seed)
     with _told(pipeline_way(lambda: pipe, lambda: fade)) as coverage:
@@ -97,28 +103,33 @@ def prompt_fade(
 
 @contextmanager
 def pipeline_way(find_pipe: Callable[[], Any], find_way: Callable[[], Way]) -> Iterator[Any]:
-    """Let a way act in a pipeline's U-Net calls; yields its count. For hosts that put another
+    """Let a way act in a pipeline's model calls; yields its count. For hosts that put another
     pipeline, another scheduler or another schedule in place during a run: both are asked for at
-    each call. The U-Net, the kind of way, `apply_to` and `schedule_by` are those of the beginning.
+    each call. The model, the kind of way, `apply_to` and `schedule_by` are those of the beginning.
     """
     pipe, way = find_pipe(), find_way()
+    denoisers = _denoisers(pipe)
+    if not denoisers:
+        raise ValueError(
+            f"The ways need a pipeline with a part named unet or transformer, and "
+            f"{pipe.__class__.__name__} has none; docs/diffusers.md lists those that can be used."
+        )
     if isinstance(way, Dial):
-        find_mid_block(pipe.unet)
-    else:
-        _require_pipe(pipe)
+        for denoiser in denoisers:
+            _require_part(denoiser, way)
     clock = Clock(way.schedule.schedule_by, lambda: find_pipe().scheduler, find_pipe)
-    with _opened(pipe.unet, ACTING[type(way)](find_way, clock)) as coverage:
+    with _opened(denoisers, ACTING[type(way)](find_way, clock)) as coverage:
         yield coverage
 
 
 @contextmanager
-def _opened(unet: nn.Module, acting: Acting) -> Iterator[Any]:
-    calls = calls_of(unet)
-    calls.add(acting)
-    try:
+def _opened(denoisers: Sequence[nn.Module], acting: Acting) -> Iterator[Any]:
+    with ExitStack() as opened:
+        for denoiser in denoisers:
+            calls = calls_of(denoiser)
+            calls.add(acting)
+            opened.callback(calls.remove, acting)
         yield acting.coverage
-    finally:
-        calls.remove(acting)
 
 
 @contextmanager
@@ -133,18 +144,27 @@ def _told(run: AbstractContextManager[Any]) -> Iterator[Any]:
                 log.warning(notice)
 
 
-def _require_pipe(pipe: Any) -> None:
-    """Raise ValueError for what is no pipeline with a U-Net."""
-    if not hasattr(pipe, "unet"):
-        raise ValueError(
-            "Guidance Relief and Prompt Fade need a pipeline with a part named unet, and "
-            f"{pipe.__class__.__name__} has none; docs/diffusers.md lists those that can be used."
-        )
+def _denoisers(pipe: Any) -> list[nn.Module]:
+    """What a pipeline calls at each step: its U-Net, or its transformers (Wan 2.2 has two, one for
+    the noisy part of the run). None of a model itself."""
+    if isinstance(pipe, nn.Module):
+        return []
+    if hasattr(pipe, "unet"):
+        return [pipe.unet]
+    parts = [getattr(pipe, name, None) for name in ("transformer", "transformer_2")]
+    return [part for part in parts if isinstance(part, nn.Module)]
 
 
-def _require_unet(model: Any) -> None:
-    """Raise ValueError if there is no mid-block; of a pipeline's parts that have one tell the
-    names."""
+def _require_part(denoiser: nn.Module, dial: Dial) -> None:
+    """Raise ValueError if a model has not what a dial bypasses."""
+    if is_unet(denoiser):
+        find_mid_block(denoiser)
+    find_blocks(denoiser, dial.blocks)
+
+
+def _require_model(model: Any, dial: Dial, scheduler: Any) -> None:
+    """The same for a model that is given without its pipeline; of a pipeline's parts that could be
+    given instead tell the names."""
     parts = getattr(model, "components", {})
     names = [name for name, part in parts.items() if _is_unet(part)]
     if names:
@@ -152,7 +172,14 @@ def _require_unet(model: Any) -> None:
             f"{model.__class__.__name__} has no part named unet; pass one of its U-Nets "
             f"({', '.join(names)}) with that one's scheduler."
         )
-    find_mid_block(model)
+    if not isinstance(model, nn.Module):
+        find_mid_block(model)
+    _require_part(model, dial)
+    if not is_unet(model) and scheduler is None:
+        raise ValueError(
+            f"A call of {model.__class__.__name__} does not tell where in the run it is; pass "
+            "scheduler=..., the one of the loop."
+        )
 
 
 def _is_unet(part: Any) -> bool:

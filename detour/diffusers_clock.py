@@ -1,4 +1,4 @@
-"""Where a U-Net call of a diffusers loop is: by its sigma, or by the step of the run.
+"""Where a model call of a diffusers loop is: by its sigma, or by the step of the run.
 
 By step nothing is computed from sigmas where it can be counted: a run is a stretch of its
 scheduler's timesteps, and the place of a call in it over the number of steps is the progress,
@@ -65,6 +65,7 @@ class Clock:
     find_pipe: Callable[[], Any] = lambda: None
     table: SigmaTable | None = None
     seen: tuple = ()
+    shift: float | None = None
     run: Run | None = None
     listed: Any = field(default=None, repr=False)
 
@@ -75,11 +76,17 @@ class Clock:
             self._table()
 
     def progress(self, timestep: Any, rows: int) -> list[float]:
-        """The progress 0..1 for each row; timestep: a number, or a tensor with one or `rows`."""
+        """The progress 0..1 for each row; timestep: a number, a tensor with one or `rows`, or None
+        for the one that the scheduler is at."""
+        timestep = self._now() if timestep is None else timestep
         times = timestep.flatten().tolist() if torch.is_tensor(timestep) else [float(timestep)]
         read = self._by_step if self.schedule_by == "step" else self._by_sigma
         found = [read(float(time)) for time in times]
         return found * rows if len(found) == 1 else found
+
+    def _now(self) -> float:
+        scheduler = self.find_scheduler()
+        return float(scheduler.timesteps[_current_index(scheduler) or 0])
 
     def _require_steps(self) -> None:
         if self.find_scheduler() is None:
@@ -100,9 +107,10 @@ class Clock:
         """The model's sigmas, read anew when another scheduler was put in place."""
         scheduler = self.find_scheduler()
         seen = (scheduler.__class__, getattr(scheduler, "alphas_cumprod", None))
+        shift = _shift(scheduler) if _is_flow(scheduler) else None
         known = self.seen and seen[0] is self.seen[0] and seen[1] is self.seen[1]
-        if self.table is None or not known:
-            self.table, self.seen = _training_table(scheduler), seen
+        if self.table is None or not known or shift != self.shift:
+            self.table, self.seen, self.shift = _training_table(scheduler), seen, shift
         return self.table
 
     def _by_sigma(self, timestep: float) -> float:
@@ -115,12 +123,17 @@ class Clock:
         if sigmas is None or not index < len(sigmas):
             return table.progress(by_table)
         own = table.progress(float(sigmas[index]))
+        if _is_flow(scheduler) and float(scheduler.timesteps[index]) == timestep:
+            return own
         apart = abs(own - table.progress(by_table)) * (len(table.sigmas) - 1)
         return own if apart <= 1.0 else table.progress(by_table)
 
     def _table_sigma(self, timestep: float) -> float:
-        if _is_continuous(self.find_scheduler()):
+        scheduler = self.find_scheduler()
+        if _is_continuous(scheduler):
             return continuous_sigma(timestep)
+        if _is_flow(scheduler):
+            return timestep / scheduler.config["num_train_timesteps"]
         return self._table().at_timestep(timestep)
 
     def _by_step(self, timestep: float) -> float:
@@ -211,10 +224,29 @@ def _is_continuous(scheduler: Any) -> bool:
     return by_v and config.get("timestep_type") == "continuous"
 
 
+def _is_flow(scheduler: Any) -> bool:
+    """True if sigma is the share of noise, 0 to 1, and the timesteps are it many times over."""
+    by_flow = getattr(scheduler, "config", {}).get("use_flow_sigmas", False)
+    return by_flow or scheduler.__class__.__name__.startswith("FlowMatch")
+
+
+def _shift(scheduler: Any) -> float:
+    """How much a scheduler of flow matching dwells on noise."""
+    config = scheduler.config
+    if config.get("use_dynamic_shifting", False):
+        raise ValueError(
+            f"This {scheduler.__class__.__name__} chooses its shift for each size of picture "
+            "(use_dynamic_shifting), so that no schedule is the model's; use schedule_by = step."
+        )
+    return config.get("shift", config.get("flow_shift", 1.0))
+
+
 def _training_table(scheduler: Any) -> SigmaTable:
     """The sigmas that a scheduler's model was trained with."""
     if scheduler is None:
         return SigmaTable.of_stable_diffusion()
+    if _is_flow(scheduler):
+        return SigmaTable.of_flow(_shift(scheduler))
     if _is_continuous(scheduler):
         return SigmaTable.between(scheduler.config["sigma_min"], scheduler.config["sigma_max"])
     kept = getattr(scheduler, "alphas_cumprod", None)

@@ -29,6 +29,7 @@ PAIR = frozenset(
     StableDiffusionXLControlNetImg2ImgPipeline StableDiffusionXLControlNetInpaintPipeline
     StableDiffusionXLControlNetUnionPipeline StableDiffusionXLControlNetUnionImg2ImgPipeline
     StableDiffusionXLControlNetUnionInpaintPipeline StableDiffusionXLControlNetXSPipeline
+    StableDiffusion3Pipeline StableDiffusion3Img2ImgPipeline StableDiffusion3InpaintPipeline
     StableVideoDiffusionPipeline
     """.split()
 )
@@ -57,6 +58,10 @@ WITHOUT_TEXT = frozenset(
 )
 """Their models are given a picture's embedding and no text."""
 
+EMBEDDED = frozenset({"FluxPipeline", "FluxImg2ImgPipeline", "FluxKontextPipeline"})
+"""Their models read a scale of guidance, and each call is given one kind of row: the prompt's, or,
+with a true CFG besides, the negative prompt's, which does not say so."""
+
 MASKED_TEXT = frozenset({"Kandinsky3Pipeline", "Kandinsky3Img2ImgPipeline"})
 """Prompt and negative prompt count other tokens of theirs."""
 
@@ -74,6 +79,8 @@ def require_known_rows(pipe: Any) -> None:
 
 def require_relief(pipe: Any) -> None:
     """Raise ValueError with a sentence where the guidance of a pipeline cannot be relieved."""
+    if has_own_guidance(pipe):
+        return
     _require_loop(pipe, "Guidance Relief")
     if _loop(pipe) in IMAGE_PAIR:
         raise ValueError(
@@ -103,6 +110,11 @@ def _require_loop(pipe: Any, way: str) -> None:
         )
 
 
+def has_own_guidance(pipe: Any) -> bool:
+    """Whether a pipeline hands the scale of guidance to its model; see `EMBEDDED`."""
+    return _loop(pipe, EMBEDDED) is not None
+
+
 def may_lose_rows(pipe: Any) -> bool:
     """Whether a pipeline's U-Net works on the prompt's rows alone. The processors of perturbed
     attention count the chunks."""
@@ -115,6 +127,8 @@ def chunk_roles(pipe: Any, rows: int) -> list[str]:
     pipe: a pipeline in the middle of its run (its guidance is read from it); rows: of the
     batch. Raises ValueError for unknown pipelines and for batches that do not fit the order.
     """
+    if has_own_guidance(pipe):
+        return [PROMPT]
     require_known_rows(pipe)
     loop, guided = _loop(pipe), bool(pipe.do_classifier_free_guidance)
     if loop in IMAGE_PAIR:
@@ -130,22 +144,15 @@ def chunk_roles(pipe: Any, rows: int) -> list[str]:
     return roles
 
 
-def conditioned(pipe: Any, rows: int) -> list[bool]:
-    """For each row of a pipeline's batch whether it belongs to the prompt; see `chunk_roles`."""
-    roles = chunk_roles(pipe, rows)
-    return [is_prompt(role) for role in roles for _ in range(rows // len(roles))]
-
-
 def is_prompt(role: str) -> bool:
     """Whether a chunk carries the prompt."""
     return role in (PROMPT, PERTURBED_PROMPT)
 
 
-def _loop(pipe: Any) -> str | None:
-    """The name of diffusers' class whose loop the pipeline runs; None if its rows are unknown."""
+def _loop(pipe: Any, known: frozenset[str] = PAIR | PERTURBED | IMAGE_PAIR) -> str | None:
+    """The name of diffusers' class whose loop the pipeline runs; None if it is not a known one."""
     for kind in pipe.__class__.__mro__:
         if "__call__" in vars(kind):
             own = kind.__module__.startswith("diffusers.")
-            known = own and kind.__name__ in PAIR | PERTURBED | IMAGE_PAIR
-            return kind.__name__ if known else None
+            return kind.__name__ if own and kind.__name__ in known else None
     return None

@@ -3,6 +3,7 @@ waiting, and written so that they appear whole or not at all."""
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -163,9 +164,15 @@ ABANDONED = 3600.0
 def open_file(path: Path) -> BinaryIO:
     """Open a file for reading.
 
-    Raises ValueError for what is no plain file: a pipe would keep us waiting, a device never ends.
+    Raises ValueError for what is no plain file: a pipe would keep us waiting, a device never ends,
+    nor does a link to itself.
     """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise ValueError(f"{quoted(path.name)} is a link to itself: put a file there.") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise ValueError(f"{quoted(path.name)} is no plain file: put a file in its place.")

@@ -56,6 +56,12 @@ class SigmaTable:
         return cls(tuple(low * (high / low) ** (index / 999) for index in range(1000)))
 
     @classmethod
+    def of_flow(cls, shift: float) -> SigmaTable:
+        """Of flow matching: sigma is the share of noise, and a shift above 1 dwells on noise."""
+        shares = [index / 1000 for index in range(1, 1001)]
+        return cls(tuple(shift * share / (1 + (shift - 1) * share) for share in shares))
+
+    @classmethod
     def of_stable_diffusion(cls) -> SigmaTable:
         """Of Stable Diffusion 1.x, 2.x and SDXL, for models that have no table."""
         return cls(stable_diffusion_sigmas())

@@ -31,7 +31,8 @@ DIAL = {
         "Qwen-Image, SD 3, Wan). It is not changed; a copy is patched.",
     ),
     "strength": Words(
-        "0 = exactly the unpatched model, 1 = the mid-block is skipped, below 0 = it counts more.",
+        "0 = exactly the unpatched model, 1 = the mid-block (of a transformer the range of blocks) "
+        "is skipped, below 0 = it counts more.",
         see=(
             "more of what the model rarely draws as this goes up, and rougher pictures when the "
             "window is long."
@@ -58,8 +59,8 @@ DIAL = {
         see="no change with sigma at a low denoise or in a hires pass, and a notice that says so.",
     ),
     "skip_compute": Words(
-        "At strength 1 do not compute the mid-block at all; switch this off if an extension reads "
-        "inside of it.",
+        "At strength 1 do not compute what is bypassed, the mid-block or the blocks; switch this "
+        "off if an extension reads inside of it.",
         see="the same picture either way.",
     ),
     "points": Words(
@@ -204,6 +205,49 @@ PLOT = {
     ),
 }
 """Of the plot of a schedule, besides."""
+
+SCAN_INTRO = (
+    "Leaves each block of a transformer out, one at a time, and shows how much the prediction "
+    "changes, early and late, with a range to try as a guess. Takes (blocks + 1) x steps x seeds "
+    "predictions; the model is not changed."
+)
+
+SCAN = {
+    "model": Words(
+        "A transformer (Flux, Chroma, Z-Image, Lumina 2, Qwen-Image, SD 3, Wan); a U-Net has its "
+        "mid-block alone and is refused.",
+    ),
+    "positive": Words(
+        "The prompt, as you connect it to a sampler.",
+        see="a chart that holds for this prompt.",
+    ),
+    "latent": Words(
+        "An empty latent of the size that you draw at; one of a batch is used, without what is in "
+        "it.",
+        see="a longer wait with a larger one.",
+    ),
+    "steps": Words(
+        "Steps of each run; their first half is early, the rest late.",
+        see="a longer wait with more of them.",
+    ),
+    "seeds": Words(
+        "How many runs the figures are the mean of.",
+        see="figures that hang less on a single run, and a longer wait, with more of them.",
+    ),
+    "first_seed": Words(
+        "The seed of the first run; the next ones count on from it.",
+        see="the same figures with the same number.",
+    ),
+    "cfg": Words(
+        "The guidance of your sampler; at 1 the prompt alone is evaluated.",
+        see="twice the work away from 1.",
+    ),
+    "negative": Words(
+        "The negative prompt, which guidance needs.",
+        see="a sentence in its place where 'cfg' is not 1 and it is missing.",
+    ),
+}
+"""Of the scan of blocks."""
 
 SHEET = {
     "images": Words(

@@ -13,9 +13,9 @@ from detour.edit.apply import apply_edits
 from detour.edit.record import Change, edit_of, new_stack
 from detour.judge.degree import degree_curve
 from detour.probes.features import Probes
+from detour.probes.labels import RIGHT_WRONG
 from detour.search.closed_forms import from_group_means
 from detour.search.fitting import cross_fit
-from detour.search.mistakes import LABELS
 from detour.search.neutralize import neutralize
 from detour.search.one_weight import bias_only, worst_group
 from detour.search.pair import weight_and_bias
@@ -89,7 +89,7 @@ def mistakes(probes: Probes, seed: int) -> Head:
     """`mistakes`: told which probes the head gets wrong, and neither their classes nor the
     attribute. The head as it was where it refuses, or finds nothing that it can prove."""
     wrong = (probes.z.argmax(1) != probes.y).long()
-    told = replace(probes, attributes=wrong, classes=None, attribute_names=LABELS)
+    told = replace(probes, attributes=wrong, classes=None, attribute_names=RIGHT_WRONG)
     try:
         found = neutralize(told, Search(method="mistakes", split_seed=seed))
     except ValueError:  # too few mistakes

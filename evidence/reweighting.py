@@ -96,7 +96,7 @@ def reweighted(data: Scaled, labels: Tensor, rows: Tensor, gamma: float, pull: f
         value.backward()
         return value
 
-    optimiser.step(loss)  # pyright: ignore[reportArgumentType]
+    optimiser.step(loss)
     return theta.detach()
 
 

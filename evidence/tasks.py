@@ -74,12 +74,14 @@ def train_cnn(pictures: Tensor, labels: Tensor, classes: int, seed: int) -> Smal
     return network.eval()
 
 
-def train_head(features: Tensor, labels: Tensor, classes: int, seed: int) -> nn.Linear:
+def train_head(
+    features: Tensor, labels: Tensor, classes: int, seed: int, steps: int = HEAD_STEPS
+) -> nn.Linear:
     """A new last layer on features `[N, D]`, trained as usual (empirical risk only)."""
     torch.manual_seed(seed)
     head = nn.Linear(features.shape[1], classes)
     optimiser = torch.optim.AdamW(head.parameters(), 2e-3, weight_decay=0.01)
-    for _ in range(HEAD_STEPS):
+    for _ in range(steps):
         batch = torch.randint(len(labels), (256,))
         loss = functional.cross_entropy(head(features[batch]), labels[batch])
         optimiser.zero_grad()

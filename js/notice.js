@@ -12,6 +12,7 @@ const NODES = [
   "DetourGuidanceRelief",
   "DetourPromptFade",
   "DetourBypassSweep",
+  "DetourBlockScan",
 ];
 const NAME = "detour_notice";
 const LINES = 4;

@@ -16,9 +16,11 @@ async def comfy_entrypoint():
     from .labels import LabelPictures
     from .probes import ProbeFolder, ProbeImages
     from .relief import GuidanceRelief
+    from .scan import WhichBlocksMatter
     from .sheet import ContactSheet
 
     ways = [MidBlockBypass, GuidanceRelief, PromptFade, BypassSweep, ContactSheet, PlotSchedule]
+    scans = [WhichBlocksMatter]
     demo = [DemoModel, DemoFaces]
     probes = [ProbeFolder, ProbeImages, LabelPictures]
     classifiers = [LoadClassifier, ClassifierFromProbes, Classify]
@@ -27,6 +29,6 @@ async def comfy_entrypoint():
 
     class DetourExtension(ComfyExtension):
         async def get_node_list(self):
-            return [*ways, *demo, *classifiers, *probes, *edits]
+            return [*ways, *scans, *demo, *classifiers, *probes, *edits]
 
     return DetourExtension()

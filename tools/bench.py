@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .bench_search import run_classify, run_search
+from .bench_search import run_classify, run_largest, run_search
 from .bench_stats import (
     SHAPES,
+    TRANSFORMERS,
     Clock,
     Interval,
     Subject,
@@ -42,8 +43,9 @@ LEGEND = """
 ratio: time of a model call / time of the same call of the unpatched model; median of pairs
   lam0       the bypass is in place, the call lies outside of its window
   strength0  strength 0 puts nothing in place: how far this is from 1 is the measuring error
-  lam0.5     half bypassed: the mid-block runs and is blended with its input
-  lam1       fully bypassed: the mid-block does not run
+  lam0.5     half bypassed: the mid-block (of a transformer the middle third of its blocks) runs
+             and is blended with its input
+  lam1       fully bypassed: it does not run; its share of the operations stands above the table
   freeu_v2   ComfyUI's own FreeU_V2; pag: its own PerturbedAttentionGuidance (a second pass)
 """
 MARK = "DETOUR_IMPORT_MS"
@@ -63,7 +65,8 @@ taken = time.perf_counter() - begin
 print("{MARK}", taken * 1000 if good else "failed")
 """
 """Loads what ComfyUI's main.py loads before custom nodes, then the pack as main.py does."""
-NAMES = {"sd15": "SD 1.5", "sdxl": "SDXL"}
+TRANSFORMER_SHARE = 0.25
+"""Of the minutes of a shape: their calls are shorter, and there are many families."""
 MET = {True: "met", False: "MISSED", None: "undecided"}
 
 
@@ -77,6 +80,7 @@ class Bench:
     facts: Mapping[str, Any]
     clock: Clock = time.perf_counter
     search: Callable[[bool], list[dict[str, Any]]] = run_search
+    largest: Callable[[bool], list[dict[str, Any]]] = run_largest
     classify: Callable[[bool], list[dict[str, Any]]] = run_classify
 
 
@@ -88,7 +92,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="a minute or two; only to try it out")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    parser.add_argument("--shape", choices=SHAPES, help="only this shape, nothing else")
+    parser.add_argument(
+        "--shape", choices=(*SHAPES, *TRANSFORMERS), help="only this shape, nothing else"
+    )
     parser.add_argument(
         "--minutes", type=float, metavar="N", help=f"at most so long a shape; default {MINUTES:g}"
     )
@@ -97,7 +103,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         options.minutes = QUICK_MINUTES if options.quick else MINUTES
     if not (math.isfinite(options.minutes) and options.minutes > 0):
         parser.error("--minutes must be a number above 0")
-    options.shapes = (options.shape,) if options.shape else SHAPES
+    options.shapes = (options.shape,) if options.shape else (*SHAPES, *TRANSFORMERS)
     return options
 
 
@@ -144,6 +150,8 @@ def run_shape(bench: Bench, shape: str, seconds: float) -> dict[str, Any]:
             after_round=after_round,
         )
     facts = {
+        "about": subject.about,
+        "part": subject.part,
         "channels": subject.channels,
         "parameters": subject.parameters,
         "gflops": subject.flops / 1e9,
@@ -199,12 +207,12 @@ def run(bench: Bench, options: argparse.Namespace) -> dict[str, Any]:
     of_start = run_start(bench)
     results = {}
     for shape in options.shapes:
-        results[shape] = run_shape(bench, shape, options.minutes * 60)
+        share = TRANSFORMER_SHARE if shape in TRANSFORMERS else 1.0
+        results[shape] = run_shape(bench, shape, options.minutes * 60 * share)
         print_shape(shape, results[shape])
     say(LEGEND.rstrip())
-    others = {"search": [], "classify": []}
-    if not options.shape:
-        others = {"search": bench.search(options.quick), "classify": bench.classify(options.quick)}
+    parts = {"search": bench.search, "largest": bench.largest, "classify": bench.classify}
+    others = {name: [] if options.shape else run(options.quick) for name, run in parts.items()}
     seconds = bench.clock() - started
     say(f"Done in {seconds:.0f} s{' (QUICK)' if options.quick else ''}.")
     return {
@@ -224,11 +232,15 @@ def real_bench(quick: bool) -> Bench:
     if not folder:
         raise Failure("COMFYUI_PATH does not name a ComfyUI: run this by `dev.py bench`.")
     host = Path(folder).resolve()
-    from . import bench_models
+    from . import bench_blocks, bench_models
+
+    def subject(shape: str) -> Subject:
+        part = bench_blocks if shape in TRANSFORMERS else bench_models
+        return part.subject(shape)
 
     times = 1 if quick else 3
     return Bench(
-        subject=bench_models.subject,
+        subject=subject,
         import_ms=lambda: import_ms(host, times, warm_up=not quick),
         start_seconds=lambda: start_seconds(host, times),
         facts=bench_models.facts(),
@@ -259,11 +271,10 @@ def main(arguments: Sequence[str]) -> int:
 def print_shape(shape: str, result: Mapping[str, Any]) -> None:
     """The table of one shape, for people."""
     facts = result["facts"]
-    say(
-        f"\n{shape}: {NAMES[shape]}'s block structure with {facts['channels']} model channels "
-        f"instead of 320, {facts['parameters'] / 1e6:.1f} million random weights"
+    say(f"\n{shape}: {facts['about']}, {facts['parameters'] / 1e6:.1f} million random weights")
+    work = (
+        f"{facts['gflops']:.1f} GFLOP a call, {facts['mid_share']:.1%} of them in {facts['part']}"
     )
-    work = f"{facts['gflops']:.1f} GFLOP a call, {facts['mid_share']:.1%} of them in the mid-block"
     say(f"  latent 32x32, 1 row: {work}")
     say(
         f"  unpatched: {facts['call_ms']:.0f} ms a call, {facts['plain_peak_mib']:.1f} MiB of "

@@ -95,6 +95,7 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 """The host's own SD15 and SDXL (comfy/model_detection.py) but for `model_channels`, 320 there."""
+NAMES = {"sd15": "SD 1.5", "sdxl": "SDXL"}
 FULL = {"model_channels": 320}
 SMALL = {
     "sd15": {
@@ -276,12 +277,16 @@ def sample(model: Any, latent: int, steps: int, denoise: float = 1.0) -> torch.T
 
 
 def caller(patcher: Any, latent: int = LATENT) -> Caller:
-    """Start a run of the host with this MODEL up to its sampler, and keep what that gets."""
+    """See `started`; with a random latent of this side and a random prompt."""
     x = torch.randn(1, 4, latent, latent, generator=torch.Generator().manual_seed(2))
+    return started(patcher, x, conditioning(patcher, 1))
+
+
+def started(patcher: Any, x: torch.Tensor, prompt: list) -> Caller:
+    """Start a run of the host with this MODEL up to its sampler, and keep what that gets."""
     sampling = patcher.model.model_sampling
     sigmas = comfy.samplers.calculate_sigmas(sampling, "normal", STEPS)
     guider = comfy.samplers.CFGGuider(patcher)
-    prompt = conditioning(patcher, 1)
     guider.set_conds(prompt, prompt)
     guider.set_cfg(1.0)
     capture = _Capture()
@@ -292,7 +297,7 @@ def caller(patcher: Any, latent: int = LATENT) -> Caller:
         logging.disable(logging.INFO)
     sigma = capture.sigmas[AT_STEP].reshape(1).to(DEVICE)
     x = x.to(DEVICE)
-    x = sampling.noise_scaling(sigma.view(1, 1, 1, 1), x, torch.zeros_like(x))
+    x = sampling.noise_scaling(sigma.view(1, *[1] * (x.ndim - 1)), x, torch.zeros_like(x))
     return Caller(patcher, capture.options, capture.positive, x, sigma)
 
 
@@ -300,13 +305,8 @@ def subject(shape: str) -> Subject:
     """A shape with all its cases, ready to be timed; a `Failure` if one is not what it says."""
     model = build(shape)
     plain = caller(model)
-    expected = answer(plain)
-    if not (expected.isfinite().all() and expected.std() > 0):
-        raise Failure(f"The random {shape} model answers nothing usable.")
     cases = {name: caller(patched(model, name)) for name in CASES}
-    for name, call in cases.items():
-        if torch.equal(answer(call), expected) != (name in ("lam0", "strength0")):
-            raise Failure(f"The case {name} on {shape} does not do what its name says.")
+    require_told(shape, plain, cases)
     flops, inside = count_flops(plain, model.model.diffusion_model.middle_block)
     return Subject(
         shape=shape,
@@ -318,7 +318,18 @@ def subject(shape: str) -> Subject:
         cases=cases,
         plain_peak=peak_bytes(plain),
         peaks={name: peak_bytes(call) for name, call in cases.items()},
+        about=f"{NAMES[shape]}'s block structure with {CHANNELS} model channels instead of 320",
     )
+
+
+def require_told(shape: str, plain: Caller, cases: Mapping[str, Caller]) -> None:
+    """Raise `Failure` if a model says nothing, or a case does not do what its name says."""
+    expected = answer(plain)
+    if not (expected.isfinite().all() and expected.std() > 0):
+        raise Failure(f"The random {shape} model answers nothing usable.")
+    for name, call in cases.items():
+        if torch.equal(answer(call), expected) != (name in ("lam0", "strength0")):
+            raise Failure(f"The case {name} on {shape} does not do what its name says.")
 
 
 def answer(call: Caller) -> torch.Tensor:

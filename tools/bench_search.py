@@ -28,6 +28,9 @@ PROBES, QUICK_PROBES = (12_500, 25_000, 50_000), (1_000, 2_000, 4_000)
 EDITS = ("one_weight", "one_weight_bias")
 LIMIT_MIB = 2048.0
 """What a search may take beside the features themselves."""
+LARGEST, QUICK_LARGEST = (4096, 1000, 20_000), (64, 50, 500)
+"""Features, classes, probes."""
+LARGEST_SECONDS = 10.0
 BLOCK = 5_000
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 PICTURES, SIDE = 64, 224
@@ -69,6 +72,28 @@ def run_search(quick: bool) -> list[dict[str, Any]]:
                 rows.append(row)
                 print_row(row)
     return rows
+
+
+def run_largest(quick: bool) -> list[dict[str, Any]]:
+    """A row of one weight of a head with many classes, printed: seconds on the clock and of
+    processor time, and the peak of memory beside the features in MiB; `met` by clock and memory.
+    """
+    width, classes, probes = QUICK_LARGEST if quick else LARGEST
+    check_space(4e-9 * width * probes + 0.1, "the features of the search")
+    with tempfile.TemporaryDirectory(dir=make_folder(cache_root() / "tmp")) as folder:
+        file = Path(folder) / "features.npy"
+        write_features(file, probes, width, classes)
+        found = measure_apart(file, probes, "one_weight", classes)
+    peak, seconds = found["peak_mib"], found["clock_seconds"]
+    met = seconds < LARGEST_SECONDS and (peak is None or peak < LIMIT_MIB)
+    say(
+        f"\nlargest search: one weight of {width:,} features x {classes:,} classes, {probes:,} "
+        f"probes\n  {seconds:.1f} s on the clock, {found['seconds']:.1f} s of processor time, "
+        f"{'unknown' if peak is None else f'{peak:.0f} MiB'} beside the features  under "
+        f"{LARGEST_SECONDS:.0f} s and {LIMIT_MIB:.0f} MiB: {'met' if met else 'MISSED'}"
+    )
+    about = {"features": width, "classes": classes, "probes": probes}
+    return [{**about, **found, "met": met}]
 
 
 def print_row(row: dict[str, Any]) -> None:

@@ -16,7 +16,10 @@ HALF_WIDTH = 0.005
 """A row is conclusive when its interval ends within this share of the median, on both sides."""
 MIN_PAIRS = 20
 SHAPES = ("sd15", "sdxl")
-CASES = ("lam0", "strength0", "lam0.5", "lam1", "freeu_v2", "pag")
+TRANSFORMERS = ("z_image", "qwen_image", "flux", "sd3", "wan")
+OURS = ("lam0", "strength0", "lam0.5", "lam1")
+CASES = (*OURS, "freeu_v2", "pag")
+"""Of U-Nets; transformers have the first ones alone, as they lack what the others patch."""
 LAM0_LIMIT, SDXL_LIMIT = 1.005, 0.95
 Call = Callable[[], object]
 Clock = Callable[[], float]
@@ -56,7 +59,10 @@ def median_interval(values: Sequence[float]) -> Interval:
 
 @dataclass(frozen=True)
 class Subject:
-    """One shape ready to be timed, and what was counted on it."""
+    """One shape ready to be timed, and what was counted on it.
+
+    mid_share: of the operations, that of `part`, which is bypassed. about: the shape in words.
+    """
 
     shape: str
     channels: int
@@ -67,6 +73,8 @@ class Subject:
     cases: Mapping[str, Call]
     plain_peak: int
     peaks: Mapping[str, int]
+    about: str = ""
+    part: str = "the mid-block"
 
 
 def timed(run: Call, calls: int, clock: Clock) -> float:

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from . import long
 from .beside import (
     GENERATIONS,
     REGISTRY,
@@ -77,8 +78,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `dev.py test`."""
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the counts there")
     parser.add_argument("-k", metavar="EXPR", help="only tests whose names match, as in pytest")
-    told = "also what takes long: every pipeline and scheduler of diffusers, large networks"
-    parser.add_argument("--long", action="store_true", help=told)
+    long.add_options(parser)
     parser.add_argument("--no-lint", action="store_true", help="leave ruff and pyright out")
     told = "leave out the tests that need Chromium"
     parser.add_argument("--no-browser", action="store_true", help=told)
@@ -133,9 +133,16 @@ def test_command(options: argparse.Namespace, extra: Sequence[str]) -> int:
     """`dev.py test`: lint, pytest, the counts; the exit status."""
     if options.mutants is not None:
         return try_mutants(prepare(dev=True), options.mutants)
+    if options.long:
+        python, host = prepare_all(dev=True)
+        beside = prepare_beside(GENERATIONS)
+        return long.run_parts(python, options, {**beside, "COMFYUI_PATH": str(host)})
     python, host = prepare_all(dev=True) if options.host is None else prepare_other(options.host)
     named = named_tests(extra) or all_tests(in_host=bool(options.host))
-    words = [*extra, *([] if options.long or named_tests(extra) else ["-m", "not long"])]
+    words = [
+        *extra,
+        *([] if options.long is not None or named_tests(extra) else ["-m", "not long"]),
+    ]
     if options.no_browser:
         words += [f"--ignore={ROOT / BROWSER}"]
     elif asks_for(BROWSER, named):
@@ -168,6 +175,8 @@ def test_command(options: argparse.Namespace, extra: Sequence[str]) -> int:
     for part, outcome in counts["parts"].items():
         say(f"  {part}: {summary_line(outcome)}")
     say(LEFT_OUT if options.no_browser else f"Screenshots to look at: {pictures}")
+    if options.long is not None and not named_tests(extra):
+        status = long.run_parts(python, options, environment) or status
     say(summary_line(counts))
     return 1 if status or not lint_good else 0
 

@@ -17,15 +17,18 @@ from unittest import mock
 
 import torch
 
-from . import bench_models
+from . import bench_blocks, bench_models
 from .bench_models import DEVICE, FULL, SMALL, Caller, build, bypass, caller, patched, sample
 from .bench_stats import SHAPES, calls_per_timing, measure, timed
 from .gpu_exact import LATENTS, SMALL_LATENT, release
 from .gpu_part import Report
 
 CASES = ("lam0", "lam0.5", "lam1", "freeu_v2", "pag")
-COMPILED_CASES = ("lam0", "lam0.5", "lam1")
-"""Compiling a U-Net takes a minute: only what is ours."""
+OURS = ("lam0", "lam0.5", "lam1")
+"""Of what is compiled, as that takes a minute for a U-Net, and of transformers, which have no other
+cases."""
+TRANSFORMER = "z_image"
+"""The one family that is timed at its full width, with random weights."""
 EAGER_SECONDS, COMPILED_SECONDS, SMALL_SECONDS = 5.0, 3.0, 0.2
 LEAST_SECONDS = {"eager": 20.0, "compiled": 60.0}
 SMALL_LEAST_SECONDS = 1.0
@@ -52,11 +55,16 @@ class Setting:
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the weights are in."""
-        return torch.float32 if self.small else torch.float16
+        """What the weights are in; half precision is too narrow for a transformer."""
+        if self.small:
+            return torch.float32
+        return torch.bfloat16 if self.shape == TRANSFORMER else torch.float16
 
     def model(self) -> Any:
         """A new MODEL."""
+        if self.shape == TRANSFORMER:
+            changes = bench_blocks.SMALL if self.small else bench_blocks.FULL
+            return bench_blocks.build(self.shape, changes, self.dtype)
         return build(self.shape, 0, SMALL[self.shape] if self.small else FULL, self.dtype)
 
 
@@ -71,8 +79,13 @@ def run(report: Report, small: bool) -> None:
     """Counts first, as they are quick, then times: eager before compiled, other sizes last."""
     report.attempt("syncs and recompiles", partial(count, report), "skipped")
     release()
-    for mode, other in (("eager", False), ("compiled", False), ("eager", True)):
-        for shape in SHAPES[:1] if small and mode == "compiled" else SHAPES:
+    compiled = SHAPES[:1] if small else SHAPES
+    for mode, other, shapes in (
+        ("eager", False, (*SHAPES, TRANSFORMER)),
+        ("compiled", False, compiled),
+        ("eager", True, SHAPES),
+    ):
+        for shape in shapes:
             setting = Setting(shape, small, other)
             timing = partial(time_shape, report, setting, mode)
             least = SMALL_LEAST_SECONDS if small else LEAST_SECONDS[mode]
@@ -101,7 +114,9 @@ def time_shape(report: Report, setting: Setting, mode: str) -> None:
 
     wanted, seconds = (CASES, EAGER_SECONDS)
     if mode == "compiled":
-        wanted, seconds = COMPILED_CASES, COMPILED_SECONDS
+        wanted, seconds = OURS, COMPILED_SECONDS
+    elif setting.shape == TRANSFORMER:
+        wanted = OURS
     for case in wanted:
         report.attempt(f"{setting} {mode} {case}", partial(add, case), "skipped", least)
     if not calls:
@@ -139,7 +154,8 @@ def ready(model: Any, setting: Setting, mode: str) -> Caller:
         # Only the way is tried on a CPU, whose own compiler takes minutes.
         backend = "eager" if setting.small else "inductor"
         set_torch_compile_wrapper(model=model, backend=backend)
-    call = caller(model, setting.latent)
+    start = bench_blocks.caller if setting.shape == TRANSFORMER else caller
+    call = start(model, setting.latent)
     timed(call, 2, clock)
     return call
 

@@ -23,7 +23,7 @@ from .gpu_part import Report
 import comfy.model_management as management  # isort: skip  # bench_models says where it is
 
 STEPS = 3
-LATENTS = {"sd15": 64, "sdxl": 128}
+LATENTS = {"sd15": 64, "sdxl": 128, "z_image": 128}
 SMALL_LATENT = 8
 LEAST_SECONDS = 5.0
 """A check is not begun with less time left."""

@@ -182,6 +182,8 @@ def _place(file: IO[bytes], entry: zipfile.ZipInfo, size: int) -> int:
 def _bytes_at(file: IO[bytes], place: int, count: int) -> bytes:
     if count > LARGEST_PICKLE:
         raise ValueError(f"its pickle has {count:,} bytes")
+    if place < 0:
+        raise ValueError("a record lies before its begin")
     file.seek(place)
     part = file.read(count)
     if len(part) < count:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ..checks import shortened
 from ..classifier.head import HALVES, Head
 from ..probes.features import Probes, linear
 from .record import Cell, Change, EditStack, as_float32, edit_of
@@ -163,7 +164,7 @@ def _moved(cell: Cell, head: Head, half: str) -> Cell:
 def _another_model(stack: EditStack, head: Head) -> str:
     return (
         f"These edits were made for another model: a head of shape {list(stack.shape)} with "
-        f"hash {stack.sha256[:12]}, this one is {list(head.shape)} with hash "
+        f"hash {shortened(stack.sha256[:12])}, this one is {list(head.shape)} with hash "
         f"{head.sha256[:12]}. Load the model that the edits belong to."
     )
 

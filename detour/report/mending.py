@@ -33,6 +33,9 @@ def mending_lines(done: Neutralized) -> list[str]:
         f"({_told(found.broken)}).",
         f"Guard: chosen so that at least {100 * KEEP:g} % of the right pictures stay right; of "
         f"those {held} {_told(found.kept)} do.",
+        "What the last layer sees tells right from wrong pictures of one prediction apart in "
+        f"{percent(done.mended.apart.auc)} of the pairs (50 % is chance, p = "
+        f"{done.mended.apart.p:.2g}).",
         "",
         "Beside it, at degree 1 (wrong pictures mended, right ones broken):",
         *_rival_lines(done),

@@ -36,11 +36,15 @@ def numbers_edited(count: int) -> str:
 def edit_lines(stack: EditStack) -> list[str]:
     """The last edit of a stack in words: class, method, degree, each number from and to.
 
-    From: with the edits below it; to: with it, at its degree.
+    From: with the edits below it; to: with it, at its degree. The classes are named at each number
+    where the edit reaches into several.
     """
     edit = stack.edits[-1]
     before, after = effective_cells(stack.undo()), effective_cells(stack)
     where = f"class {edit.class_index}" + (f" '{edit.class_name}'" if edit.class_name else "")
+    rows = list(dict.fromkeys(cell.row for cell in edit.cells))
+    if len(rows) > 1:
+        where = "classes " + ", ".join(map(str, rows))
     head = f"{where}, by {edit.method}, degree {edit.degree:g}"
     if not edit.cells:
         return [f"No number was edited ({head}): nothing did better than the head as it is."]
@@ -48,6 +52,7 @@ def edit_lines(stack: EditStack) -> list[str]:
     for cell in edit.cells:
         place = (cell.row, cell.column)
         what = "bias" if cell.column is None else f"weight of feature {cell.column}"
+        what += f" of class {cell.row}" if len(rows) > 1 else ""
         now = before.get(place, cell.old)
         lines.append(f"  {what}: {now:.6g} -> {after.get(place, cell.old):.6g}")
     return lines

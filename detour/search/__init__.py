@@ -4,8 +4,11 @@ settings       what is asked for, read once
 problem        the margins that a change of one row moves, and what a search found
 scan           one number: all thresholds in one sorted pass
 one_weight     the best single weight, or the bias alone
+mean_gain      the same for rows that cannot lift the worst group, by bounds
+smoothed       the score of any edit on smoothed group accuracies, with its curvature
+grow           one weight more, of any row, and all numbers fitted again
 pair           one weight and the bias together, exact for few probes
-several        a few weights and the bias, fitted to smoothed group accuracies
+several        every size of edit, from none to a few weights and the biases of their rows
 closed_forms   what needs no search: `evidence` and `paired`
 mistakes       right and wrong pictures made into probes, or refused
 guarded        the edit that mends most while right pictures stay right

@@ -7,8 +7,9 @@ from dataclasses import replace
 from ..edit.edited import EditedClassifier
 from ..judge.compare import Comparison, compare, compare_classifiers
 from ..judge.mending import mending
+from ..probes.labels import RIGHT_WRONG
 from ..probes.probe_set import ProbeSet
-from .mistakes import LABELS, prepared
+from .mistakes import prepared
 from .settings import Search
 
 
@@ -27,7 +28,7 @@ def check_edits(
         row = after.stack.edits[-1].class_index
     if about.activation == "sigmoid" and row is not None:
         tag = about.labels[row]
-    if set(probe_set.attributes) != set(LABELS):
+    if set(probe_set.attributes) != set(RIGHT_WRONG):
         return compare_classifiers(after, probe_set, before, target_class=tag)
     seen = before.probes(probe_set, tag=tag)
     search = Search(method="mistakes", target_class=row)

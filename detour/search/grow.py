@@ -11,35 +11,24 @@ from torch import Tensor
 from ..edit.record import Change
 from .one_weight import BYTES_PER_CELL, Progress
 from .scan import pack
-from .smoothed import (
-    Batch,
-    Cell,
-    Fit,
-    Sample,
-    climb,
-    rows_of,
-    score,
-    spread_of,
-    start_from,
-    units,
-)
+from .smoothed import Batch, Fit, Sample, climb, score, spread_of, start_from, units
 
 PROMISING = 16
 """How many weights are tried before one is added: those with the steepest slope."""
-FINALISTS = 4
+PROMISING_ROWS = 8
+"""Of how many rows that have none yet."""
+FINALISTS = 3
 """How many of them are fitted to the end: those that do best after a few steps."""
-FIRST_STEPS, STEPS, WIDTHS = 4, 15, 2
+FIRST_STEPS, STEPS, WIDTHS = 4, 8, 2
 """Newton steps before the finalists are known, and after, and how often the width is fitted."""
-NO_EDIT = Fit((), torch.zeros(0, dtype=torch.float64), -torch.inf)
+NO_EDIT = Fit((), (), torch.zeros(0, dtype=torch.float64))
 """Where the first weight is added to."""
 
 
 def refit(sample: Sample, change: Change) -> Fit:
     """The change's weights and the biases of their rows, fitted together from where they are."""
     start = start_from(sample, change)
-    if not start.cells:
-        return start
-    return _finish(sample, Batch.of(sample, [start.cells]), [start.cells], start.numbers[None])[0]
+    return _finish(sample, Batch.of(sample, [start]), [start], start.numbers[None])[0]
 
 
 def add_weight(
@@ -54,11 +43,9 @@ def add_weight(
 
     searched: the rows of the head that it may be of. Source: ours.
     """
-    cells = promising(sample, searched, fit, max_bytes, progress)
+    fits = promising(sample, searched, fit, max_bytes, progress)
     done: list[Fit] = []
-    fits = [_with(fit, cell) for cell in cells]
-    fits.sort(key=lambda one: len(one.numbers))
-    for _, alike in groupby(fits, key=lambda one: len(one.numbers)):
+    for _, alike in groupby(sorted(fits, key=_count), key=_count):
         done += _best_of(sample, list(alike), finalists, lambda: progress(1.0))
     done.sort(key=lambda one: -one.value)
     return done[:finalists]
@@ -66,57 +53,69 @@ def add_weight(
 
 def promising(
     sample: Sample, searched: Sequence[int], fit: Fit, max_bytes: int, progress: Progress
-) -> list[Cell]:
-    """The cells along which the smoothed score is steepest, in units of their feature's spread."""
-    batch = Batch.of(sample, [fit.cells])
-    margin, at, _ = batch.margins(fit.numbers[None])
-    own = _own_spread(sample)
-    slope = score(batch, sample.widths(margin), fit.numbers[None], own).slope[0]
-    rows = torch.tensor([*rows_of(fit.cells)], dtype=torch.long)
-    rest = sample.rest(rows_of(fit.cells))[2]
-    rival = torch.where(at[0] < len(rows), torch.cat([rows, rest[:1]])[at[0]], rest)
-    steep = _slopes(sample, searched, (slope, rival), max_bytes, progress)
-    for row, column in fit.cells:
-        steep[list(searched).index(row), column] = 0
-    order = steep.flatten().argsort(descending=True, stable=True)[:PROMISING].tolist()
-    width = steep.shape[1]
-    return [(searched[i // width], i % width) for i in order if steep.flatten()[i] > 0]
-
-
-def _slopes(
-    sample: Sample,
-    searched: Sequence[int],
-    moves: tuple[Tensor, Tensor],
-    max_bytes: int,
-    progress: Progress,
-) -> Tensor:
-    """How steep the score is along every weight `[rows, D]`; moves: the slope of each margin,
-    and the row of the best other logit."""
-    slope, rival = moves
-    place = torch.full((sample.probes.z.shape[1] + 1,), len(searched))  # the last: not searched
-    place[torch.tensor(searched)] = torch.arange(len(searched))
+) -> list[Fit]:
+    """The fit with one weight more each, still 0: those along which the smoothed score is
+    steepest, in units of their feature's spread, with the bias of their row fitted."""
+    bases = _bases(sample, searched, fit)
+    pulls = torch.stack([_pulls(sample, base, row) for row, base in bases.items()])
     width, found = sample.probes.features.shape[1], []
     step = max(1, max_bytes // (BYTES_PER_CELL * len(sample.rows)))
     for first in range(0, width, step):
         block = sample.probes.columns(sample.rows, first, min(width, first + step))
         mean, spread = units(block)
-        part = slope[:, None] * ((block - mean) / spread)
-        sums = torch.zeros(len(searched) + 1, block.shape[1], dtype=torch.float64)
-        sums.index_add_(0, place[sample.own], part).index_add_(0, place[rival], part, alpha=-1)
-        found.append(sums[:-1].abs())
+        found.append((pulls @ block - pulls.sum(1)[:, None] * mean).abs() / spread)
         progress(min(width, first + step) / width)
-    return torch.cat(found, dim=1)
+    steep = torch.cat(found, dim=1)
+    rows = list(bases)
+    for row, column in fit.cells:
+        steep[rows.index(row), column] = 0
+    order = steep.flatten().argsort(descending=True, stable=True)[:PROMISING]
+    cells = [(rows[i // width], i % width) for i in order[steep.flatten()[order] > 0].tolist()]
+    return [bases[row].with_cell((row, column)) for row, column in cells]
+
+
+def _bases(sample: Sample, searched: Sequence[int], fit: Fit) -> dict[int, Fit]:
+    """For each row that is worth a weight the fit that has its bias."""
+    bases = {row: fit for row in fit.rows}
+    new = [row for row in searched if row not in fit.rows]
+    if len(new) > PROMISING_ROWS:
+        slope, rival = _slope(sample, fit)
+        count = torch.zeros(sample.probes.z.shape[1] + 1, dtype=torch.float64)
+        count.index_add_(0, sample.own, slope).index_add_(0, rival, slope)
+        new = sorted(new, key=lambda row: -float(count[row]))[:PROMISING_ROWS]
+    if new:
+        starts = [fit.with_row(row) for row in new]
+        numbers = torch.stack([start.numbers for start in starts])
+        bases |= zip(new, _finish(sample, Batch.of(sample, starts), starts, numbers), strict=True)
+    return bases
+
+
+def _pulls(sample: Sample, fit: Fit, row: int) -> Tensor:
+    """What the score gains where the row's logit of each probe rises, `[n]`."""
+    slope, rival = _slope(sample, fit)
+    return slope * ((sample.own == row).double() - (rival == row).double())
+
+
+def _slope(sample: Sample, fit: Fit) -> tuple[Tensor, Tensor]:
+    """What the score gains where each margin rises, and the row of the best other logit, `[n]`."""
+    batch, numbers = Batch.of(sample, [fit]), fit.numbers[None]
+    width = sample.widths(batch.margins(numbers)[0])
+    return score(batch, width, numbers, _own_spread(sample)).slope[0], _rival(sample, batch, fit)
+
+
+def _rival(sample: Sample, batch: Batch, fit: Fit) -> Tensor:
+    """The row of the best other logit of each probe."""
+    at, rest = batch.margins(fit.numbers[None])[1][0], sample.rest(fit.rows)[2]
+    rows = torch.tensor([*fit.rows, 0], dtype=torch.long)
+    return torch.where(at < len(fit.rows), rows[at], rest)
 
 
 def exact_key(sample: Sample, change: Change) -> int:
     """The key of the exact group accuracies after a change; ties as in `predictions`."""
     fit = start_from(sample, change)
-    batch = Batch.of(sample, [fit.cells])
-    margin, at, _ = batch.margins(fit.numbers[None])
-    rows = torch.tensor([*rows_of(fit.cells), 0])
-    rest = sample.rest(rows_of(fit.cells))[2]
-    rival = torch.where(at[0] < len(rows) - 1, rows[at[0]], rest)
-    right = (margin > 0) | ((margin == 0) & (sample.own < rival))
+    batch = Batch.of(sample, [fit])
+    margin = batch.margins(fit.numbers[None])[0]
+    right = (margin > 0) | ((margin == 0) & (sample.own < _rival(sample, batch, fit)))
     share = sample.accuracies(right)[0]
     return int(pack(share.min(), share.mean()))
 
@@ -124,38 +123,31 @@ def exact_key(sample: Sample, change: Change) -> int:
 def _best_of(
     sample: Sample, fits: list[Fit], finalists: int, tick: Callable[[], None]
 ) -> list[Fit]:
-    """The finalists of edits with as many numbers each, fitted to the end."""
+    """The finalists of fits with as many numbers each, fitted to the end."""
     numbers = torch.stack([one.numbers for one in fits])
-    batch = Batch.of(sample, [one.cells for one in fits])
+    batch = Batch.of(sample, fits)
     width = sample.widths(batch.margins(numbers)[0])
     numbers, value = climb(batch, width, numbers, _own_spread(sample), FIRST_STEPS)
     tick()
     keep = value.argsort(descending=True, stable=True)[:finalists]
-    cells = [fits[i].cells for i in keep.tolist()]
-    done = _finish(sample, batch.part(keep), cells, numbers[keep])
+    done = _finish(sample, batch.part(keep), [fits[i] for i in keep.tolist()], numbers[keep])
     tick()
     return done
 
 
-def _finish(
-    sample: Sample, batch: Batch, cells: list[tuple[Cell, ...]], numbers: Tensor
-) -> list[Fit]:
+def _finish(sample: Sample, batch: Batch, fits: list[Fit], numbers: Tensor) -> list[Fit]:
     own = _own_spread(sample)
     for _ in range(WIDTHS):
         width = sample.widths(batch.margins(numbers)[0])
         numbers, _ = climb(batch, width, numbers, own, STEPS)
     width = sample.widths(batch.margins(numbers)[0])
     value = score(batch, width, numbers, own).value.tolist()
-    return [Fit(*each) for each in zip(cells, numbers, value, strict=True)]
+    found = zip(fits, numbers, value, strict=True)
+    return [Fit(fit.cells, fit.rows, one, worth) for fit, one, worth in found]
 
 
-def _with(fit: Fit, cell: Cell) -> Fit:
-    """With one weight more, which is 0; so is the bias of its row if that is new."""
-    count, nothing = len(fit.cells), torch.zeros(1, dtype=torch.float64)
-    weights, shifts = fit.numbers[:count], fit.numbers[count:]
-    cells = (*fit.cells, cell)
-    new = [nothing] * (len(rows_of(cells)) - len(shifts))
-    return Fit(cells, torch.cat([weights, nothing, shifts, *new]), fit.value)
+def _count(fit: Fit) -> int:
+    return len(fit.numbers)
 
 
 def _own_spread(sample: Sample) -> float:

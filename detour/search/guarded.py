@@ -13,7 +13,7 @@ from ..edit.apply import predictions
 from ..edit.record import Change
 from ..probes.features import Probes
 from .mistakes import WRONG
-from .one_weight import Progress, quiet
+from .one_weight import MAX_BYTES, Progress, column_blocks, quiet
 from .pair import pivot_events
 from .problem import Found, Problem, problem, searched_rows
 from .scan import BATCH, GRID, Events, accuracies, best_point, events, shift_events, sort_events
@@ -104,16 +104,19 @@ def telling_columns(probes: Probes, problem: Problem) -> list[int]:
     weight = 1 / torch.bincount(cell, minlength=6).double()[cell]
     weight = (weight / weight.sum())[:, None]
     known = torch.stack([torch.ones_like(side), problem.margin], dim=1)
-    features = probes.columns(problem.rows, 0, probes.features.shape[1])
 
     def unknown(values: Tensor) -> Tensor:
         fitted = torch.linalg.lstsq(weight.sqrt() * known, weight.sqrt() * values).solution
         return values - known @ fitted
 
-    rest, left = unknown(side[:, None]), unknown(features)
-    spread = (weight * left.square()).sum(0).sqrt()
+    rest, shared, spreads = unknown(side[:, None]), [], []
+    for _, _, block in column_blocks(probes, [problem], MAX_BYTES):
+        left = unknown(block)
+        shared.append((weight * rest * left).sum(0).abs())
+        spreads.append((weight * left.square()).sum(0).sqrt())
+    spread = torch.cat(spreads)
     floor = FLOOR * spread.mean() + torch.finfo(torch.float64).tiny
-    told = (weight * rest * left).sum(0).abs() / (spread + floor)
+    told = torch.cat(shared) / (spread + floor)
     return told.argsort(descending=True, stable=True)[:PROMISING].tolist()
 
 

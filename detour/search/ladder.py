@@ -81,8 +81,8 @@ def build_ladder(
 
     The size `auto` takes the smallest edit that is not significantly below the best on the
     validation part (95 % interval of the paired bootstrap by unit). The last rung has fewer
-    than `max_weights` where more do no better for worst-group accuracy on validation. Parts 50/25/25 by
-    unit, or as the probes say; with under 40 probes of a group to validate on: five-fold
+    than `max_weights` where more do no better on the validation part. Parts 50/25/25 by unit,
+    or as the probes say; with under 40 probes of a group to validate on: five-fold
     cross-fitting. Heads without a bias have no rungs that need one.
 
     fit: finds the sizes on some probes; None = for worst-group accuracy. compared: the same

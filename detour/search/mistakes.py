@@ -16,25 +16,25 @@ from ..edit.apply import predictions, with_edits
 from ..edit.record import EditStack
 from ..judge.groups import FEWEST_UNITS, count_units
 from ..probes.features import Probes
+from ..probes.labels import RIGHT_WRONG
 from .problem import margins
 
 if TYPE_CHECKING:
     from ..probes.probe_set import ProbeSet
     from .settings import Search
 
-LABELS = ("right", "wrong")
-"""What a picture is called; their places are the attributes 0 and 1."""
 WRONG = 1
+"""The attribute; that of right ones is 0."""
 
 
 def check_labels(probe_set: ProbeSet) -> None:
     """Refuse what cannot be a set of right and wrong pictures, before anything is computed.
 
-    Raises ValueError for other labels than `LABELS`, for one of them only, and for fewer than
+    Raises ValueError for other labels than `RIGHT_WRONG`, for one of them only, and for fewer than
     `FEWEST_UNITS` photos or seeds of either.
     """
     labels, units = probe_set.attributes, probe_set.units
-    other = sorted(set(labels) - set(LABELS))
+    other = sorted(set(labels) - set(RIGHT_WRONG))
     if other:
         raise ValueError(
             "The method 'mistakes' knows the labels 'right' and 'wrong' only, and these pictures "
@@ -42,16 +42,19 @@ def check_labels(probe_set: ProbeSet) -> None:
             "'worst_group'."
         )
     _check_counts(
-        *(len({units[n] or n for n, own in enumerate(labels) if own == label}) for label in LABELS)
+        *(
+            len({units[n] or n for n, own in enumerate(labels) if own == label})
+            for label in RIGHT_WRONG
+        )
     )
 
 
 def _check_counts(right: int, wrong: int) -> None:
     """Refuse too few photos or seeds of either."""
     if right + wrong and not min(right, wrong):
-        have, lack = LABELS if right else LABELS[::-1]
+        have, lack = RIGHT_WRONG if right else RIGHT_WRONG[::-1]
         raise ValueError(
-            f"All {right + wrong} pictures are labelled {have!r}: add at least {FEWEST_UNITS} that "
+            f"All pictures are labelled {have!r}: add at least {FEWEST_UNITS} that "
             f"are {lack}, since an edit is found by comparing the two."
         )
     if min(right, wrong) < FEWEST_UNITS:

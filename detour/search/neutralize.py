@@ -21,7 +21,7 @@ from ..probes.probe_set import ProbeSet
 from .closed_forms import from_group_means, from_pairs
 from .ladder import Ladder, build_ladder, smallest
 from .mend import Mended, mend
-from .mistakes import prepared
+from .mistakes import check_labels, prepared
 from .one_weight import Progress, quiet
 from .settings import AUTO, SEARCHED, Search, read_search
 
@@ -89,6 +89,8 @@ def neutralize_classifier(
     computed once the settings are known to be of use.
     """
     search = read_search(classifier.unedited.description, probe_set, **typed)
+    if search.method == "mistakes":
+        check_labels(probe_set)
     probes = classifier.probes(probe_set, tag=typed.get("target_class") or "")
     if search.method == "mistakes":
         probes, search = prepared(probes, classifier.stack, search)

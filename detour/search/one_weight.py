@@ -9,8 +9,18 @@ from torch import Tensor
 
 from ..edit.record import Change
 from ..probes.features import Probes
-from .problem import Found, Problem, problem, require_contrast, searched_rows
-from .scan import best_point, bound_key, column_peaks, events, present_key, scan, unpack
+from .mean_gain import best_means
+from .problem import Chosen, Found, Problem, problem_of, require_contrast, searched_rows
+from .scan import (
+    best_point,
+    bound_key,
+    column_peaks,
+    events,
+    present_key,
+    scan,
+    unpack,
+    worst_of,
+)
 
 MAX_BYTES = 256 * 2**20
 """Memory for the block of features that a search works on."""
@@ -65,7 +75,8 @@ def problems_of(probes: Probes, rows: Tensor | None, target_class: int | None) -
     """One problem per row of the head that is searched."""
     chosen = torch.arange(len(probes)) if rows is None else rows
     require_contrast(probes, chosen)
-    return [problem(probes, row, chosen) for row in searched_rows(probes, target_class)]
+    shared = Chosen(probes, chosen)
+    return [problem_of(shared, row) for row in searched_rows(probes, target_class)]
 
 
 def best_weight(
@@ -76,8 +87,14 @@ def best_weight(
 ) -> Found:
     """`worst_group` on problems that may already carry a change."""
     start = unedited(problems)
-    blocks = column_blocks(probes, problems, max_bytes, progress)
+    lifting = [p for p in problems if worst_of(bound_key(p)) > worst_of(start.key)]
+    share = len(lifting) / len(problems)
+    blocks = column_blocks(probes, lifting, max_bytes, part_of(progress, 0.0, share))
     best, tied = best_columns(blocks, column_peaks, start.key)
+    if worst_of(best) == worst_of(start.key):
+        others = [p for p in problems if worst_of(bound_key(p)) == worst_of(start.key)]
+        step = max(1, max_bytes // (BYTES_PER_CELL * max(1, *(len(p.rows) for p in problems))))
+        best, tied = best_means(probes, others, (best, tied), step, part_of(progress, share, 1.0))
     if not tied:
         return start
     choices = [(p.row, j, best_t(probes, p, j)) for p, j in tied]
@@ -136,6 +153,8 @@ def column_blocks(
 
     Each block is read once for all problems.
     """
+    if not problems:
+        return
     rows = problems[0].rows if len(problems) == 1 else torch.cat([p.rows for p in problems])
     rows = rows.unique()
     width = probes.features.shape[1]

@@ -28,6 +28,7 @@ from .scan import (
     LIMIT,
     Events,
     best_point,
+    group_counts,
     peaks,
     point,
     present_key,
@@ -147,9 +148,8 @@ def pivot_events(problem: Problem, columns: Tensor, pivots: Tensor) -> Events:
     right_up = torch.where(a < 0, problem.sign, -problem.sign)
     delta = torch.where(moving, right_up, torch.zeros_like(right_up))
     tau = torch.where(moving, tau, torch.inf)
-    one_hot = torch.nn.functional.one_hot(problem.group, len(problem.size)).double()
     chosen = torch.where(moving, a > 0, m > 0)
-    right = (chosen == (problem.sign > 0)).double() @ one_hot
+    right = group_counts(problem, chosen == (problem.sign > 0))
     count = len(problem.rows)
     return Events(
         tau=tau.view(-1, count),
@@ -225,7 +225,7 @@ NEAR = (0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0)
 """Slopes that are tried, as multiples of the one that a weight comes with."""
 CLOSE_SLOPES, CLOSE_THRESHOLDS = (16, 64), 2**14
 """So many slopes more, from few to many: where there are few probes they cost little."""
-TRIED, TRIED_PROBES = (4, 16), 2**13
+TRIED, TRIED_PROBES = (3, 16), 2**12
 """How many weights are searched closely, in the same way."""
 PIVOTS = (8, 32)
 ROUNDS = 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -54,6 +55,37 @@ class Problem:
         return replace(self, size=size, **kept)
 
 
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """What the problems of all rows share: the probes `rows [n]` (numbers) that are looked at."""
+
+    probes: Probes
+    rows: Tensor
+
+    @cached_property
+    def groups(self) -> tuple[Tensor, Tensor]:
+        """The group of each probe, 0..G-1 without empty ones, `[n]`, and their sizes `[G]`."""
+        group = self.probes.groups[self.rows].unique(return_inverse=True)[1]
+        return group, torch.bincount(group).double()
+
+    @cached_property
+    def leading(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The largest logit and the largest of the others, float64, and the classes of both; each
+        `[n]`. Ties as in `argmax`: the lower class index comes first."""
+        parts = []
+        for rows in self.rows.split(max(1, PIECE // self.probes.z.shape[1])):
+            z = self.probes.z[rows]
+            first, at_first = z.amax(1), z.argmax(1)
+            z.scatter_(1, at_first[:, None], -torch.inf)
+            parts.append((first.double(), z.amax(1).double(), at_first, z.argmax(1)))
+        first, second, at_first, at_second = (torch.cat(each) for each in zip(*parts, strict=True))
+        return first, second, at_first, at_second
+
+
+PIECE = 2**22
+"""Logits are looked at in pieces of so many."""
+
+
 def margins(probes: Probes, row: int, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Margin, best other class and who wins a tie, for one row of the head.
 
@@ -61,32 +93,42 @@ def margins(probes: Probes, row: int, rows: Tensor) -> tuple[Tensor, Tensor, Ten
     `m_i = z_ic - logit(threshold)`, the "other class" is 0 (tag absent) and a tie is not
     the tag. Otherwise ties follow `argmax`: the lower class index wins.
     """
-    z = probes.z[rows].double()
+    return margins_of(Chosen(probes, rows), row)
+
+
+def margins_of(chosen: Chosen, row: int) -> tuple[Tensor, Tensor, Tensor]:
+    """`margins` for one row of several."""
+    probes, rows = chosen.probes, chosen.rows
+    z = probes.z[:, row][rows].double()
     if probes.cut is not None:
         never = torch.zeros(len(rows), dtype=torch.bool)
-        return z[:, row] - probes.cut, torch.zeros(len(rows), dtype=torch.long), never
-    others = z.clone()
-    others[:, row] = -torch.inf
-    best = others.argmax(dim=1)
-    return z[:, row] - others.amax(dim=1), best, row < best
+        return z - probes.cut, torch.zeros(len(rows), dtype=torch.long), never
+    first, second, at_first, at_second = chosen.leading
+    is_first = at_first == row
+    best = torch.where(is_first, at_second, at_first)
+    return z - torch.where(is_first, second, first), best, row < best
 
 
 def problem(probes: Probes, row: int, rows: Tensor) -> Problem:
     """The problem of making row `row` right in every group of the probes `rows`."""
-    margin, other, wins_tie = margins(probes, row, rows)
-    y, group = probes.y[rows], probes.groups[rows]
-    own = probes.label(row)
-    used, compact = group.unique(return_inverse=True)
+    return problem_of(Chosen(probes, rows), row)
+
+
+def problem_of(chosen: Chosen, row: int) -> Problem:
+    """`problem` for one row of several."""
+    margin, other, wins_tie = margins_of(chosen, row)
+    group, size = chosen.groups
+    y, own = chosen.probes.y[chosen.rows], chosen.probes.label(row)
     sign = (y == own).to(torch.int8) - ((y != own) & (other == y)).to(torch.int8)
-    keep = sign != 0
+    keep = sign.nonzero().flatten()
     return Problem(
         row=row,
-        rows=rows[keep],
+        rows=chosen.rows[keep],
         margin=margin[keep],
         sign=sign[keep],
-        group=compact[keep],
+        group=group[keep],
         wins_tie=wins_tie[keep],
-        size=torch.bincount(compact, minlength=len(used)).double(),
+        size=size,
     )
 
 

@@ -49,6 +49,12 @@ class Events:
 
 def events(problem: Problem, columns: Tensor) -> Events:
     """The scans of B columns `[K, B]` of features, one scan per column."""
+    tau, delta, right = crossings(problem, columns)
+    return Events(tau, delta, group_counts(problem, right), problem.group, problem.size)
+
+
+def crossings(problem: Problem, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of B columns `[K, B]`: `tau` and `delta` as in `Events`, and who is right at x = -inf."""
     a = columns.T.contiguous()
     tau = problem.margin / a
     moving = (a != 0) & (tau.abs() <= LIMIT)
@@ -56,8 +62,13 @@ def events(problem: Problem, columns: Tensor) -> Events:
     right_up = torch.where(a < 0, problem.sign, -problem.sign)
     delta = torch.where(moving, right_up, torch.zeros_like(right_up))
     chosen = torch.where(moving, a > 0, problem.chosen)
-    right = chosen == (problem.sign > 0)
-    return Events(tau, delta, right.double() @ _one_hot(problem), problem.group, problem.size)
+    return tau, delta, chosen == (problem.sign > 0)
+
+
+def group_counts(problem: Problem, right: Tensor) -> Tensor:
+    """How many of each group are right: `[..., K]` to `[..., G]`."""
+    zero = torch.zeros(*right.shape[:-1], len(problem.size), dtype=torch.float64)
+    return zero.scatter_add(-1, problem.group.expand(right.shape), right.double())
 
 
 def column_peaks(problem: Problem, columns: Tensor, floor: int = -1) -> Tensor:
@@ -68,7 +79,7 @@ def column_peaks(problem: Problem, columns: Tensor, floor: int = -1) -> Tensor:
 
 def shift_events(problem: Problem, margins: Tensor) -> Events:
     """The scans over the bias for B sets of margins `[B, K]`: predicted c iff m + s > 0."""
-    right = (problem.sign < 0).double() @ _one_hot(problem)
+    right = group_counts(problem, problem.sign < 0)
     return Events(
         tau=-margins,
         delta=problem.sign.expand_as(margins),
@@ -164,13 +175,22 @@ def pack(worst: Tensor, mean: Tensor) -> Tensor:
 
 def unpack(key: int) -> tuple[float, float]:
     """Worst-group and mean accuracy of a key."""
-    return key // (2 * GRID) / GRID, key % (2 * GRID) / GRID
+    return worst_of(key) / GRID, mean_of(key) / GRID
+
+
+def worst_of(key: int) -> int:
+    """Worst-group accuracy of a key, in steps of `GRID`."""
+    return key // (2 * GRID)
+
+
+def mean_of(key: int) -> int:
+    """Mean accuracy of a key, in steps of `GRID`."""
+    return key % (2 * GRID)
 
 
 def present_key(problem: Problem) -> int:
     """The key of the problem as it is, nothing changed."""
-    right = (problem.chosen == (problem.sign > 0)).double()
-    share = (right @ _one_hot(problem)) / problem.size
+    share = group_counts(problem, problem.chosen == (problem.sign > 0)) / problem.size
     return int(pack(share.min(), share.mean()))
 
 
@@ -219,7 +239,3 @@ def _nearest(intervals: list[int], tau: Tensor) -> list[int]:
         at = (low + high) // 2
         low, high = (at, high) if point(tau, intervals[at]) < 0 else (low, at)
     return [intervals[low], intervals[high]]
-
-
-def _one_hot(problem: Problem) -> Tensor:
-    return torch.nn.functional.one_hot(problem.group, len(problem.size)).double()

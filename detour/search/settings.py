@@ -9,7 +9,6 @@ from ..checks import LARGEST_SEED, MOST_WEIGHTS, read_degree, read_whole, requir
 from ..classifier.facts import read_class
 from ..probes.features import NO_CLASSES
 from ..probes.probe_set import read_attribute
-from .mistakes import check_labels
 
 if TYPE_CHECKING:
     from ..classifier.facts import Description
@@ -80,9 +79,7 @@ def read_search(
         attribute=read_attribute(probe_set.attribute_names, attribute),
         **settings,
     )
-    if search.method == "mistakes":
-        check_labels(probe_set)
-    elif search.method != "paired" and not probe_set.class_names:
+    if search.method not in ("paired", "mistakes") and not probe_set.class_names:
         raise ValueError(NO_CLASSES)
     return search
 

@@ -108,7 +108,7 @@ def _grown(
     max_bytes: int,
     part: Callable[[int], Progress],
 ) -> Iterator[Found]:
-    """Further steps after `found`, with one weight more each, as long as the smoothed score grows."""
+    """Further steps after `found`, one weight more each, while the smoothed score grows."""
     if found.change.numbers == 0:
         return
     fit = refit(sample, found.change)

@@ -10,7 +10,7 @@ and the score has a slope and a curvature to follow.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import torch
@@ -124,9 +124,37 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
+class Fit:
+    """Weights (cells) and the biases of rows, at least of those that the cells are in: numbers
+    `[w + r]`, of each weight in units of its feature's spread, then of each row's bias, for
+    centred features. value: their score."""
+
+    cells: tuple[Cell, ...]
+    rows: tuple[int, ...]
+    numbers: Tensor
+    value: float = -torch.inf
+
+    def with_row(self, row: int) -> Fit:
+        """With the bias of one row more, which is 0; the same if it has it."""
+        if row in self.rows:
+            return self
+        return replace(
+            self, rows=(*self.rows, row), numbers=_extended(self.numbers, len(self.numbers))
+        )
+
+    def with_cell(self, cell: Cell) -> Fit:
+        """With one weight more, which is 0; its row is there."""
+        numbers = _extended(self.numbers, len(self.cells))
+        return replace(self, cells=(*self.cells, cell), numbers=numbers)
+
+
+def _extended(numbers: Tensor, at: int) -> Tensor:
+    return torch.cat([numbers[:at], numbers.new_zeros(1), numbers[at:]])
+
+
+@dataclass(frozen=True, eq=False)
 class Batch:
-    """B edits with as many weights (w) and rows (r) each; numbers `[B, w + r]`: of each weight
-    in units of its feature's spread, then of the bias of each row, for centred features.
+    """B fits with as many weights (w) and rows (r) each, side by side.
 
     basis `[B, n, w]`: what one unit of each weight adds to its row's logit. place `[B, w, r]`:
     1 where the weight is in the row. logits `[B, n, r]`: of the rows, unedited. mine
@@ -142,23 +170,20 @@ class Batch:
     best: Tensor
 
     @classmethod
-    def of(cls, sample: Sample, edits: Sequence[Sequence[Cell]]) -> Batch:
-        """Of edits with these cells."""
-        rows = [rows_of(cells) for cells in edits]
-        fixed = {each: sample.rest(each) for each in dict.fromkeys(rows)}
-        place = [
-            [[float(row == cell[0]) for row in each] for cell in cells]
-            for cells, each in zip(edits, rows, strict=True)
-        ]
-        shape = len(edits), len(edits[0]), len(rows[0])
+    def of(cls, sample: Sample, fits: Sequence[Fit]) -> Batch:
+        """Of fits, whatever their numbers."""
+        fixed = {rows: sample.rest(rows) for rows in dict.fromkeys(fit.rows for fit in fits)}
+        place = [[[float(r == row) for r in fit.rows] for row, _ in fit.cells] for fit in fits]
+        shape = len(fits), len(fits[0].cells), len(fits[0].rows)
+        own = sample.own[:, None]
         return cls(
             sample,
-            torch.stack([sample.basis(cells) for cells in edits]),
+            torch.stack([sample.basis(fit.cells) for fit in fits]),
             torch.tensor(place, dtype=torch.float64).view(shape),
-            torch.stack([sample.logits(each) for each in rows]),
-            torch.stack([sample.own[:, None] == sample.own.new_tensor(each) for each in rows]),
-            torch.stack([fixed[each][0] for each in rows]),
-            torch.stack([fixed[each][1] for each in rows]),
+            torch.stack([sample.logits(fit.rows) for fit in fits]),
+            torch.stack([own == own.new_tensor(fit.rows) for fit in fits]),
+            torch.stack([fixed[fit.rows][0] for fit in fits]),
+            torch.stack([fixed[fit.rows][1] for fit in fits]),
         )
 
     def part(self, keep: Tensor) -> Batch:
@@ -237,7 +262,7 @@ def climb(
     return numbers, value
 
 
-FIRST_DAMPING, LAST_DAMPING, GAIN = 1e-2, 1e2, 1e-6
+FIRST_DAMPING, LAST_DAMPING, GAIN = 1e-2, 1e2, 1e-5
 """Damping is in units of the largest curvature; a climb ends where no step gains as much."""
 
 
@@ -250,15 +275,6 @@ def _newton(gradient: Tensor, hessian: Tensor, damping: Tensor) -> Tensor:
     return step / step.norm(dim=1, keepdim=True).clamp_min(1)
 
 
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """Weights (cells) and the biases of their rows, fitted: `numbers [w + r]` as in `Batch`."""
-
-    cells: tuple[Cell, ...]
-    numbers: Tensor
-    value: float
-
-
 def start_from(sample: Sample, change: Change) -> Fit:
     """A change as the numbers of a fit, not fitted yet."""
     cells = tuple((part.row, j) for part in change.by_row for j, _ in part.weights)
@@ -267,27 +283,21 @@ def start_from(sample: Sample, change: Change) -> Fit:
     shift = {part.row: part.shift for part in change.by_row}
     for (row, _), lost in zip(cells, (t * mean).tolist(), strict=True):
         shift[row] -= lost
-    shifts = torch.tensor([shift[row] for row in rows_of(cells)], dtype=torch.float64)
-    return Fit(cells, torch.cat([t * spread, shifts]), -torch.inf)
+    shifts = torch.tensor(list(shift.values()), dtype=torch.float64)
+    return Fit(cells, change.rows, torch.cat([t * spread, shifts]))
 
 
 def change_of(sample: Sample, fit: Fit) -> Change:
     """What was fitted, as a change of the head."""
     mean, spread = units(sample.read([j for _, j in fit.cells]))
     t = (fit.numbers[: len(fit.cells)] / spread).tolist()
-    rows = rows_of(fit.cells)
-    shift = dict(zip(rows, fit.numbers[len(fit.cells) :].tolist(), strict=True))
-    weights: dict[int, list[tuple[int, float]]] = {row: [] for row in rows}
+    shift = dict(zip(fit.rows, fit.numbers[len(fit.cells) :].tolist(), strict=True))
+    weights: dict[int, list[tuple[int, float]]] = {row: [] for row in fit.rows}
     for (row, j), one, middle in zip(fit.cells, t, mean.tolist(), strict=True):
         weights[row].append((j, one))
         shift[row] += one * middle
-    first, *others = (Change(row, tuple(weights[row]), shift[row]) for row in rows)
+    first, *others = (Change(row, tuple(weights[row]), shift[row]) for row in fit.rows)
     return Change(first.row, first.weights, first.shift, tuple(others))
-
-
-def rows_of(cells: Sequence[Cell]) -> tuple[int, ...]:
-    """The rows of the cells, each once, the first cell's first."""
-    return tuple(dict.fromkeys(row for row, _ in cells))
 
 
 def units(features: Tensor) -> tuple[Tensor, Tensor]:

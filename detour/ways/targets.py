@@ -79,6 +79,9 @@ class Family:
     joined: tuple[str, ...] = ()
 
 
+HIDDEN = ("hidden_states", "encoder_hidden_states")
+"""How diffusers calls the streams of the picture and of the text; its blocks give them turned."""
+TURNED = HIDDEN[::-1]
 FAMILIES = (
     Family(
         "Lumina 2, Z-Image",
@@ -89,9 +92,9 @@ FAMILIES = (
         (
             BlockList(
                 "transformer_blocks",
-                ("hidden_states", "encoder_hidden_states", "encoder_hidden_states_mask", "temb"),
-                ("hidden_states", "encoder_hidden_states"),
-                ("encoder_hidden_states", "hidden_states"),
+                (*HIDDEN, "encoder_hidden_states_mask", "temb"),
+                HIDDEN,
+                TURNED,
             ),
         ),
     ),
@@ -119,6 +122,31 @@ FAMILIES = (
         has=("joint_blocks.0.context_block", "joint_blocks.0.x_block"),
     ),
     Family("Wan", (BlockList("blocks", ("x", "e", "freqs", "context"), ("x",)),)),
+    Family(
+        "Flux of diffusers",
+        (
+            BlockList("transformer_blocks", (*HIDDEN, "temb", "image_rotary_emb"), HIDDEN, TURNED),
+            BlockList(
+                "single_transformer_blocks", (*HIDDEN, "temb", "image_rotary_emb"), HIDDEN, TURNED
+            ),
+        ),
+    ),
+    Family(
+        "SD 3 of diffusers",
+        (
+            BlockList(
+                "transformer_blocks", (*HIDDEN, "temb", "joint_attention_kwargs"), HIDDEN, TURNED
+            ),
+        ),
+    ),
+    Family(
+        "Z-Image of diffusers",
+        (BlockList("layers", ("x", "attn_mask", "freqs_cis", "adaln_input"), ("x",)),),
+    ),
+    Family(
+        "Wan of diffusers",
+        (BlockList("blocks", (*HIDDEN, "temb", "rotary_emb"), ("hidden_states",)),),
+    ),
 )
 """Every family that is known, by attributes and signatures of the hosts' classes. A new row is
 all that another one needs whose blocks keep the shape of their streams."""
@@ -185,8 +213,8 @@ def find_blocks(denoiser: Any, blocks: Blocks | None) -> BlockRange | None:
         if blocks is None:
             return None
         raise ValueError(
-            f"blocks is {_typed(blocks)}, and {kind} is a U-Net, which has 1 mid-block and no "
-            "numbered blocks; use blocks = auto."
+            f"blocks is {typed_blocks(blocks)}, and {kind} is a U-Net, which has 1 mid-block and "
+            "no numbered blocks; use blocks = auto."
         )
     family = find_family(whole)
     lists = [(getattr(whole, each.name), each) for each in family.lists]
@@ -197,6 +225,20 @@ def find_blocks(denoiser: Any, blocks: Blocks | None) -> BlockRange | None:
     return BlockRange(first, last, len(every), places, family.joined)
 
 
+def block_lists(denoiser: Any) -> tuple[tuple[str, int], ...]:
+    """Name and length of each list of a transformer's blocks, in the order in which they run.
+
+    Raises ValueError with one sentence for a U-Net, and for a model of no known family.
+    """
+    whole = uncompiled(denoiser)
+    if _mid_block(whole) is not None:
+        raise ValueError(
+            f"{type(whole).__name__} is a U-Net: of its parts the mid-block alone can be left out, "
+            "so that there is nothing to choose; the dial takes it with blocks = auto."
+        )
+    return tuple((each.name, len(getattr(whole, each.name))) for each in find_family(whole).lists)
+
+
 def middle_third(count: int) -> Blocks:
     """The blocks between the first and the last third. A guess of ours, not measured."""
     third = count // 3
@@ -204,7 +246,7 @@ def middle_third(count: int) -> Blocks:
 
 
 def _require_range(first: int, last: int, count: int, kind: str) -> None:
-    typed, has = _typed((first, last)), f"{kind} has {count} blocks"
+    typed, has = typed_blocks((first, last)), f"{kind} has {count} blocks"
     if first > last:
         raise ValueError(f"blocks is {typed}, which is reversed; {has}, 0 to {count - 1}.")
     if last >= count:
@@ -215,13 +257,14 @@ def _require_range(first: int, last: int, count: int, kind: str) -> None:
         )
 
 
-def _typed(blocks: Blocks) -> str:
+def typed_blocks(blocks: Blocks) -> str:
+    """A range as it is typed; `parse_blocks` reads it."""
     first, last = blocks
     return f"{first}" if first == last else f"{first}-{last}"
 
 
 def _named(blocks: Blocks) -> str:
-    return f"block{'s' if blocks[0] != blocks[1] else ''} {_typed(blocks)}"
+    return f"block{'s' if blocks[0] != blocks[1] else ''} {typed_blocks(blocks)}"
 
 
 def find_family(denoiser: Any) -> Family:

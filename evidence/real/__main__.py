@@ -72,23 +72,18 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     store = Store(options.output / "rows.jsonl")
     plan = passes(1, 1)[:1] if options.quick else passes(FEW, MANY)
     found = Study(backbones, pools, store, options.stored).run(plan)
-    rows = summarise(found)
+    rows = summarise(found, FEW)
     return {
         "rows": rows,
         "cliffs": cliffs(found),
         "checker": measure_checker(),
         "targets": [target.line for target in targets(rows)],
-        "splits": [{key: row[key] for key in KEPT} for row in found],
         "questions": [vars(question) for question in QUESTIONS],
         "parts": {"trained": TRAINED, "probed": PROBED, "unbalanced": UNBALANCED},
         "backbones": {each.name: sha256(each.file()) for each in backbones},
         "pools": {name: pool.sha256 for name, pool in pools.items()},
         "quick": options.quick,
     }
-
-
-KEPT = ("question", "backbone", "probes", "method", "seed", "worst")
-"""Of every single measurement."""
 
 
 if __name__ == "__main__":

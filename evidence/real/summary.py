@@ -39,14 +39,17 @@ def by_seed(rows: Sequence[Row], place: tuple[str, str, str], method: str) -> di
     return {r["seed"]: r for r in rows if r["method"] == method and _place(r) == place}
 
 
-def summarise(rows: Sequence[Row]) -> list[Row]:
+def summarise(rows: Sequence[Row], fewest: int) -> list[Row]:
     """One row per block and method: means over the splits that all methods of the block were
     measured on; over all splits of its own the gains over the floors, in pairs, and how many of
-    them left the worst group below the unedited head's."""
+    them left the worst group below the unedited head's. Methods that were stopped before
+    `fewest` splits are left out."""
     found = []
     for place in places(rows):
         methods = dict.fromkeys(row["method"] for row in rows if _place(row) == place)
         sides = {name: by_seed(rows, place, name) for name in methods}
+        enough = min(fewest, len(sides["erm"]))
+        sides = {name: side for name, side in sides.items() if len(side) >= enough}
         common = set.intersection(*(set(side) for side in sides.values()))
         for name, own in sides.items():
             lower = [s for s, row in own.items() if row["worst"] < sides["erm"][s]["worst"]]
@@ -61,6 +64,7 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
                     "numbers": statistics.median(row["numbers"] for row in own.values()),
                     "seconds": statistics.median(row["seconds"] for row in own.values()),
                     "worse_than_unedited": len(lower),
+                    "of_splits": {str(s): round(row["worst"], 4) for s, row in own.items()},
                     **{f"over_{floor}": gain(own, sides[floor]) for floor in FLOORS},
                 }
             )

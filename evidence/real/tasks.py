@@ -18,6 +18,8 @@ UNBALANCED = 0.9
 """Share of unbalanced probes with the attribute that is usual for their class."""
 TRAINED, PROBED = 0.4, 0.3
 """Shares of the people or digits for the head and for the probes; the others are reported on."""
+STEPS = 150
+"""Of the training of a head; so few pictures are soon learned."""
 HAIR = ("short hair", "long hair")
 
 
@@ -65,7 +67,7 @@ def make_tasks(asked: Question, features: np.ndarray, labels: Tensor, seed: int)
         return attribute(usual[labels[units]], labels[units], share)
 
     known = table[2 * trained + present(trained, asked.correlation)]
-    head = train_head(known, labels[trained], len(asked.classes), seed)
+    head = train_head(known, labels[trained], len(asked.classes), seed, STEPS)
 
     def probes(units: Tensor, has: Tensor) -> Probes:
         return Probes(

@@ -74,6 +74,7 @@ def test_a_workflow_of_any_host_opens_with_every_value_in_its_place(desk, name):
     assert desk.queued() == queued
 
 
+@pytest.mark.each_frontend
 def test_a_linked_curve_editor_acts_in_place_of_the_shape(desk, run):
     with_curve_editor(desk)
     nodes = [

@@ -29,6 +29,7 @@ def drag(desk, start, end):
     desk.settle()
 
 
+@pytest.mark.each_frontend
 def test_dragging_changes_the_prompt_and_is_one_step_of_undo(desk, node):
     drag(desk, desk.spot(node, 0.5, 0.6), desk.spot(node, 0.3, 0.2))
     points = parse_points(desk.queued()[node]["points"])
@@ -48,6 +49,7 @@ def test_points_stop_at_their_neighbours_and_at_the_edge(desk, node):
     assert parse_points(desk.value(node, "points")) == ((0, 1), (1, 0), (1, 0))
 
 
+@pytest.mark.each_frontend
 def test_a_double_click_adds_and_removes(desk, node):
     desk.page.mouse.dblclick(*desk.spot(node, 0.75, 0.8))
     desk.settle()
@@ -59,6 +61,7 @@ def test_a_double_click_adds_and_removes(desk, node):
     assert parse_points(desk.value(node, "points")) == ((0, 1), (0.5, 0.6), (1, 0))
 
 
+@pytest.mark.each_frontend
 def test_the_keyboard_does_all_of_it(desk, node):
     press = desk.page.keyboard.press
     handles(desk, node)[1].focus()

@@ -148,6 +148,7 @@ def test_the_numbers_by_keyboard(desk):
     assert desk.words(node).startswith("progress 0.30")
 
 
+@pytest.mark.each_frontend
 def test_a_zoomed_canvas_reads_the_same(desk):
     node = desk.build([["a", DIAL, 0, 0, {"end_percent": 0.5}]])["a"]
     desk.camera(0.7, (200, 200))

@@ -118,14 +118,6 @@ def test_a_report_is_drawn_copied_and_kept(desk, run):
 
 
 @pytest.mark.each_frontend
-def test_a_report_without_a_chart_is_text(desk):
-    node = desk.build([["a", DIAL, 0, 0, {}]])["a"]
-    report(desk, node)
-    box = desk.element(node, RESULT)
-    assert not box.query_selector("img").is_visible()
-    assert box.query_selector("pre").text_content() == REPORT
-
-
 def test_without_a_clipboard_the_text_is_selected(desk):
     node = desk.build([["a", "DetourContactSheet", 0, 0, {}]])["a"]
     report(desk, node)

@@ -16,16 +16,6 @@ VALUES = {
 
 
 @pytest.mark.each_frontend
-def test_saving_and_opening_keep_values_and_curve(desk):
-    node = desk.build([["a", DIAL, 0, 0, VALUES]])["a"]
-    drawn, saved = desk.drawn(node), desk.saved()
-    desk.clear()
-    desk.reload(saved)
-    assert {name: desk.value(node, name) for name in VALUES} == VALUES
-    assert desk.drawn(node)["curves"] == drawn["curves"]
-    assert desk.saved()["nodes"][0]["widgets_values"] == saved["nodes"][0]["widgets_values"]
-
-
 def test_a_workflow_of_before_the_preview_opens_with_room_for_it(desk):
     node = desk.build([["a", DIAL, 0, 0, VALUES]])["a"]
     saved = desk.saved()
@@ -82,6 +72,7 @@ def test_the_preview_follows_a_connected_number(desk):
     assert abs(max(strength for _, strength in curve) - 0.7) < 0.01
 
 
+@pytest.mark.each_frontend
 def test_every_node_draws_itself_again_after_undo(desk):
     nodes = [[kind, kind, index * 420, 0, {}] for index, kind in enumerate((DIAL, SWEEP, PLOT))]
     desk.build(nodes)

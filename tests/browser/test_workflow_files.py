@@ -105,9 +105,7 @@ def test_a_file_is_what_the_editor_saves_and_has_room(desk, path):
         saved = to_text(exported["workflow"], before, drawn=desk.nodes2)
         assert saved == path.read_text(encoding="utf-8"), "run `python dev.py workflows --save`"
     assert asked(exported["output"]) == asked(to_prompt(before, desk.server.get_json(NODES)))
-    for _ in other_letters(desk):
-        assert_room(desk)
-    desk.run(RESULTS, LONG)
+    desk.run(RESULTS, LONG)  # nodes are at their largest
     desk.page.wait_for_timeout(250)
     for _ in other_letters(desk):
         assert_room(desk)

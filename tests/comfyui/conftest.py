@@ -14,6 +14,7 @@ import pytest
 import torch
 
 LAB = "detour_test_lab"
+sys.path.append(str(Path(__file__).parent))  # for graph_parts.py; behind the host's own folder
 
 
 @pytest.fixture(scope="session")

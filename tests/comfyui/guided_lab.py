@@ -44,6 +44,33 @@ class Guided:
         guider.set_cfg(3.0)
         return guider
 
+    def dual(self, model, style: str = "regular", **texts: list) -> Any:
+        """The host's DualCFGGuider: it evaluates the negative prompt first."""
+        text = {**self.texts(model), **texts}
+        node = self.lab.extra_node("nodes_custom_sampler", "DualCFGGuider")
+        return node.execute(
+            model=model,
+            cond1=text["positive"],
+            cond2=text["third"],
+            negative=text["negative"],
+            cfg_conds=3.0,
+            cfg_cond2_negative=2.0,
+            style=style,
+        ).result[0]
+
+    def perp_neg(self, model, **texts: list) -> Any:
+        """The host's PerpNegGuider: prompt, negative prompt, empty prompt."""
+        text = {**self.texts(model), **texts}
+        node = self.lab.extra_node("nodes_perpneg", "PerpNegGuider")
+        return node.execute(
+            model=model,
+            positive=text["positive"],
+            negative=text["negative"],
+            empty_conditioning=text["third"],
+            cfg=3.0,
+            neg_scale=1.0,
+        ).result[0]
+
     def by_text(self, model, half: str, lam: float) -> Callable:
         """The blend by its formula for rows with the text of one conditioning: told by what the
         U-Net gets, not by any place."""

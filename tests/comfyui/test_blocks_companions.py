@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from graph_parts import compiled, counted
 
 
 def replaced(model: Any, patch: Callable, block: int) -> Any:
@@ -131,22 +132,11 @@ def fresh() -> Iterator[None]:
     torch.compiler.reset()
 
 
-def compiled(model: Any, backend: str | Callable, keys: tuple[str, ...] = ()) -> Any:
-    """The MODEL through the host's compile wrapper; keys: of single blocks."""
-    helpers = pytest.importorskip("comfy_api.torch_helpers", reason="the host cannot compile")
-    clone = model.clone()
-    helpers.set_torch_compile_wrapper(model=clone, backend=backend, keys=list(keys))
-    return clone
-
-
 @pytest.mark.parametrize("order", ["compile_first", "dial_first"])
 def test_compiled_run_equals_uncompiled(ranges, transformers, fresh, order):
     """Skipped, blended by another lam at each step, and plain; no graph for each step."""
     graphs: list = []
-
-    def backend(graph, _inputs):
-        graphs.append(graph)
-        return graph.forward
+    backend = counted(graphs)
 
     def dialled(model: Any) -> Any:
         return ranges.bypass(
@@ -167,12 +157,12 @@ def test_compiled_run_equals_uncompiled(ranges, transformers, fresh, order):
 def test_blocks_that_are_compiled_one_by_one(ranges, fresh, notices):
     """Detour behind the node that compiles; before it the host swaps our stand-ins away."""
     model = ranges.build("lumina")
-    keys = tuple(f"diffusion_model.layers.{place}" for place in range(6))
+    keys = [f"diffusion_model.layers.{place}" for place in range(6)]
     wanted = ranges.run(ranges.bypass(model, "2-3", 0.5), "lumina")
-    behind = ranges.bypass(compiled(model, "eager", keys), "2-3", 0.5)
+    behind = ranges.bypass(compiled(model, keys=keys), "2-3", 0.5)
     assert torch.equal(ranges.run(behind, "lumina"), wanted)
     notices.clear()
-    before = compiled(ranges.bypass(model, "2-3", 0.5, unique_id="7"), "eager", keys)
+    before = compiled(ranges.bypass(model, "2-3", 0.5, unique_id="7"), keys=keys)
     assert torch.equal(ranges.run(before, "lumina"), ranges.run(model, "lumina"))
     ((_, text, missed),) = notices
     assert missed

@@ -64,31 +64,6 @@ def test_a_pytorch_file_with_its_json(lab, host_folders, small):
     assert torch.allclose(hosted.logits(images), wanted, atol=1e-5)
 
 
-def test_a_transformers_folder(lab, host_folders):
-    transformers = pytest.importorskip("transformers")
-    config = transformers.ViTConfig(
-        image_size=32,
-        patch_size=16,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        num_labels=3,
-    )
-    with torch.inference_mode(False):
-        network = transformers.ViTForImageClassification(config)
-        network.save_pretrained(host_folders / "models" / "vit")
-    hosted, report = load(lab, "vit")
-    assert "no preprocessor_config.json" in report, "what is assumed is told"
-    assert hosted.logits(torch.rand(2, 40, 50, 3)).shape == (2, 3)
-    steps = {"size": {"height": 32, "width": 32}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
-    (host_folders / "models" / "vit" / "preprocessor_config.json").write_text(json.dumps(steps))
-    hosted, report = load(lab, "vit")
-    assert "transformers:vit" in report and len(hosted.labels) == 3
-    assert "no preprocessor_config.json" not in report
-    assert hosted.logits(torch.rand(2, 40, 50, 3)).shape == (2, 3)
-
-
 def test_saved_edits_applied_and_nothing_overwritten(lab, host_folders):
     hosted = load(lab, OWN)[0]
     record = lab.pack("detour.edit.record")

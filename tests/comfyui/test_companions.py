@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-
-
-def with_pag(lab, model):
-    """The MODEL with Perturbed-Attention Guidance, which works inside the mid-block."""
-    pag = lab.extra_node("nodes_pag", "PerturbedAttentionGuidance")
-    return pag.execute(model=model, scale=3.0).result[0]
+from graph_parts import with_pag
 
 
 def with_deep_shrink(lab, model):
@@ -32,18 +27,18 @@ def with_deep_shrink(lab, model):
 def test_perturbed_attention_guidance(lab, strength, order):
     model = lab.tiny("sd15")
     if order == "dial_first":
-        got = lab.sample(with_pag(lab, lab.bypass(model, strength)))
+        got = lab.sample(with_pag(lab.bypass(model, strength)))
     else:
-        got = lab.sample(lab.bypass(with_pag(lab, model), strength))
+        got = lab.sample(lab.bypass(with_pag(model), strength))
     with lab.by_hand(model, lab.lerp(strength)):
-        assert torch.equal(got, lab.sample(with_pag(lab, model)))
+        assert torch.equal(got, lab.sample(with_pag(model)))
     assert not torch.equal(got, lab.sample(lab.bypass(model, strength)))
 
 
 def test_perturbed_attention_guidance_is_zero_at_strength_1(lab):
     """What it perturbs is bypassed, in both of its passes."""
     model = lab.tiny("sd15")
-    got = lab.sample(with_pag(lab, lab.bypass(model)), cfg=1.0)
+    got = lab.sample(with_pag(lab.bypass(model)), cfg=1.0)
     assert torch.equal(got, lab.sample(lab.bypass(model), cfg=1.0))
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 import torch
+from graph_parts import compiled, counted
 
 FALLING = "0:1, 0.2:1, 0.2:0.8, 0.6:0.2, 0.7:0, 1:0"
 ORDERS = ("compile_first", "dial_first")
@@ -17,24 +18,6 @@ def model(lab) -> Iterator:
     torch.compiler.reset()
     yield lab.tiny("sd15", **lab.SMALL)
     torch.compiler.reset()
-
-
-def compiled(model, backend: str | Callable = "eager"):
-    """The MODEL through the host's compile wrapper; the graphs are run as they are."""
-    helpers = pytest.importorskip("comfy_api.torch_helpers", reason="the host cannot compile")
-    clone = model.clone()
-    helpers.set_torch_compile_wrapper(model=clone, backend=backend)
-    return clone
-
-
-def counted(graphs: list) -> Callable:
-    """A backend that notes each graph and runs it as it is."""
-
-    def backend(graph, _inputs):
-        graphs.append(graph)
-        return graph.forward
-
-    return backend
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -7,6 +7,7 @@ import copy
 
 import pytest
 import torch
+from graph_parts import lora_hook
 
 STEPS = 4
 
@@ -87,14 +88,7 @@ def controlled(lab, model):
 
 def hooked(lab, model):
     """A LoRA for the prompt alone."""
-    import comfy.hooks
-
-    name = "diffusion_model.middle_block.0.in_layers.2"
-    lora = {
-        f"{name}.lora_up.weight": lab.randn(64, 4, 1, 1, seed=61) * 0.2,
-        f"{name}.lora_down.weight": lab.randn(4, 64, 3, 3, seed=62) * 0.2,
-    }
-    return lab.conditioning(model, 10, hooks=comfy.hooks.create_hook_lora(lora, 1.0, 0.0))
+    return lab.conditioning(model, 10, hooks=lora_hook())
 
 
 def with_gligen(lab, model):

@@ -7,51 +7,19 @@ import re
 
 import pytest
 import torch
+from graph_parts import compiled, counted, with_pag
 
 WHOLE = {"end_percent": 1.0}
 
 
-def custom(name: str, lab, **inputs):
-    """The output of one of the host's nodes for custom samplers."""
-    return lab.extra_node("nodes_custom_sampler", name).execute(**inputs).result[0]
-
-
-def dual(guided, model, positive=None):
-    text = guided.texts(model)
-    return custom(
-        "DualCFGGuider",
-        guided.lab,
-        model=model,
-        cond1=positive or text["positive"],
-        cond2=text["third"],
-        negative=text["negative"],
-        cfg_conds=3.0,
-        cfg_cond2_negative=2.0,
-        style="regular",
-    )
-
-
-def perp_neg(guided, model, positive=None):
-    text = guided.texts(model)
-    node = guided.lab.extra_node("nodes_perpneg", "PerpNegGuider")
-    return node.execute(
-        model=model,
-        positive=positive or text["positive"],
-        negative=text["negative"],
-        empty_conditioning=text["third"],
-        cfg=3.0,
-        neg_scale=1.0,
-    ).result[0]
-
-
-@pytest.mark.parametrize("make", [dual, perp_neg])
-def test_guiders_with_three_conditionings(lab, guided, fades, make):
+@pytest.mark.parametrize("kind", ["dual", "perp_neg"])
+def test_guiders_with_three_conditionings(lab, guided, fades, kind):
     """Only the prompt fades, and to the negative prompt, not to the third one."""
-    model = lab.tiny("sd15")
+    model, make = lab.tiny("sd15"), getattr(guided, kind)
     text = guided.texts(model)
-    got = guided.sampled(make(guided, fades.fade(model, 0.4, **WHOLE)), model)
+    got = guided.sampled(make(fades.fade(model, 0.4, **WHOLE)), model)
     mixed = fades.mixed(text["positive"], text["negative"], 0.4)
-    assert torch.equal(got, guided.sampled(make(guided, model, mixed), model))
+    assert torch.equal(got, guided.sampled(make(model, positive=mixed), model))
 
 
 def test_basic_guider_can_fade_to_noise_only(lab, guided, fades):
@@ -59,8 +27,8 @@ def test_basic_guider_can_fade_to_noise_only(lab, guided, fades):
     text = guided.texts(model)["positive"]
 
     def run(patched):
-        guider = custom("BasicGuider", lab, model=patched, conditioning=text)
-        return guided.sampled(guider, model)
+        node = lab.extra_node("nodes_custom_sampler", "BasicGuider")
+        return guided.sampled(node.execute(model=patched, conditioning=text).result[0], model)
 
     with pytest.raises(ValueError, match=r"no negative prompt to fade to.*or toward = noise"):
         run(fades.fade(model))
@@ -249,11 +217,6 @@ def test_two_fades_go_one_after_the_other(lab, fades):
 
 def test_patches_that_evaluate_the_prompt_again_see_it_faded(lab, fades):
     """Perturbed-Attention Guidance compares the prompt's own evaluation with a second one."""
-    pag = lab.extra_node("nodes_pag", "PerturbedAttentionGuidance")
-
-    def with_pag(model):
-        return pag.execute(model=model, scale=3.0).result[0]
-
     model = lab.tiny("sd15")
     mixed = fades.mixed(lab.conditioning(model, 10), lab.conditioning(model, 20), 0.4)
     got = lab.sample(with_pag(fades.fade(model, 0.4, **WHOLE)))
@@ -262,16 +225,9 @@ def test_patches_that_evaluate_the_prompt_again_see_it_faded(lab, fades):
 
 def test_compiled(lab, fades):
     """No graph more than without the fade."""
-    helpers = pytest.importorskip("comfy_api.torch_helpers", reason="the host cannot compile")
     model, graphs = lab.tiny("sd15", **lab.SMALL), []
-
-    def backend(graph, _inputs):
-        graphs.append(graph)
-        return graph.forward
-
     torch.compiler.reset()
-    once = model.clone()
-    helpers.set_torch_compile_wrapper(model=once, backend=backend)
+    once = compiled(model, counted(graphs))
     lab.sample(once)
     before = len(graphs)
     ramp = {"shape": "ramp_down", **WHOLE}

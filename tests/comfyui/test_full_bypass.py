@@ -43,6 +43,10 @@ def test_run_equals_an_identity_mid_block(lab, shape):
     assert [call.modules_run > 10 for call in computing.calls] == [True] * 4
     with lab.by_hand(model, None):
         assert torch.equal(got, lab.sample(model))
+    plain = lab.sample(model)
+    assert plain.isfinite().all() and not torch.equal(got, plain)
+    unreached = lab.bypass(model, start_percent=0.4, end_percent=0.6)
+    assert torch.equal(lab.sample(unreached), plain)
 
 
 def test_controlnet_residual_does_not_reach_the_skip_connection(lab):

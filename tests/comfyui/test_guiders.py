@@ -3,53 +3,16 @@ alone: `cond` is the prompt's rows and nothing else, wherever they lie."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 
 HALVES = ("cond", "uncond")
-
-
-def dual_cfg(guided, model, style: str = "regular") -> Any:
-    """The host's DualCFGGuider: it evaluates the negative prompt first."""
-    text = guided.texts(model)
-    node = guided.lab.extra_node("nodes_custom_sampler", "DualCFGGuider")
-    return node.execute(
-        model=model,
-        cond1=text["positive"],
-        cond2=text["third"],
-        negative=text["negative"],
-        cfg_conds=3.0,
-        cfg_cond2_negative=2.0,
-        style=style,
-    ).result[0]
-
-
-def nested(guided, model) -> Any:
-    return dual_cfg(guided, model, "nested")
-
-
-def perp_neg(guided, model) -> Any:
-    """The host's PerpNegGuider: prompt, negative prompt, empty prompt."""
-    text = guided.texts(model)
-    node = guided.lab.extra_node("nodes_perpneg", "PerpNegGuider")
-    return node.execute(
-        model=model,
-        positive=text["positive"],
-        negative=text["negative"],
-        empty_conditioning=text["third"],
-        cfg=3.0,
-        neg_scale=1.0,
-    ).result[0]
-
-
-def ordinary(guided, model) -> Any:
-    """The host's CFGGuider."""
-    return guided.ordinary(model)
-
-
-GUIDERS = {"dual": dual_cfg, "nested": nested, "perp_neg": perp_neg, "ordinary": ordinary}
+GUIDERS = {
+    "dual": lambda guided, model: guided.dual(model),
+    "nested": lambda guided, model: guided.dual(model, "nested"),
+    "perp_neg": lambda guided, model: guided.perp_neg(model),
+    "ordinary": lambda guided, model: guided.ordinary(model),
+}
 
 
 @pytest.mark.parametrize(("half", "split"), [("cond", True), ("uncond", False)])

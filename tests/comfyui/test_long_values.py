@@ -14,6 +14,7 @@ KINDS = ("x", "\N{SNOWMAN}", "../", "a,", "1:", "9", "\u202e", "x\n", '"', "\\")
 OWN = "nurse_or_builder.safetensors"
 
 
+@pytest.fixture(scope="module")
 def texts(lab) -> dict:
     """(node, input) to the other inputs of the node."""
     (hosted, _) = lab.run_node("DetourLoadClassifier", file=OWN)
@@ -22,7 +23,7 @@ def texts(lab) -> dict:
     probes = probes.chain(
         lab.pack("detour.probes.probe_set").batch_probes(pictures, "builder", "y", 0)
     )
-    schema = {"strength": 1.0, "shape": "curve"}
+    model, schema = lab.tiny("sd15", **lab.SMALL), {"strength": 1.0, "shape": "curve"}
     found = {
         ("DetourLoadClassifier", "file"): {},
         ("DetourSaveClassifier", "filename"): {"classifier": hosted},
@@ -31,9 +32,9 @@ def texts(lab) -> dict:
         },
         ("DetourApplyEdit", "file"): {"classifier": hosted, "degree": 1.0},
         ("DetourProbeFolder", "folder"): {},
-        ("DetourMidBlockBypass", "points"): {"model": lab.tiny("sd15"), **schema},
-        ("DetourBypassSweep", "strengths"): {"model": lab.tiny("sd15")},
-        ("DetourBypassSweep", "ways"): {"model": lab.tiny("sd15")},
+        ("DetourMidBlockBypass", "points"): {"model": model, **schema},
+        ("DetourBypassSweep", "strengths"): {"model": model},
+        ("DetourBypassSweep", "ways"): {"model": model},
     }
     for name in ("architecture", "labels", "activation"):
         found["DetourLoadClassifier", name] = {"file": OWN}
@@ -51,8 +52,8 @@ def texts(lab) -> dict:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_sentence_repeats_a_megabyte(lab, host_folders, kind):
-    for (node, name), others in texts(lab).items():
+def test_no_sentence_repeats_a_megabyte(lab, texts, host_folders, kind):
+    for (node, name), others in texts.items():
         text = (kind * MEGABYTE)[:MEGABYTE]
         started = time.process_time()
         with pytest.raises((ValueError, OSError)) as refusal:

@@ -11,8 +11,10 @@ import torch
 
 @pytest.fixture
 def edited(bench):
-    """A classifier with one edit."""
-    return bench.neutralize(bench.classifier()).result[0]
+    """A classifier with one edit, made by hand."""
+    plain, record = bench.classifier(), bench.lab.pack("detour.edit.record")
+    change = record.Change(1, ((1, -3.0),), 0.25)
+    return plain.with_stack(plain.stack.push(record.edit_of(change, plain.unedited_head)))
 
 
 def apply(bench, classifier, **inputs):
@@ -150,8 +152,8 @@ def test_a_file_that_was_written_again_is_read_again(bench, edited):
     assert node.fingerprint_inputs(classifier=None, file="none", degree=1.0) == ""
 
 
-def test_edits_are_told_and_checked_on_connected_probes(bench, edited):
-    path = save(bench, edited)
+def test_edits_are_told_and_checked_on_connected_probes(bench):
+    path = save(bench, bench.neutralize(bench.classifier()).result[0])
     (entry,) = json.loads(path.read_text())["edits"]
     assert entry["meaning"].startswith("Takes 'mark' out of the decision for class 'high': 2 ")
     assert "that did not choose it: worst group" in entry["proof"]

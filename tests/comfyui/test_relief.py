@@ -181,27 +181,14 @@ def test_a_window_that_was_never_reached_is_said(lab, reliefs, notices):
 
 def guiders(lab, guided, model):
     """Guiders that do not mix as the host's CFGGuider does."""
-    text = guided.texts(model)
-    three = {"cond1": text["positive"], "cond2": text["third"], "negative": text["negative"]}
-    dual = lab.extra_node("nodes_custom_sampler", "DualCFGGuider").execute(
-        model=model, **three, cfg_conds=3.0, cfg_cond2_negative=2.0, style="regular"
-    )
-    perp = lab.extra_node("nodes_perpneg", "PerpNegGuider").execute(
-        model=model,
-        positive=text["positive"],
-        negative=text["negative"],
-        empty_conditioning=text["third"],
-        cfg=3.0,
-        neg_scale=1.0,
-    )
 
     class Theirs(lab.comfy.samplers.CFGGuider):
         def predict_noise(self, *rest, **named):
             return super().predict_noise(*rest, **named)
 
-    theirs = Theirs(model)
+    theirs, text = Theirs(model), guided.texts(model)
     theirs.set_conds(text["positive"], text["negative"])
-    return [dual.result[0], perp.result[0], theirs]
+    return [guided.dual(model), guided.perp_neg(model), theirs]
 
 
 def test_a_guider_with_a_rule_of_its_own_is_refused_by_name(lab, guided, reliefs, notices):

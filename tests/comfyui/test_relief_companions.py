@@ -7,6 +7,7 @@ from itertools import permutations
 
 import pytest
 import torch
+from graph_parts import compiled, counted, hook_group, lora_hook
 
 EARLY = {"end_percent": 0.6}
 
@@ -93,15 +94,7 @@ def test_two_reliefs_are_one_after_the_other(lab, reliefs):
 
 def weights_hook(lab, model) -> dict:
     """The prompt with weights of its own."""
-    import comfy.hooks
-
-    name = "diffusion_model.middle_block.0.in_layers.2"
-    lora = {
-        f"{name}.lora_up.weight": lab.randn(64, 4, 1, 1, seed=61) * 0.2,
-        f"{name}.lora_down.weight": lab.randn(4, 64, 3, 3, seed=62) * 0.2,
-    }
-    hooks = comfy.hooks.create_hook_lora(lora, 1.0, 0.0)
-    return {"positive": lab.conditioning(model, 10, hooks=hooks)}
+    return {"positive": lab.conditioning(model, 10, hooks=lora_hook())}
 
 
 def control_net(lab, model) -> dict:
@@ -134,17 +127,8 @@ def test_beside_what_hangs_on_a_conditioning(lab, reliefs, make, strength):
 
 
 def test_a_hook_for_all_conditionings_carries_it(lab, reliefs):
-    import comfy.hooks
-
     model = lab.tiny("sd15")
-    patched = reliefs.relief(model, 0.5, **EARLY)
-    carried = {
-        kind: {key: list(functions) for key, functions in by_key.items()}
-        for kind, by_key in patched.wrappers.items()
-    }
-    group = comfy.hooks.HookGroup()
-    scope = comfy.hooks.EnumHookScope.AllConditioning
-    group.add(comfy.hooks.TransformerOptionsHook({"wrappers": carried}, scope))
+    group = hook_group(reliefs.relief(model, 0.5, **EARLY), "AllConditioning")
     texts = {
         "positive": lab.conditioning(model, 10, hooks=group),
         "negative": lab.conditioning(model, 20, hooks=group),
@@ -184,19 +168,12 @@ def test_context_windows_are_counted_as_they_come(lab, reliefs, notices):
 
 def test_a_compiled_model(lab, reliefs):
     """One graph with the negative prompt, one without, whatever the scale is."""
-    helpers = pytest.importorskip("comfy_api.torch_helpers", reason="the host cannot compile")
-    graphs = []
-
-    def backend(graph, _inputs):
-        graphs.append(graph)
-        return graph.forward
-
+    graphs: list = []
     torch.compiler.reset()
     model = lab.tiny("sd15", **lab.SMALL)
-    compiled = model.clone()
-    helpers.set_torch_compile_wrapper(model=compiled, backend=backend)
+    once = compiled(model, counted(graphs))
     points = {"shape": "curve", "points": "0:1, 0.4:1, 0.4:0.9, 1:0"}
-    got = lab.sample(reliefs.relief(compiled, **points), steps=8)
+    got = lab.sample(reliefs.relief(once, **points), steps=8)
     torch.compiler.reset()
     assert torch.equal(got, lab.sample(reliefs.relief(model, **points), steps=8))
     assert len(graphs) <= 2

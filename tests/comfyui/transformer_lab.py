@@ -158,6 +158,11 @@ WIDTH = 24
 """Of a token in all of them."""
 
 
+def latent_shape(model: Any) -> tuple[int, ...]:
+    """Of one picture of a MODEL."""
+    return LATENTS.get(type(model.model).__name__, (16, 8, 8))
+
+
 @dataclass
 class Transformers:
     """The helpers, with the lab that they work in."""
@@ -193,10 +198,13 @@ class Transformers:
         text = self.lab.randn(1, tokens, WIDTH, seed=seed)
         return [[text, {**vector, **guidance, **extra}]]
 
+    def empty(self, model: Any, rows: int = 1) -> dict[str, Any]:
+        """An empty LATENT for this MODEL."""
+        return {"samples": torch.zeros(rows, *latent_shape(model))}
+
     def sample(self, model: Any, positive: list, negative: list, **settings: Any) -> torch.Tensor:
         """One run of the host's sampler with everything else fixed."""
-        shape = LATENTS.get(type(model.model).__name__, (16, 8, 8))
-        noise = self.lab.randn(2, *shape, seed=3)
+        noise = self.lab.randn(2, *latent_shape(model), seed=3)
         settings = {"steps": 4, "cfg": 1.0, "sampler": "euler", "scheduler": "simple", **settings}
         return self.lab.comfy.sample.sample(
             model,

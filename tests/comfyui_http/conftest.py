@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +14,7 @@ from tools.editor import local_host
 from tools.server import ComfyServer
 
 ROOT = Path(__file__).resolve().parents[2]
-
-Start = Callable[..., AbstractContextManager[ComfyServer]]
-
-
-@pytest.fixture(scope="session")
-def start_server() -> Start:
-    """Start a ComfyUI with the extension: `with start_server("--flag") as server`; `packs`: more
-    custom nodes, by name."""
-    host = local_host()
-
-    @contextmanager
-    def start(*arguments: str, packs: Mapping[str, Path] | None = None) -> Iterator[ComfyServer]:
-        nodes = {"detour": ROOT, **(packs or {})}
-        with ComfyServer(host, nodes, arguments=arguments) as server:
-            yield server
-
-    return start
+PACKS = {"detour": ROOT, "stand_ins": Path(__file__).with_name("stand_ins")}
 
 
 @pytest.fixture(scope="session")
@@ -50,9 +33,9 @@ def pictures_of() -> Callable[[ComfyServer, dict[str, Any]], dict[str, Image.Ima
 
 
 @pytest.fixture(scope="session")
-def server(start_server):
-    """One ComfyUI for all tests that do not need their own."""
-    with start_server() as running:
+def server() -> Iterator[ComfyServer]:
+    """One ComfyUI for all tests: the extension, and stand-ins for what needs large files."""
+    with ComfyServer(local_host(), PACKS) as running:
         yield running
 
 

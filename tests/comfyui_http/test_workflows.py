@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from demo.tiny import VARIANTS, weights_file
 from tools.workflows import FOLDER, NOTES, to_prompt
 
 FILES = sorted(FOLDER.glob("*.json"))
@@ -59,12 +58,6 @@ def run(server, pictures_of):
         return titles, "\n".join(shown)
 
     return run_one
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_the_tiny_models_weights_are_here(variant):
-    path = weights_file(variant)
-    assert path.is_file(), f"demo/{path.name} is missing: train it with `python dev.py train`."
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

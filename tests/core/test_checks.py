@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from detour.checks import read_degree, read_number, read_whole
+from detour.checks import first_line, read_degree, read_number, read_whole, shortened
 from detour.classifier.facts import Description, read_class
 from detour.probes.probe_set import read_attribute
 
@@ -42,3 +42,8 @@ def test_a_class_goes_by_its_label_or_number_and_may_be_left_out():
     about = Description(labels=("low", "high"))
     assert read_class(about, None) is read_class(about, " ") is None
     assert read_class(about, " high ") == read_class(about, "1") == 1
+
+
+def test_signs_that_cannot_be_seen_are_written_out():
+    assert shortened("a\x00b \u202ec\ud800 é\n\tz") == "a\\x00b \\u202ec\\ud800 é z"
+    assert first_line(ValueError("a\x1b[2Jb\nsecond")) == "a\\x1b[2Jb"

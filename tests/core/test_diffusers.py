@@ -2,12 +2,10 @@
 
 import logging
 
-import numpy as np
 import pytest
 import torch
 from diffusers import (
     DDIMScheduler,
-    DDPMPipeline,
     DDPMScheduler,
     DPMSolverMultistepScheduler,
     EDMDPMSolverMultistepScheduler,
@@ -145,35 +143,6 @@ def call_plain(unet, timestep):
     fresh = type(unet).from_config(unet.config).eval()
     fresh.load_state_dict(unet.state_dict())
     return call(fresh, timestep=timestep)
-
-
-@torch.no_grad()
-def test_lam_one_runs_no_module_of_the_mid_block(unet):
-    runs = []
-    for module in unet.mid_block.modules():
-        module.register_forward_hook(lambda *_: runs.append(1))
-    with mid_block_bypass(unet, Schedule(1.0, **WHOLE)):
-        call(unet)
-    assert runs == []
-    call(unet)
-    assert runs
-
-
-@torch.no_grad()
-def test_the_mid_block_comes_back_after_errors(unet):
-    plain, block = call(unet), unet.mid_block
-    for error in (RuntimeError, torch.OutOfMemoryError, KeyboardInterrupt):
-
-        def fail(*_, error=error):
-            raise error("in the middle")
-
-        handle = block.resnets[0].register_forward_pre_hook(fail)
-        with pytest.raises(error), mid_block_bypass(unet, Schedule(0.5, **WHOLE)):
-            call(unet)
-        handle.remove()
-        assert unet.mid_block is block
-        assert not unet._forward_pre_hooks and not unet._forward_hooks
-        assert torch.equal(call(unet), plain)
 
 
 @torch.no_grad()
@@ -343,15 +312,9 @@ def test_rows_are_told_of_known_loops_only():
     pipe = made[Renamed]
     with mid_block_bypass(pipe, Schedule(), apply_to="cond"):
         pass  # a pipeline that was never called is not refused
-    unet, pipe._guidance_scale, outputs = pipe.unet, 3.0, {}
-    plain = unet(x, 500, words).sample
-    for apply_to in ("both", "cond", "uncond"):
-        with mid_block_bypass(pipe, Schedule(0.6, **WHOLE), apply_to=apply_to):
-            outputs[apply_to] = unet(x, 500, words).sample
-    assert torch.equal(outputs["cond"][0], plain[0])
-    assert torch.equal(outputs["cond"][1], outputs["both"][1])
-    assert torch.equal(outputs["uncond"][1], plain[1])
-    assert torch.equal(outputs["uncond"][0], outputs["both"][0])
+    unet, pipe._guidance_scale = pipe.unet, 3.0
+    with mid_block_bypass(pipe, Schedule(0.6, **WHOLE)):
+        both = unet(x, 500, words).sample
     with (
         pytest.raises(ValueError, match="3 rows does not fit the 2 chunks"),
         mid_block_bypass(pipe, Schedule(0.6, **WHOLE), apply_to="cond"),
@@ -359,24 +322,7 @@ def test_rows_are_told_of_known_loops_only():
         unet(torch.cat([x, x[:1]]), 500, torch.ones(3, 3, 8))
     pipe._guidance_scale = 1.0
     with mid_block_bypass(pipe, Schedule(0.6, **WHOLE), apply_to="cond"):
-        assert torch.equal(unet(x, 500, words).sample, outputs["both"])
-
-
-@torch.no_grad()
-def test_a_real_pipeline_runs_and_is_restored():
-    pipe = DDPMPipeline(plain_unet(), DDPMScheduler(num_train_timesteps=1000))
-    pipe.set_progress_bar_config(disable=True)
-
-    def run():
-        noise = torch.Generator().manual_seed(3)
-        return pipe(generator=noise, num_inference_steps=4, output_type="np").images
-
-    pipe.unet.config.out_channels, plain = 4, run()
-    with mid_block_bypass(pipe, Schedule(1.0, **WHOLE)) as coverage:
-        changed = run()
-    assert (coverage.calls, coverage.bypassed) == (4, 4)
-    assert not np.array_equal(changed, plain)
-    assert np.array_equal(run(), plain)
+        assert torch.equal(unet(x, 500, words).sample, both)
 
 
 @torch.no_grad()

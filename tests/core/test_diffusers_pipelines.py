@@ -113,7 +113,7 @@ def written(name, bypass, relief="", fade="", apply_to="", by=""):
 def listed():
     return [
         line
-        for line in DOCS.read_text(encoding="utf-8").splitlines()
+        for line in DOCS.read_text(encoding="utf-8").split("## Transformers")[0].splitlines()
         if line.startswith("| ") and "Pipeline" in line
     ]
 

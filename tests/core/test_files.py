@@ -120,3 +120,9 @@ def test_a_name_that_was_claimed_in_vain_is_free_again(tmp_path, monkeypatch):
     with pytest.raises(PermissionError):
         write_new(lambda draft: draft.write_bytes(b"x"), "mine", ".bin", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_to_itself_is_no_file(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "a")
+    with pytest.raises(ValueError, match="'a' is a link to itself"):
+        open_file(tmp_path / "a")

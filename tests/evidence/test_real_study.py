@@ -140,4 +140,4 @@ def test_the_command_goes_on_where_it_was(tmp_path, monkeypatch, capsys, feature
     monkeypatch.setattr(study, "measure", None)
     assert command.main() == 0 and json.loads(file.read_text()) == figures
     assert {row["method"] for row in figures["rows"]} == set(few)
-    assert len(figures["splits"]) == 4 * 2 * len(few)
+    assert len(figures["rows"]) == 4 * 2 * len(few)

@@ -17,6 +17,9 @@ from tools.bench import row_text
 from tools.bench_stats import (
     CASES,
     MIN_PAIRS,
+    OURS,
+    SHAPES,
+    TRANSFORMERS,
     Interval,
     Subject,
     at_most,
@@ -54,15 +57,7 @@ def certain(value: float, half_width: float = 0.0) -> Interval:
 # --- the median and its interval -------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("n", "rank"), [(1, None), (5, None), (6, 1), (8, 1), (9, 2), (20, 6), (50, 18), (100, 40)]
-)
-def test_the_ranks_are_those_of_the_printed_tables(n: int, rank: int | None) -> None:
-    found = median_interval(range(1, n + 1))
-    assert (found.low, found.high) == (rank, rank and n + 1 - rank)
-
-
-@pytest.mark.parametrize("n", [6, 21, 400])
+@pytest.mark.parametrize("n", [6, 8, 9, 20, 21, 50, 100, 400])
 def test_the_interval_is_that_of_scipy(n: int) -> None:
     source = random.Random(n)
     values = [source.gauss(1, 0.02) for _ in range(n)]
@@ -184,6 +179,11 @@ def test_what_is_not_conclusive_is_judged_only_if_it_is_clear() -> None:
 COSTS = {"lam0": 1.001, "strength0": 1.0, "lam0.5": 1.02, "lam1": 0.9, "freeu_v2": 1.03, "pag": 2}
 
 
+def cases_of(shape: str) -> tuple[str, ...]:
+    """What a family has: the nodes beside ours patch U-Nets alone."""
+    return OURS if shape in TRANSFORMERS else CASES
+
+
 def stub(machine: FakeMachine) -> bench.Bench:
     def subject(shape: str) -> Subject:
         return Subject(
@@ -193,9 +193,10 @@ def stub(machine: FakeMachine) -> bench.Bench:
             flops=2 * 10**9,
             mid_share=0.1,
             plain=machine.call("plain", 0.1),
-            cases={name: machine.call(name, 0.1 * COSTS[name]) for name in CASES},
+            cases={name: machine.call(name, 0.1 * COSTS[name]) for name in cases_of(shape)},
             plain_peak=2**20,
             peaks=dict.fromkeys(CASES, 2**20 + 2**19),
+            part="blocks 4-7" if shape in TRANSFORMERS else "the mid-block",
         )
 
     return bench.Bench(
@@ -205,6 +206,7 @@ def stub(machine: FakeMachine) -> bench.Bench:
         {"torch": "0"},
         machine.clock,
         search=lambda quick: [{"probes": 1 if quick else 2}],
+        largest=lambda quick: [{"classes": 1 if quick else 2}],
         classify=lambda quick: [{"network": "quick" if quick else "full"}],
     )
 
@@ -223,7 +225,7 @@ def test_json_and_exit_status(
     assert bench.main(["--json", str(target)]) == 0, "a missed target is no failure"
     figures = json.loads(target.read_text(encoding="utf-8"))
     assert [(row["shape"], row["case"]) for row in figures["rows"]] == [
-        (shape, case) for shape in ("sd15", "sdxl") for case in CASES
+        (shape, case) for shape in (*SHAPES, *TRANSFORMERS) for case in cases_of(shape)
     ]
     for row in figures["rows"]:
         assert row["low"] <= row["median"] <= row["high"]
@@ -233,10 +235,12 @@ def test_json_and_exit_status(
     assert (figures["import_ms"], figures["start_seconds"]) == (40.0, 5.0)
     assert figures["import_share"] == 0.008 and figures["import_met"] is True
     assert figures["quick"] is False and figures["torch"] == "0"
+    assert figures["largest"] == [{"classes": 2}]
     assert figures["search"] == [{"probes": 2}] and figures["classify"] == [{"network": "full"}]
     assert figures["shapes"]["sdxl"]["mid_share"] == 0.1
     printed = capsys.readouterr().out
     assert "MISSED" in printed and "10.0% of them in the mid-block" in printed
+    assert "10.0% of them in blocks 4-7" in printed
     assert "QUICK" not in printed and "inconclusive" not in printed
 
 
@@ -248,7 +252,7 @@ def test_quick_is_marked_and_inconclusive_is_said(
     figures = json.loads(target.read_text(encoding="utf-8"))
     assert figures["quick"] is True
     assert {row["shape"] for row in figures["rows"]} == {"sdxl"}
-    assert figures["search"] == figures["classify"] == []
+    assert figures["search"] == figures["largest"] == figures["classify"] == []
     assert not any(row["conclusive"] for row in figures["rows"])
     printed = capsys.readouterr().out
     assert "QUICK" in printed and printed.count("inconclusive") == len(CASES)
@@ -269,8 +273,9 @@ def test_no_interval_is_null_and_said(
 def test_the_time_for_a_shape_is_kept(machine: FakeMachine) -> None:
     machine.noise = 0.3
     figures = bench.run(stub(machine), bench.parse(["--minutes", "1"]))
-    for facts in figures["shapes"].values():
-        assert 59 <= facts["seconds"] <= 61
+    for shape, facts in figures["shapes"].items():
+        seconds = 15 if shape in TRANSFORMERS else 60
+        assert seconds - 1 <= facts["seconds"] <= seconds + 1
 
 
 def test_the_collector_is_off_while_timing_and_on_again_afterwards(machine: FakeMachine) -> None:
@@ -331,14 +336,11 @@ def fake_host(folder: Path, answer: str) -> Path:
     return folder
 
 
-def test_the_import_is_timed_in_new_interpreters(tmp_path: Path) -> None:
+def test_the_import_is_timed_in_new_interpreters_and_failures_told(tmp_path: Path) -> None:
     assert 0 <= bench.import_ms(fake_host(tmp_path, "True"), 1) < 1000
-
-
-@pytest.mark.parametrize("answer", ["False", "1 / 0"])
-def test_a_pack_that_cannot_be_loaded_is_a_failure(tmp_path: Path, answer: str) -> None:
-    with pytest.raises(Failure, match="could not load the pack"):
-        bench.import_ms(fake_host(tmp_path, answer), 1)
+    for answer in ("False", "1 / 0"):
+        with pytest.raises(Failure, match="could not load the pack"):
+            bench.import_ms(fake_host(tmp_path, answer), 1)
 
 
 def test_the_import_is_the_median_after_one_that_does_not_count(

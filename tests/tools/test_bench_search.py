@@ -73,3 +73,18 @@ def test_classification_is_a_ratio_of_throughputs(
     assert row["network"] == "mobilenet_v2" and row["n"] == 1 and row["low"] is None
     assert row["met"] == (row["median"] >= bench_search.LEAST)
     assert "too few pairs" in capsys.readouterr().out
+
+
+def test_the_largest_search_says_what_it_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DETOUR_CACHE", str(tmp_path))
+    monkeypatch.setattr(bench_search, "QUICK_LARGEST", (8, 5, 100))
+    found = {"seconds": 2.0, "clock_seconds": 1.5, "peak_mib": 30.0, "cell": [1, 2]}
+    for seconds, peak, met in ((9.9, 2047.0, True), (10.1, 30.0, False), (1.0, 2049.0, False)):
+        told = found | {"clock_seconds": seconds, "peak_mib": peak}
+        monkeypatch.setattr(bench_search, "measure_apart", lambda *_, told=told: told)
+        (row,) = bench_search.run_largest(quick=True)
+        assert row["met"] is met and (row["features"], row["classes"], row["probes"]) == (8, 5, 100)
+        printed = capsys.readouterr().out
+        assert f"{seconds:.1f} s on the clock" in printed and ("MISSED" in printed) is not met

@@ -116,7 +116,7 @@ def test_a_signal_to_dev_py(start: Callable[..., Tree], command: str, name: str)
 def test_the_terminal_is_closed(start: Callable[..., Tree]) -> None:
     ours, theirs = os.openpty()
     tree = start(
-        "demo",
+        "serve",
         ("-c", TERMINAL),
         stdin=theirs,
         stdout=theirs,

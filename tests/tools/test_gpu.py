@@ -65,10 +65,13 @@ def test_the_rehearsal_does_everything(pack: Path, tmp_path: Path) -> None:
     rows = {(row["shape"], row["mode"], row["case"]) for row in figures["cost"]}
     ours = ("lam0", "lam0.5", "lam1")
     eager = {(a, "eager", b) for a in SHAPES for b in (*ours, "freeu_v2", "pag")}
+    eager |= {("z_image", "eager", case) for case in ours}
     assert rows == eager | {("sd15", "compiled", case) for case in ours}
     assert all(row["ratio"] > 0 and row["peak_mib"] > 0 for row in figures["cost"])
     sizes = {(row["shape"], row["pixels"]) for row in figures["cost"]}
-    assert sizes == {(shape, pixels) for shape in ("sd15", "sdxl") for pixels in (64, 128)}
+    assert sizes == {(shape, pixels) for shape in ("sd15", "sdxl") for pixels in (64, 128)} | {
+        ("z_image", 64)
+    }
     assert figures["syncs"]["inside"] <= 1 and figures["syncs"]["outside"] == 0
     assert 0 <= figures["recompiles"] <= 4
     assert [row["what"] for row in figures["edit"]] == ["convnext_tiny", "search"]

@@ -103,15 +103,6 @@ def test_it_starts_answers_and_leaves_nothing(
         assert not alive(pid)
 
 
-def test_two_at_once(tmp_path: Path) -> None:
-    host = fake_host(tmp_path / "host")
-    with ComfyServer(host) as first, ComfyServer(host) as second:
-        assert first.port != second.port
-        first.stop()
-        assert (first.is_running, second.is_running) == (False, True)
-        assert second.get_json("/system_stats")["nodes"] == []
-
-
 def test_copies_where_links_are_not_allowed(
     tmp_path: Path, pack: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,12 +68,6 @@ def test_the_folders_are_harmless_as_top_level_names():
     assert result.stdout.strip() == "[]"
 
 
-def test_no_package_marks_in_scripts_and_tests():
-    assert not (ROOT / "scripts" / "__init__.py").exists()
-    assert not (ROOT / "tests" / "__init__.py").exists()
-    assert [path.name for path in (ROOT / "scripts").glob("*.py")] == ["detour.py"]
-
-
 def test_metadata_names_the_extension():
     metadata = configparser.ConfigParser()
     metadata.read(ROOT / "metadata.ini")

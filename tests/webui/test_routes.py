@@ -8,7 +8,7 @@ import http.client
 import json
 import random
 import socket
-import struct
+import sys
 import threading
 import time
 from contextlib import closing
@@ -18,6 +18,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from tab_probes import CLASSIFIER, OWN, write_probes
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "long"))
+from fuzz_routes import make_case
+from watch import Refused, check_sentence
 
 from detour.classifier.load import load_classifier
 from detour.edit.edited import unedited_stack
@@ -29,7 +33,7 @@ WORDS = base64.b64encode(b"someone:a:secret").decode()
 JSON = "application/json"
 LONGEST = 600
 """Letters of a sentence."""
-REQUESTS = 280
+REQUESTS = 200
 
 
 @pytest.fixture(scope="module")
@@ -174,61 +178,19 @@ def test_routes_refuse_in_one_sentence(routes, path, body, status, told):
     assert not (routes.data / "it_ran").exists()
 
 
-RAW = (
-    "NaN Infinity -Infinity 1e999 -1e999 1e308 -0 0.5 -1 1 2147483648 99999999999999999999 "
-    'null true false [] {} [[]] [null] [0] [[[[0]]]] "" " " "nan" "inf" "1e999" "0" ".." '
-    '"/etc/passwd" "\\ud800" "a\\udfffb" "\\u0000" "\\n" "\\u202e" ["\\ud800"] '
-    '{"a":NaN} [1e999] "C:\\\\x" "con" "a:b" "\\\\\\\\x\\\\y" "%s%n" "{0}"'
-).split()
-"""Values as they stand in JSON, and some that do not belong there."""
-LONG = (
-    "9" * 5000,
-    "-" + "9" * 400,
-    "0." + "1" * 5000,
-    json.dumps("a" * 10**5),
-    json.dumps("\N{SNOWMAN}" * 10**4),
-    json.dumps("../" * 10**4),
-    "[" * 500 + "]" * 500,
-    json.dumps(["x"] * 300),
-    json.dumps({str(n): n for n in range(300)}),
-)
-FIELDS = ("degree", "threshold", "nonsense", "edit", "images")
-"""Asked of every route, beside those that its request has."""
-
-
-def fuzzed(routes, draw: random.Random, count: int):
-    """(route, body) for requests in which one or two values are another."""
-    whole = bodies(routes)
-    singles = [
-        (path, {field: value})
-        for path, body in whole.items()
-        for field in dict.fromkeys((*body, *FIELDS))
-        for value in (*RAW, *LONG)
-    ]
-    draw.shuffle(singles)
-    for path, changes in singles[:count]:
-        if draw.random() < 0.2:
-            changes = {**changes, draw.choice(list(whole[path])): draw.choice(RAW)}
-        parts = {field: json.dumps(value) for field, value in whole[path].items()} | changes
-        if draw.random() < 0.1:
-            parts.pop(draw.choice(list(parts)))
-        yield path, "{" + ",".join(f'"{field}":{value}' for field, value in parts.items()) + "}"
-
-
 def test_no_value_makes_an_error_of_the_server(routes):
-    """Of 1,944 such requests 128 were answered with 500. Seeded; each in one sentence."""
-    seen: dict[int, int] = {}
-    for path, body in fuzzed(routes, random.Random(0), REQUESTS):
-        status, answer = routes.ask(path, body.encode())
-        seen[status] = seen.get(status, 0) + 1
-        shown = (path, body[:300], answer)
-        assert status == 200 or 400 <= status < 500, shown
-        if status != 200:
-            told = answer["detail"]
-            assert isinstance(told, str) and told and len(told) <= LONGEST, shown
-            assert "\n" not in told and "Traceback" not in told, shown
-    assert sum(seen.values()) == REQUESTS and seen[400] > 40 and seen[422] > 40, seen
-    assert not (routes.data / "it_ran").exists()
+    """Some of the requests of `tests/long/`. Of 1,944 others 128 were once answered with 500."""
+    (routes.edits / "good.edit.json").write_text(one_bias(0.5), encoding="utf-8")
+    whole = bodies(routes)
+    whole["apply-edit"]["edit"] = "good.edit.json"
+    refused = 0
+    for seed in range(REQUESTS):
+        try:
+            make_case(random.Random(seed), routes, whole).act()
+        except Refused as error:
+            refused += 1
+            check_sentence(str(error))
+    assert 0.5 * REQUESTS < refused < REQUESTS
 
 
 @pytest.mark.parametrize(
@@ -319,15 +281,6 @@ def test_searches_at_the_same_moment_are_told_to_come_back(routes):
         thread.join()
     assert sorted(status for status, _ in answers) == [200] + [429] * 5
     assert routes.ask("neutralize", body)[0] == 200
-
-
-def test_a_picture_that_unfolds_is_refused_and_the_others_named(routes):
-    fields = [(256, 13_000), (257, 13_000), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1)]
-    body = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields)
-    bomb = b"II*\0" + struct.pack("<IH", 8, len(fields)) + body + b"\0" * 4000
-    images = [pictures(routes)[0], base64.b64encode(bomb).decode()]
-    status, answer = routes.ask("classify", {"classifier": CLASSIFIER, "images": images})
-    assert status == 400 and answer["detail"].startswith("images[1] is too large")
 
 
 def test_the_users_own_links_are_read_and_no_others(routes):

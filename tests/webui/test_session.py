@@ -8,14 +8,25 @@ from __future__ import annotations
 import functools
 import sys
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 import torch
 from stand_in import SHIM, modules_in_place, run_shim
-from webui_driver import InterruptedException, Processing, World, cell_of
+from webui_driver import (
+    InterruptedException,
+    Sampler,
+    World,
+    assert_clean,
+    cell_of,
+    is_stand_in,
+    make,
+    unet_of,
+)
 from webui_models import (
     A1111Model,
     ForgeModel,
+    a1111,
     alphas_cumprod,
     chroma_transformer,
     flux_transformer,
@@ -27,56 +38,9 @@ from webui_models import (
 from detour.progress import SigmaTable, stable_diffusion_sigmas
 from detour.schedule import Schedule
 
+pytestmark = pytest.mark.usefixtures("no_grad")
 SAMPLERS = ("euler", "heun", "dpmpp_2m", "euler_ancestral", "ddim")
 ON = {"enabled": True, "strength": 0.7, "start_percent": 0.0, "end_percent": 0.6}
-
-
-@pytest.fixture(autouse=True)
-def _no_grad():
-    with torch.no_grad():
-        yield
-
-
-def a1111():
-    return A1111Model(ldm_unet())
-
-
-def forge():
-    return ForgeModel(looping_unet())
-
-
-@pytest.fixture(scope="module")
-def host():
-    """The host's modules; Detour's are imported once."""
-    with modules_in_place("a1111") as made:
-        yield made
-
-
-@pytest.fixture(params=[a1111, forge])
-def world(request, host):
-    """A host of its own for each test, as after "Reload UI"."""
-    host["modules.script_callbacks"].clear_callbacks()
-    world = World(host, request.param())
-    world.script = run_shim(SHIM).DetourScript()
-    return world
-
-
-def is_stand_in(block):
-    """By name: the extension has its own copy of the library, as in the hosts."""
-    return type(block).__name__ == "BypassedMidBlock"
-
-
-def unet_of(world):
-    model = world.model
-    return model.unet if isinstance(model, ForgeModel) else model.model.diffusion_model
-
-
-def make(world, values=None, **given):
-    """A request with Detour at these values, or without any script."""
-    p = Processing(world, **given)
-    if values is not None:
-        p.scripts, p.args = world.script, (values,)
-    return p
 
 
 def watch_lams(world, monkeypatch):
@@ -95,15 +59,6 @@ def watch_lams(world, monkeypatch):
     # On the class: the hosts' checks for a replaced instance attribute must not see it.
     monkeypatch.setattr(kind, "forward", functools.wraps(inner)(forward))
     return seen
-
-
-def assert_clean(world, expected, **given):
-    """Nothing of Detour is in the model, and a plain generation is bit-identical."""
-    unet = unet_of(world)
-    assert not is_stand_in(unet.middle_block)
-    assert not unet._forward_pre_hooks and not unet._forward_hooks
-    found = world.generate(make(world, **given))
-    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 @pytest.mark.parametrize("sampler_name", SAMPLERS)
@@ -157,7 +112,7 @@ def test_strength_zero_or_switched_off_is_the_plain_picture(world):
 
 @pytest.mark.parametrize(
     ("sampler_name", "error"),
-    zip(SAMPLERS, (RuntimeError, KeyboardInterrupt, InterruptedException) * 2, strict=False),
+    list(zip(SAMPLERS, (RuntimeError, KeyboardInterrupt, InterruptedException) * 2, strict=False)),
 )
 def test_after_an_error_or_an_interrupt_nothing_is_left(world, sampler_name, error):
     plain = world.generate(make(world, sampler_name=sampler_name))
@@ -241,57 +196,38 @@ def test_an_error_of_ours_leaves_the_rest_of_the_run_plain(world, monkeypatch):
     assert [lam for _, lam in seen][:2] == [0.7, 0.7] and {lam for _, lam in seen[2:]} == {0.0}
 
 
-def test_an_error_inside_the_u_net_leaves_nothing(world):
-    plain = world.generate(make(world))
-    for error in (torch.OutOfMemoryError, KeyboardInterrupt):
-
-        def fail(*_, error=error):
-            raise error("in the block")
-
-        hook = unet_of(world).middle_block[0].register_forward_pre_hook(fail)
-        with pytest.raises(error):
-            world.generate(make(world, ON))
-        hook.remove()
-        assert_clean(world, plain)
-
-
-def test_hires_has_a_second_session_at_the_same_sigmas(world, monkeypatch):
+@pytest.mark.parametrize(
+    ("values", "first", "second"),
+    [
+        ({}, {0.0, 0.7}, {0.0, 0.7}),
+        ({"hires": "off"}, {0.0, 0.7}, {0.0}),
+        ({"hires": "own", "hires_strength": -0.5}, {0.0, 0.7}, {0.0, -0.5}),
+        ({"strength": 0.0, "hires": "own", "hires_strength": 0.4}, {0.0}, {0.0, 0.4}),
+    ],
+)
+def test_the_hires_pass_has_a_session_and_a_control_of_its_own(
+    world, monkeypatch, values, first, second
+):
+    """At the same sigmas as the first pass."""
     plain = world.generate(make(world, enable_hr=True))
     seen = watch_lams(world, monkeypatch)
-    p = make(world, ON, enable_hr=True)
+    p = make(world, {**ON, **values}, enable_hr=True)
     world.generate(p)
-    assert not hasattr(p.sampler.sample_img2img.__wrapped__, "__wrapped__"), "armed twice"
-    second = seen[next(i for i in range(1, len(seen)) if seen[i][0] > seen[i - 1][0]) :]
-    assert second[0][0] < seen[0][0]
-    assert {lam for _, lam in seen} == {lam for _, lam in second} == {0.0, 0.7}
+    armed = getattr(p.sampler.sample_img2img, "__wrapped__", None)
+    assert not hasattr(armed, "__wrapped__"), "armed twice"
+    start = next(i for i in range(1, len(seen)) if seen[i][0] > seen[i - 1][0])
+    assert seen[start][0] < seen[0][0]
+    assert {lam for _, lam in seen[:start]} == first
+    assert {lam for _, lam in seen[start:]} == second
     assert_clean(world, plain, enable_hr=True)
-
-
-@pytest.mark.parametrize(
-    ("hires", "expected"), [("same", {0.0, 0.7}), ("off", {0.0}), ("own", {0.0, -0.5})]
-)
-def test_the_hires_pass_has_its_own_control(world, monkeypatch, hires, expected):
-    seen = watch_lams(world, monkeypatch)
-    p = make(world, {**ON, "hires": hires, "hires_strength": -0.5}, enable_hr=True)
-    world.generate(p)
-    start = next(i for i in range(1, len(seen)) if seen[i][0] > seen[i - 1][0])
-    assert {lam for _, lam in seen[:start]} == {0.0, 0.7}
-    assert {lam for _, lam in seen[start:]} == expected
-
-
-def test_strength_zero_with_own_hires_strength_bypasses_only_the_hires_pass(world, monkeypatch):
-    seen = watch_lams(world, monkeypatch)
-    values = {**ON, "strength": 0.0, "hires": "own", "hires_strength": 0.4}
-    world.generate(make(world, values, enable_hr=True))
-    start = next(i for i in range(1, len(seen)) if seen[i][0] > seen[i - 1][0])
-    assert {lam for _, lam in seen[:start]} == {0.0}
-    assert {lam for _, lam in seen[start:]} == {0.0, 0.4}
 
 
 def test_every_batch_has_its_session(world, monkeypatch):
     plain = world.generate(make(world, n_iter=3))
     seen = watch_lams(world, monkeypatch)
-    world.generate(make(world, ON, n_iter=3))
+    p = make(world, ON, n_iter=3)
+    world.generate(p)
+    assert p.sampler.func is k_diffusion().sampling.sample_euler, "its own is back"
     part = len(seen) // 3
     assert seen[:part] == seen[part : 2 * part] == seen[2 * part :]
     assert {lam for _, lam in seen} == {0.0, 0.7}
@@ -421,27 +357,17 @@ def test_the_half_that_is_never_there_is_told(world):
     assert not any("no call of this model" in text for text in p.comments)
 
 
-def test_the_halves_together_are_both(world):
-    both = world.generate(make(world, {**ON, "strength": 1.0}))
-    cond = world.generate(make(world, {**ON, "strength": 1.0, "apply_to": "cond"}))
-    assert not torch.equal(both[0], cond[0])
+def test_a_u_net_call_of_another_extension_is_refused_by_halves(world, monkeypatch):
+    run = type(world.model).apply_model
 
+    def twice(self, *args, **named):
+        run(self, *args, **named)
+        return run(self, *args, **named)
 
-def test_a_u_net_call_of_another_extension_is_refused_by_halves(monkeypatch):
-    with modules_in_place("a1111") as made:
-        shim = run_shim(SHIM)
-        world = World(made, a1111())
-        world.script = shim.DetourScript()
-        run = type(world.model).apply_model
-
-        def twice(self, x, t, cond=None):
-            run(self, x, t, cond)
-            return run(self, x, t, cond)
-
-        monkeypatch.setattr(type(world.model), "apply_model", twice)
-        world.generate(make(world, ON))
-        with pytest.raises(ValueError, match="use apply_to = both"):
-            world.generate(make(world, {**ON, "apply_to": "cond"}))
+    monkeypatch.setattr(type(world.model), "apply_model", twice)
+    world.generate(make(world, ON))
+    with pytest.raises(ValueError, match="use apply_to = both"):
+        world.generate(make(world, {**ON, "apply_to": "cond"}))
 
 
 def test_a_model_without_a_mid_block_is_left_alone_with_one_warning(world, caplog):
@@ -532,8 +458,6 @@ def test_bad_values_are_told_and_nothing_is_bypassed(world):
 
 
 def test_a_sampler_without_a_list_of_sigmas_is_told_by_step(world, monkeypatch):
-    from webui_driver import Sampler
-
     plain = world.generate(make(world))
     own = Sampler.schedule
 
@@ -552,16 +476,7 @@ def test_a_sampler_without_a_list_of_sigmas_is_told_by_step(world, monkeypatch):
     assert any("use schedule_by = sigma" in text for text in p.comments)
 
 
-def test_the_samplers_own_function_is_back_afterwards(world):
-    p = make(world, ON)
-    world.generate(p)
-    assert p.sampler.func is k_diffusion().sampling.sample_euler
-
-
 def test_a_replaced_u_net_is_told(world, monkeypatch):
-    import sys
-    from types import SimpleNamespace
-
     monkeypatch.setitem(sys.modules, "modules.sd_unet", SimpleNamespace(current_unet=object()))
     plain = world.generate(make(world))
     p = make(world, ON)

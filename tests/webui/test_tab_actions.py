@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from stand_in import SHIM, modules_in_place, run_shim
 from tab_probes import CLASSIFIER, write_data
 
@@ -292,10 +290,3 @@ def test_probes_of_one_attribute_are_refused_by_the_search(tab):
 
 def test_nothing_is_loaded_without_a_classifier(host):
     assert "No classifier is loaded" in Tab().do("undo").message
-
-
-def test_the_saved_classifier_is_a_safetensors_file_of_its_own(host, tab):
-    tab.do("save_classifier", "copies/one")
-    path = Path(host.data / "models" / "image_classifiers" / "copies" / "one.safetensors")
-    assert load_file(path)
-    path.unlink()

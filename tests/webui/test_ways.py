@@ -9,58 +9,19 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from stand_in import SHIM, modules_in_place, run_shim
-from webui_driver import Processing, World
-from webui_models import A1111Model, ForgeModel, k_diffusion, ldm_unet, looping_unet
+from stand_in import SHIM, run_shim
+from webui_driver import World, assert_clean, make, unet_of
+from webui_models import ForgeModel, forge, k_diffusion, ldm_unet
 
 from detour.progress import SigmaTable, stable_diffusion_sigmas
 from detour.schedule import Schedule
 from detour.ways.fade import draw, toward_noise
 
+pytestmark = pytest.mark.usefixtures("no_grad")
 RELIEF = {"strength": 0.0, "relief_strength": 1.0, "relief_end_percent": 0.6}
 FADE = {"strength": 0.0, "fade_strength": 1.0, "fade_end_percent": 0.6}
 ALL = {"strength": 0.4, "end_percent": 0.6, **{**RELIEF, **FADE, "strength": 0.4}}
 WINDOW = Schedule(1.0, end_percent=0.6)
-
-
-@pytest.fixture(autouse=True)
-def _no_grad():
-    with torch.no_grad():
-        yield
-
-
-@pytest.fixture(scope="module")
-def host():
-    with modules_in_place("a1111") as made:
-        yield made
-
-
-def a1111():
-    return A1111Model(ldm_unet())
-
-
-def forge():
-    return ForgeModel(looping_unet())
-
-
-@pytest.fixture(params=[a1111, forge])
-def world(request, host):
-    host["modules.script_callbacks"].clear_callbacks()
-    world = World(host, request.param())
-    world.script = run_shim(SHIM).DetourScript()
-    return world
-
-
-def unet_of(world):
-    model = world.model
-    return model.unet if isinstance(model, ForgeModel) else model.model.diffusion_model
-
-
-def make(world, values=None, **given):
-    p = Processing(world, **given)
-    if values is not None:
-        p.scripts, p.args = world.script, (values,)
-    return p
 
 
 def run(world, values=None, **given):
@@ -96,14 +57,6 @@ def guided(model, x, sigma, prompt, negative, scale):
     return u + (c - u) * scale
 
 
-def assert_clean(world, plain, **given):
-    unet = unet_of(world)
-    assert not unet._forward_pre_hooks and not unet._forward_hooks
-    if isinstance(world.model, ForgeModel):
-        assert world.model.forge_objects.unet.model_options == {}
-    assert torch.equal(run(world, **given), plain)
-
-
 def summaries(caplog):
     return [text for text in caplog.messages if "rows saved" in text]
 
@@ -127,7 +80,7 @@ def test_relief_at_its_ends(world, caplog):
     assert torch.equal(run(world, RELIEF, batch_size=2), expected)
     assert not torch.equal(expected, plain)
     assert "relieved guidance in 4 of 8 evaluations; 8 of 32 rows saved" in summaries(caplog)[0]
-    assert_clean(world, plain, batch_size=2)
+    assert_clean(world, [plain], batch_size=2)
 
 
 @pytest.mark.parametrize("lam", [0.3, -0.5])
@@ -285,7 +238,7 @@ def test_fade_is_the_loop_with_another_prompt(world, lam):
     found = run(world, {**FADE, "fade_strength": lam}, batch_size=2)
     assert torch.equal(found, literally(p, other_prompt_inside))
     assert not torch.equal(found, plain)
-    assert_clean(world, plain, batch_size=2)
+    assert_clean(world, [plain], batch_size=2)
 
 
 def test_fade_to_noise_by_its_seed(world):
@@ -370,7 +323,7 @@ def test_all_three_are_the_loop_written_out(world, monkeypatch):
             return model(x, sigma, torch.lerp(p.cond, p.uncond, 0.5))
 
     assert torch.equal(found, literally(p, faded_alone_inside))
-    assert_clean(world, plain)
+    assert_clean(world, [plain])
 
 
 def lerped(patched, block, lam):
@@ -396,12 +349,11 @@ def test_after_an_error_nothing_is_left(world, error):
     def fail(*_):
         raise error("in the block")
 
-    hook = unet_of(world).inlet if isinstance(world.model, ForgeModel) else unet_of(world).out
-    hook = hook.register_forward_pre_hook(fail)
+    hook = unet_of(world).middle_block[0].register_forward_pre_hook(fail)
     with pytest.raises(error):
         run(world, ALL)
     hook.remove()
-    assert_clean(world, plain)
+    assert_clean(world, [plain])
 
 
 @pytest.mark.parametrize(("hires", "acts"), [("off", False), ("own", True), ("same", True)])

@@ -295,3 +295,32 @@ class World:
 def cell_of(p):
     """A cell of an X/Y/Z plot: a shallow copy of `p`."""
     return copy.copy(p)
+
+
+def make(world, values=None, **given) -> Processing:
+    """A request with Detour at these values, or without any script."""
+    p = Processing(world, **given)
+    if values is not None:
+        p.scripts, p.args = world.script, (values,)
+    return p
+
+
+def unet_of(world):
+    model = world.model
+    return model.unet if isinstance(model, ForgeModel) else model.model.diffusion_model
+
+
+def is_stand_in(block) -> bool:
+    """By name: the extension has its own copy of the library, as in the hosts."""
+    return type(block).__name__ == "BypassedMidBlock"
+
+
+def assert_clean(world, expected, **given) -> None:
+    """Nothing of Detour is in the model, and a plain generation is bit-identical."""
+    unet = unet_of(world)
+    assert not is_stand_in(unet.middle_block)
+    assert not unet._forward_pre_hooks and not unet._forward_hooks
+    if isinstance(world.model, ForgeModel):
+        assert world.model.forge_objects.unet.model_options == {}
+    found = world.generate(make(world, **given))
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))

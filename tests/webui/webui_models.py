@@ -41,8 +41,8 @@ def ldm_unet() -> nn.Module:
         "model_channels": 32,
         "out_channels": 4,
         "num_res_blocks": 1,
-        "attention_resolutions": [2],
-        "channel_mult": (1, 2),
+        "attention_resolutions": [],  # in the mid-block alone
+        "channel_mult": (1,),
         "num_heads": 2,
         "use_spatial_transformer": True,
         "context_dim": WORDS,
@@ -98,8 +98,8 @@ class SpatialTransformer(nn.Module):
 
 
 class LoopingUNet(nn.Module):
-    """Loops over its mid-block's layers, counts transformers and adds control in place, as
-    reForge, Forge-classic and ComfyUI do."""
+    """Loops over its mid-block's layers and adds control in place, as reForge, Forge-classic and
+    ComfyUI do."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,20 +108,13 @@ class LoopingUNet(nn.Module):
             nn.Conv2d(8, 8, 3, padding=1), SpatialTransformer(8), nn.Conv2d(8, 8, 3, padding=1)
         )
         self.outlet = nn.Conv2d(16, 4, 3, padding=1)
-        self.counted: list[int] = []
 
     def forward(self, x, timesteps, context=None, control=None, transformer_options=None):
-        counter = {"transformer_index": 0}
         h = skip = self.inlet(x + 1e-3 * timesteps.view(-1, 1, 1, 1))
         for layer in self.middle_block:
-            if isinstance(layer, SpatialTransformer):
-                h = layer(h, context)
-                counter["transformer_index"] += 1
-            else:
-                h = layer(h)
+            h = layer(h, context) if isinstance(layer, SpatialTransformer) else layer(h)
         if control is not None:
             h += control
-        self.counted.append(counter["transformer_index"])
         return self.outlet(torch.cat([h, skip], dim=1))
 
 
@@ -236,6 +229,14 @@ class ForgeModel:
         return self.forge_objects.unet.model.diffusion_model(
             x, t, context=cond, transformer_options=options
         )
+
+
+def a1111() -> A1111Model:
+    return A1111Model(ldm_unet())
+
+
+def forge() -> ForgeModel:
+    return ForgeModel(looping_unet())
 
 
 def k_diffusion(folder: Path | None = None):

@@ -38,12 +38,15 @@ class Hostile:
         return os.system, (f"touch {self.target}",)
 
 
+@pytest.mark.parametrize("archive", [True, False])
 @pytest.mark.parametrize("wrapped", [True, False])
 @pytest.mark.parametrize("ending", ["pt", "pth", "bin", "ckpt", "pkl"])
-def test_a_hostile_pickle_does_not_run(tmp_path: Path, ending: str, wrapped: bool) -> None:
+def test_a_hostile_pickle_does_not_run(
+    tmp_path: Path, ending: str, wrapped: bool, archive: bool
+) -> None:
     target, file = tmp_path / "ran", tmp_path / f"hostile.{ending}"
     content = {"state_dict": state(), "extra": Hostile(target)} if wrapped else Hostile(target)
-    torch.save(content, file)
+    torch.save(content, file, _use_new_zipfile_serialization=archive)
     with pytest.raises(ValueError, match="could run code"):
         load_classifier(file)
     assert not target.exists()
@@ -51,42 +54,10 @@ def test_a_hostile_pickle_does_not_run(tmp_path: Path, ending: str, wrapped: boo
     assert target.exists(), "the pickle was harmless: this test proves nothing"
 
 
-def test_a_hostile_old_style_pickle_does_not_run(tmp_path: Path) -> None:
-    target, file = tmp_path / "ran", tmp_path / "hostile.pth"
-    torch.save(Hostile(target), file, _use_new_zipfile_serialization=False)
-    with pytest.raises(ValueError, match="could run code"):
-        load_classifier(file)
-    assert not target.exists()
-
-
 def test_a_pickled_module_is_refused(tmp_path: Path) -> None:
     torch.save(SmallCNN(3), tmp_path / "module.pth")
     with pytest.raises(ValueError, match="state_dict"):
         load_classifier(tmp_path / "module.pth")
-
-
-@pytest.mark.parametrize("prefix", ["", "module.", "model._orig_mod.", "network.", "module.model."])
-@pytest.mark.parametrize(
-    "wrap",
-    [
-        lambda weights: weights,
-        lambda weights: {"state_dict": weights, "epoch": 3},
-        lambda weights: {"model": weights, "optimizer": {"lr": 0.1}},
-        lambda weights: {"model_dict": weights},
-        lambda weights: {"model": {"state_dict": weights}},
-        lambda weights: {"state_dict": {"x": torch.ones(1)}, "state_dict_ema": weights},
-        lambda weights: {"model_ema": {**weights, "n_averaged": torch.tensor(4)}},
-    ],
-)
-def test_wrappers_and_prefixes(tmp_path: Path, prefix: str, wrap) -> None:
-    plain = state()
-    torch.save(wrap({prefix + key: value for key, value in plain.items()}), tmp_path / "c.pt")
-    read = read_all(tmp_path / "c.pt")
-    assert all(torch.equal(read[prefix + key], value) for key, value in plain.items())
-    classifier = load_classifier(tmp_path / "c.pt")
-    assert classifier.description.architecture == "detour:small_cnn"
-    whole = classifier.backbone.weights_with_head(classifier.weight, classifier.bias)
-    assert all(torch.equal(whole[key], value) for key, value in plain.items())
 
 
 def test_averaged_weights_are_announced(tmp_path: Path) -> None:
@@ -114,20 +85,19 @@ def test_every_precision_becomes_float32(tmp_path: Path, dtype: torch.dtype) -> 
     assert load_classifier(tmp_path / "c.safetensors").weight.dtype == torch.float32
 
 
-@pytest.mark.parametrize("kept", [0, 5, 100, 2000, -1])
-def test_truncated_safetensors(tmp_path: Path, kept: int) -> None:
-    save_file(state(), tmp_path / "whole.safetensors")
-    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "whole.safetensors").read_bytes()[:kept])
-    with pytest.raises(ValueError, match=r"cut\.safetensors .*Get it again"):
-        read_checkpoint(tmp_path / "cut.safetensors")
-
-
-@pytest.mark.parametrize("kept", [0, 100, 5000, -100])
-def test_truncated_pytorch_file(tmp_path: Path, kept: int) -> None:
-    torch.save(state(), tmp_path / "whole.pt")
-    (tmp_path / "cut.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:kept])
-    with pytest.raises(ValueError, match=r"cut\.pt (is damaged|was refused)"):
-        read_checkpoint(tmp_path / "cut.pt")
+@pytest.mark.parametrize("kept", [0, 5, 100, 2000, 5000, -100, -1])
+@pytest.mark.parametrize(
+    ("save", "ending", "sentence"),
+    [
+        (save_file, "safetensors", r"cut\.safetensors .*Get it again"),
+        (torch.save, "pt", r"cut\.pt (is damaged|was refused)"),
+    ],
+)
+def test_truncated_files(tmp_path: Path, save, ending: str, sentence: str, kept: int) -> None:
+    save(state(), tmp_path / "whole")
+    (tmp_path / f"cut.{ending}").write_bytes((tmp_path / "whole").read_bytes()[:kept])
+    with pytest.raises(ValueError, match=sentence):
+        read_checkpoint(tmp_path / f"cut.{ending}")
 
 
 @pytest.mark.parametrize("kind", ["archive", "old", "safetensors"])
@@ -168,20 +138,19 @@ def test_files_that_are_no_safetensors(tmp_path: Path, content: bytes, sentence:
         read_checkpoint(tmp_path / "x.safetensors")
 
 
-@pytest.mark.parametrize("begin", [0, 4 * 10**12 - 4])
-def test_a_header_that_claims_terabytes(tmp_path: Path, begin: int) -> None:
-    entry = {"dtype": "F32", "shape": [10**6, 10**6], "data_offsets": [begin, 4 * 10**12]}
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        ([0, 4 * 10**12], "claims 4,000,000,000,000 bytes of weights, 4 are there"),
+        ([4 * 10**12 - 4, 4 * 10**12], "claims 4,000,000,000,000 bytes of weights, 4 are there"),
+        ([0, 4], "claims the shape"),
+    ],
+)
+def test_a_header_that_claims_terabytes(tmp_path: Path, place: list[int], sentence: str) -> None:
+    entry = {"dtype": "F32", "shape": [10**6, 10**6], "data_offsets": place}
     header = json.dumps({"fc.weight": entry}).encode()
     (tmp_path / "x.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"data")
-    with pytest.raises(ValueError, match="claims 4,000,000,000,000 bytes of weights, 4 are there"):
-        load_classifier(tmp_path / "x.safetensors")
-
-
-def test_lies_inside_the_header(tmp_path: Path) -> None:
-    entry = {"dtype": "F32", "shape": [10**6, 10**6], "data_offsets": [0, 4]}
-    header = json.dumps({"fc.weight": entry}).encode()
-    (tmp_path / "x.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"data")
-    with pytest.raises(ValueError, match="claims the shape"):
+    with pytest.raises(ValueError, match=sentence):
         load_classifier(tmp_path / "x.safetensors")
 
 
@@ -195,9 +164,6 @@ def test_a_pytorch_file_that_unpacks_to_more_than_it_is(tmp_path: Path) -> None:
             bomb.writestr(entry, plain.read(entry))
     with pytest.raises(ValueError, match="unpacks to 4,"):
         read_checkpoint(tmp_path / "bomb.pt")
-    torch.save({"fc.weight": torch.ones(1).expand(10**6, 10**6)}, tmp_path / "stretched.pt")
-    with pytest.raises(ValueError, match="more than the file holds"):
-        read_checkpoint(tmp_path / "stretched.pt")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

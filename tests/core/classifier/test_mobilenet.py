@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import torchvision
-from PIL import Image
 from torch import Tensor, nn
 from torchvision.models import MobileNet_V2_Weights
 
 from detour.classifier.load import load_classifier
 from detour.classifier.model import ImageClassifier
 from detour.classifier.save import save_classifier
-from detour.images import read_image
 
 
 @pytest.fixture(scope="module")
@@ -58,21 +55,6 @@ def test_logits_equal_torchvisions(loaded: ImageClassifier, original: nn.Module)
     assert torch.equal(original(loaded.preprocessing(images)), ours), "the network itself"
     # (x - mean) / std is written in two ways, which round differently.
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
-    assert torch.equal(ours.argmax(1), theirs.argmax(1))
-
-
-@torch.no_grad()
-def test_a_picture_file_as_torchvision_reads_it(
-    loaded: ImageClassifier, original: nn.Module, tmp_path: Path
-) -> None:
-    pixels = (scene()[0].numpy() * 255).round().astype(np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "scene.png")
-    transform = MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
-    with Image.open(tmp_path / "scene.png") as picture:
-        theirs = original(transform(picture)[None])
-    ours = loaded.logits(read_image(tmp_path / "scene.png"))
-    # Pillow resizes whole numbers and rounds; we resize floats. Half a grey level apart.
-    assert (ours - theirs).abs().max() < 0.1 * theirs.std()
     assert torch.equal(ours.argmax(1), theirs.argmax(1))
 
 

@@ -52,7 +52,7 @@ TIMM = {
     "swin_tiny_patch4_window7_224": "timm:swin_tiny_patch4_window7_224",
 }
 USUAL = {
-    *("resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "swin_t"),
+    *("resnet18", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "swin_t"),
     *("mobilenetv3_small_100", "densenet121"),
 }
 FIXED = {"vit_b_16": 224, "vit_base_patch16_224": 224, "swin_tiny_patch4_window7_224": 224}

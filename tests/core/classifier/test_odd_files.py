@@ -174,6 +174,16 @@ def test_a_list_of_records_that_two_ends_tell_differently(tmp_path: Path, gap: i
     refused(lambda: read_checkpoint(tmp_path / "a.pt"), "list of its records claims")
 
 
+def test_a_record_before_the_begin_of_the_file(tmp_path: Path) -> None:
+    file = archive_with(tmp_path, b"ctorch\nFloatStorage\nU\x010U\x03cpuK\x01")
+    data = bytearray(file.read_bytes())
+    place = data.rindex(b"PK\x05\x06") + 16  # where the list of records is said to begin
+    (begin,) = struct.unpack_from("<I", data, place)
+    struct.pack_into("<I", data, place, begin + 10)
+    file.write_bytes(data)
+    refused(lambda: read_checkpoint(file), "a record lies before its begin")
+
+
 def test_the_command_to_convert_holds_no_command_of_the_file(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(torch, "__version__", "2.1.2")
     for name, told in (("net-1.pth", "net-1.pth"), ("$(touch x).pt", "weights.pt")):

@@ -170,7 +170,7 @@ def test_transformers_that_is_missing_is_named(tmp_path: Path, monkeypatch) -> N
         load_classifier(tmp_path)
 
 
-def test_a_configuration_that_names_no_class(tmp_path: Path, pictures: Make) -> None:
+def test_a_folder_that_names_neither_class_nor_processor(tmp_path: Path, pictures: Make) -> None:
     network = transformers.DeiTForImageClassification(
         transformers.DeiTConfig(
             hidden_size=32,
@@ -183,11 +183,11 @@ def test_a_configuration_that_names_no_class(tmp_path: Path, pictures: Make) -> 
         )
     ).eval()
     network.save_pretrained(tmp_path)
-    PROCESSORS["vit"].save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     del config["architectures"]
     (tmp_path / "config.json").write_text(json.dumps(config))
     classifier = load_classifier(tmp_path)
+    assert any("no preprocessor_config.json" in note for note in classifier.notes)
     with torch.no_grad():
         theirs = network(classifier.preprocessing(pictures())).logits
     assert torch.equal(classifier.logits(pictures()), theirs)

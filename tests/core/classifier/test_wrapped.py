@@ -45,7 +45,7 @@ def same(found: State, wanted: State) -> bool:
 
 @pytest.mark.parametrize(
     "prefix",
-    ["net.", "backbone.", "student.", "module.model.", "model.module.", "classifier.0.", "x.y.z."],
+    ["", "net.", "backbone.", "module.model.", "model._orig_mod.", "classifier.0.", "x.y.z."],
 )
 @pytest.mark.parametrize("ending", ["pt", "safetensors"])
 def test_any_prefix_comes_off(tmp_path: Path, prefix: str, ending: str) -> None:
@@ -65,6 +65,10 @@ def test_any_prefix_comes_off(tmp_path: Path, prefix: str, ending: str) -> None:
         lambda weights: {"state_dict": under("model.", weights), "hyper_parameters": {"lr": 0.1}},
         lambda weights: {"state_dict": weights, "args": argparse.Namespace(lr=0.1, out=None)},
         lambda weights: {"model": weights, "best": np.float64(0.9), "rng": np.arange(3)},
+        lambda weights: {"model_dict": weights},
+        lambda weights: {"model": {"state_dict": weights}},
+        lambda weights: {"state_dict": {"x": torch.ones(1)}, "state_dict_ema": weights},
+        lambda weights: {"model_ema": {**weights, "n_averaged": torch.tensor(4)}},
     ],
 )
 def test_any_table_is_found(tmp_path: Path, wrap: Callable[[State], dict]) -> None:

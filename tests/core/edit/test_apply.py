@@ -17,7 +17,7 @@ from detour.edit.apply import (
     stack_logits,
     with_edits,
 )
-from detour.edit.record import Cell, Change, Edit, edit_of, new_stack
+from detour.edit.record import Cell, Change, Edit, EditStack, edit_of, new_stack
 from detour.probes.features import Probes
 
 LOGITS_ONLY = "logits only"
@@ -181,6 +181,11 @@ def test_old_numbers_that_are_not_the_heads_are_refused(probes):
         forged = new_stack(head).push(Edit((Cell(0, column, 123.0, 4.0),)))
         with pytest.raises(ValueError, match=f"column {column} was 123.0"):
             apply_edits(forged, head)
+
+
+def test_a_hash_that_cannot_be_seen_is_written_out(probes):
+    with pytest.raises(ValueError, match=r"with hash \\u202e,"):
+        apply_edits(EditStack(probes.head.shape, "\u202e"), probes.head)
 
 
 def test_another_head_is_refused_by_shape_and_by_hash(probes):

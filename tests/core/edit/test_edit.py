@@ -53,6 +53,24 @@ def test_degree_1_is_exactly_new_and_touches_nothing_else(head, stack):
     assert same(new, expected) and same(head, kept)
 
 
+def test_an_edit_of_several_rows_goes_through_a_file(head, stack, tmp_path):
+    more = Change(2, ((1, 0.3),), 0.45, (Change(0, ((1, -0.2), (3, 0.1)), -0.5),))
+    made = stack.push(edit_of(more, head))
+    assert more.numbers == len(made.edits[0].cells) == 5 and made.rows == more.rows[::-1] == (0, 2)
+    file = tmp_path / "two rows.edit.json"
+    save_edits(made, file)
+    assert load_edits(file) == made
+    new, expected = (
+        apply_edits(load_edits(file), head),
+        Head(head.weight.clone(), head.bias.clone()),
+    )
+    for row, column, t in ((2, 1, 0.3), (0, 1, -0.2), (0, 3, 0.1)):
+        expected.weight[row, column] = float(head.weight[row, column]) - t
+    expected.bias[2] = float(head.bias[2]) + 0.45
+    expected.bias[0] = float(head.bias[0]) - 0.5
+    assert same(new, expected) and same(apply_edits(made.with_degree(0), head), head)
+
+
 @settings(max_examples=200, deadline=None)
 @given(old=FLOATS, new=FLOATS)
 def test_degree_1_is_new_for_any_pair_of_floats(old, new):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -47,10 +46,11 @@ def test_metadata_with_other_names_units_and_no_classes(tmp_path, write_picture,
     assert probes.class_names == ()
 
 
-@pytest.mark.parametrize("column", ["Y", "class", "Label"])
-def test_the_class_column_has_several_names(tmp_path, write_picture, column):
+@pytest.mark.parametrize("columns", ["Filename,Y", "filename,class", "file_name,Label"])
+def test_columns_have_several_names(tmp_path, write_picture, columns):
+    """The last as Hugging Face writes it."""
     write_picture("1.png")
-    metadata(tmp_path, f"Filename,{column},Attribute,Split", "1.png,nurse,hat,test")
+    metadata(tmp_path, f"{columns},Attribute,Split", "1.png,nurse,hat,test")
     probes = read_folder(tmp_path)
     assert (probes.class_names, probes.splits) == (("nurse",), ("report",))
 
@@ -62,7 +62,7 @@ def test_of_several_class_columns_y_is_taken(tmp_path, write_picture):
 
 
 def test_sub_folders(tmp_path, write_picture):
-    for name in ("nurse/woman/1.png", "nurse/man/1.JPG", "ceo/man/2.png", "ceo/woman/2.webp"):
+    for name in ("nurse/woman/1.tga", "nurse/man/1.JPG", "ceo/man/2.jfif", "ceo/woman/2.webp"):
         write_picture(name)
     (tmp_path / "notes.txt").write_text("x")
     (tmp_path / "nurse" / "man" / "notes.txt").write_text("x")
@@ -74,18 +74,6 @@ def test_sub_folders(tmp_path, write_picture):
         ("nurse", "woman"): 1,
     }
     assert probes.units == ("2", "2", "1", "1")
-
-
-def test_sixteen_bit_grey_alpha_and_tiny_pictures(tmp_path, classifier):
-    folder = tmp_path / "red" / "x"
-    folder.mkdir(parents=True)
-    Image.fromarray(np.full((3, 2), 32768, dtype=np.uint16)).save(folder / "a16.png")
-    Image.new("L", (1, 1), 128).save(folder / "grey.png")
-    Image.new("RGBA", (5, 9), (128, 128, 128, 0)).save(folder / "alpha.png")
-    Image.new("P", (5, 9)).save(folder / "palette.gif")
-    probes = read_folder(tmp_path).probes(classifier, classifier.features)
-    features = probes.features[:, 0]
-    assert features.tolist() == pytest.approx([0.5, 0.5, 0.5, 0.0], abs=0.01)
 
 
 @pytest.mark.parametrize("value", [-1.0, 200.0])
@@ -168,13 +156,6 @@ def test_same_names_in_one_group_are_refused(tmp_path, write_picture):
         read_folder(tmp_path)
 
 
-def test_metadata_as_hugging_face_writes_it(tmp_path, write_picture):
-    write_picture("1.png")
-    metadata(tmp_path, "file_name,label,attribute", "1.png,nurse,hat")
-    probes = read_folder(tmp_path)
-    assert (probes.class_names, probes.attributes) == (("nurse",), ("hat",))
-
-
 def test_a_table_that_is_no_table_of_ours(tmp_path, write_picture, monkeypatch):
     write_picture("1.png")
     metadata(tmp_path, "file_name,attribute", *["1.png,hat"] * 9)
@@ -203,6 +184,10 @@ def test_nothing_is_read_through_a_link_that_leaves_the_folder(tmp_path, write_p
     (tmp_path / "fourth" / "nurse" / "man").symlink_to(tmp_path / "set" / "nurse" / "man")
     with pytest.raises(ValueError, match="'man' is a link that leads out"):
         read_folder(tmp_path / "fourth")
+    (tmp_path / "fifth" / "nurse" / "man").mkdir(parents=True)
+    (tmp_path / "fifth" / "nurse" / "man" / "1.png").symlink_to(outside)
+    with pytest.raises(ValueError, match=r"'1\.png' is a link that leads out"):
+        read_folder(tmp_path / "fifth")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -210,14 +195,6 @@ def test_a_pipe_in_place_of_the_table_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "metadata.csv")
     with pytest.raises(ValueError, match=r"'metadata\.csv' is no plain file"):
         read_folder(tmp_path)
-
-
-def test_every_ending_that_pillow_reads_is_a_picture(tmp_path, write_picture):
-    write_picture("nurse/man/0.png")
-    for number, ending in enumerate((".jfif", ".JPE", ".jpg", ".ppm", ".tga"), 1):
-        made = tmp_path / "nurse" / "man" / f"{number}{ending}"
-        Image.new("RGB", (4, 4)).save(made)
-    assert len(read_folder(tmp_path)) == 6
 
 
 def test_what_was_passed_over_is_counted_and_named(tmp_path, write_picture):
@@ -265,28 +242,6 @@ def test_names_that_are_no_text_are_refused(tmp_path, write_picture):
     with pytest.raises(ValueError, match="some that are none") as refusal:
         read_folder(tmp_path)
     str(refusal.value).encode("utf-8")
-
-
-def test_one_malformed_picture_does_not_stop_a_folder(tmp_path, write_picture, classifier):
-    """Orientation 6 beside a width that is a negative number: Pillow cannot write that back."""
-    write_picture("red/x/1.png")
-    entries = [(0x0100, 9, 0xFFFFFFFF), (0x0112, 3, 6)]
-    block = b"".join(tag.to_bytes(2, "little") + kind.to_bytes(2, "little") + b"\1\0\0\0"
-                     + value.to_bytes(4, "little") for tag, kind, value in entries)  # fmt: skip
-    exif = b"Exif\0\0II*\0\x08\0\0\0\x02\0" + block + b"\0" * 4
-    Image.new("RGB", (8, 4), (255, 0, 0)).save(tmp_path / "red" / "x" / "2.jpg", exif=exif)
-    found = read_folder(tmp_path).probes(classifier, classifier.features)
-    assert found.features.shape == (2, 3)
-
-
-@pytest.mark.skipif(not hasattr(os, "symlink"), reason="needs symbolic links")
-def test_links_that_lead_out_are_refused(tmp_path, write_picture):
-    outside = write_picture("outside.png")
-    folder = tmp_path / "set" / "nurse" / "man"
-    folder.mkdir(parents=True)
-    (folder / "1.png").symlink_to(outside)
-    with pytest.raises(ValueError, match="link that leads out"):
-        read_folder(tmp_path / "set")
 
 
 def test_a_truncated_picture_is_named_when_it_is_read(tmp_path, write_picture, classifier):

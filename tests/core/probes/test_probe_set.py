@@ -306,7 +306,7 @@ def test_report_counts_groups_and_says_what_is_missing(four_groups):
     lone = one.chain(batch_probes(torch.zeros(60, 4, 4, 3), "blue", "y", -1))
     assert "There are no pictures of (red, y)." in describe_probes(lone)
     nameless = batch_probes(torch.zeros(60, 4, 4, 3), "", "x", -1)
-    assert "only the method 'paired'" in describe_probes(nameless)
+    assert "only the methods 'paired' and 'mistakes'" in describe_probes(nameless)
 
 
 def test_preview_shows_each_group(four_groups, classifier):

@@ -107,8 +107,8 @@ def labelled(*labels, **more):
 @pytest.mark.parametrize(
     ("probe_set", "said"),
     [
-        (labelled(*["right"] * 9), "All 9 pictures are labelled 'right'"),
-        (labelled(*["wrong"] * 9), "All 9 pictures are labelled 'wrong'"),
+        (labelled(*["right"] * 9), "All pictures are labelled 'right'"),
+        (labelled(*["wrong"] * 9), "All pictures are labelled 'wrong'"),
         (labelled(*["right"] * 2, *["wrong"] * 3), "There are 2 right and 3 wrong"),
         (labelled(*["right"] * 9, *["hat"] * 9), "are called hat"),
         (
@@ -137,7 +137,7 @@ SIDES = [0] * 10 + [1] * 10  # what the small head predicts
 @pytest.mark.parametrize(
     ("probes", "said"),
     [
-        (small([0] * 20), "All 20 pictures are labelled 'right'"),
+        (small([0] * 20), "All pictures are labelled 'right'"),
         (small(ALTERNATING, features=torch.ones(20, 1)), "are the same to this classifier"),
         (small(ALTERNATING, SIDES), "10 pictures labelled 'wrong' cannot be so: picture 2 "),
         (small([0] * 10 + [1] * 10), "No right picture is called 'class 1'"),
