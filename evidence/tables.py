@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .methods import METHODS
-
 
 def say(text: str = "") -> None:
     """Print at once, also into a pipe."""
@@ -36,7 +34,7 @@ def print_few(rows: Sequence[dict[str, Any]]) -> None:
         say()
         say(f"{dataset}, 90 %, worst group by number of probes, {found[0]['seeds']} seeds")
         say(f"  {'':20}" + "".join(f"{size:>9,}" for size in sizes))
-        for method in METHODS:
+        for method in dict.fromkeys(row["method"] for row in found):
             values = [
                 next(r["worst_mean"] for r in found if r["method"] == method and r["probes"] == n)
                 for n in sizes
