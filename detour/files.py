@@ -85,6 +85,8 @@ def _joined(root: Path | str, parts: Sequence[str], links: bool) -> Path:
 
 def _safe_parts(name: str) -> list[str]:
     """The folders and the file of a relative name, in either system's spelling."""
+    if not isinstance(name, str):  # a host's list lets a number through
+        raise ValueError(f"The file name is {quoted(name)}, which is no text: write one.")
     if not name.strip():
         raise ValueError("The file name is empty: write a name relative to the model folder.")
     if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in name):

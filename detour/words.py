@@ -28,7 +28,7 @@ DIAL_INTRO = (
 DIAL = {
     "model": Words(
         "A U-Net (SD 1.x, SD 2.x, SDXL, SVD) or a transformer (Flux, Chroma, Z-Image, Lumina 2, "
-        "Qwen-Image, SD 3, Wan). It is not changed; a copy is patched.",
+        "Qwen-Image, SD 3, Wan, Krea 2, Anima, Ernie). It is not changed; a copy is patched.",
     ),
     "strength": Words(
         "0 = exactly the unpatched model, 1 = the mid-block (of a transformer the range of blocks) "
@@ -214,8 +214,8 @@ SCAN_INTRO = (
 
 SCAN = {
     "model": Words(
-        "A transformer (Flux, Chroma, Z-Image, Lumina 2, Qwen-Image, SD 3, Wan); a U-Net has its "
-        "mid-block alone and is refused.",
+        "A transformer (Flux, Chroma, Z-Image, Lumina 2, Qwen-Image, SD 3, Wan, Krea 2, Anima, "
+        "Ernie); a U-Net has its mid-block alone and is refused.",
     ),
     "positive": Words(
         "The prompt, as you connect it to a sampler.",

@@ -137,6 +137,6 @@ def edit_roots() -> list[Path]:
 
 
 def _read(file: str) -> EditStack:
-    if file == NO_FILE or not file.strip():
+    if file == NO_FILE or not str(file).strip():
         raise ValueError("No edit was given: choose a file, or connect an edit.")
     return named_edits(file, edit_roots())

@@ -26,8 +26,9 @@ GENERATORS = {
     "folders": 1000,
     "edits": 4000,
     "probes": 1500,
-    "schedules": 4000,
-    "settings": 3000,
+    "schedules": 3000,
+    "marks": 2000,
+    "settings": 2500,
     "workflows": 700,
     "routes": 800,
 }

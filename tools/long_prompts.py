@@ -160,7 +160,7 @@ def failing(draw: random.Random) -> tuple[Prompt, str]:
 def refused(draw: random.Random) -> Prompt:
     """A prompt that the host refuses before anything runs."""
     node = _bypass(draw)
-    node["inputs"] |= draw.choice(({"strength": 7.0}, {"shape": "square"}, {"start_percent": "x"}))
+    node["inputs"] |= draw.choice(({"strength": 7.0}, {"start_percent": "x"}))
     return sampled(draw.randrange(99), {"bypass": node})
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checks import first_line, quoted
-from .networks import last_linear
+from .networks import UNBUILDABLE, last_linear
 
 
 class Backbone(nn.Module):
@@ -120,7 +120,7 @@ def _prove_head(network: nn.Module, name: str, example: Tensor) -> None:
     try:
         with torch.no_grad():
             result = network(example)
-    except (RuntimeError, AssertionError, ValueError) as error:
+    except UNBUILDABLE as error:
         height, width = example.shape[-2:]
         raise ValueError(
             f"The network cannot read pictures of {width} x {height} ({first_line(error)}): give "

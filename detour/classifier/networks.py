@@ -65,7 +65,7 @@ UNBUILDABLE = (
     TypeError,
     ValueError,
 )
-"""What libraries raise for a network that they cannot build."""
+"""What libraries raise for a network that they cannot build or run."""
 AMBIGUOUS = ("googlenet", "inception_v3")
 """Their published weights want pictures normalised twice, which weights do not show."""
 

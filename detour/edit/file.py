@@ -125,7 +125,7 @@ def named_edits(name: str, roots: Sequence[Path]) -> EditStack:
     Raises ValueError for another ending, for a name that leads out of the folders and for what
     is wrong in the file; FileNotFoundError where none of them has it.
     """
-    if not name.endswith(EDIT_ENDING):
+    if not isinstance(name, str) or not name.endswith(EDIT_ENDING):
         raise ValueError(f"The edit file is {quoted(name)}; an edit file ends with {EDIT_ENDING}.")
     return load_edits(resolve_inside(name, roots, links=True))
 

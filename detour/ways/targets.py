@@ -122,6 +122,15 @@ FAMILIES = (
         has=("joint_blocks.0.context_block", "joint_blocks.0.x_block"),
     ),
     Family("Wan", (BlockList("blocks", ("x", "e", "freqs", "context"), ("x",)),)),
+    Family("Krea 2", (BlockList("blocks", ("x", "vec", "freqs", "mask"), ("x",)),)),
+    Family(
+        "Anima, Cosmos Predict 2",
+        (BlockList("blocks", ("x_B_T_H_W_D", "emb_B_T_D", "crossattn_emb"), ("x_B_T_H_W_D",)),),
+    ),
+    Family(
+        "Ernie",
+        (BlockList("layers", ("x", "rotary_pos_emb", "temb", "attention_mask"), ("x",)),),
+    ),
     Family(
         "Flux of diffusers",
         (

@@ -28,6 +28,9 @@ DEPTHS: dict[str, dict[str, Any]] = {
     "flux2": {"depth": 3, "depth_single_blocks": 3},
     "chroma": {"depth": 3, "depth_single_blocks": 3},
     "radiance": {"depth": 3, "depth_single_blocks": 3},
+    "cosmos": {"num_blocks": 4},
+    "krea2": {"layers": 4},
+    "ernie": {"num_layers": 4},
 }
 ONE = ("layers", "blocks", "single_blocks")
 IN: dict[str, tuple[str, str]] = {
@@ -108,7 +111,7 @@ class Ranges:
 
         def after(_block: nn.Module, _args: tuple, kwargs: dict, result: Any) -> Any:
             begun = kept if start == stop else [torch.cat([kept[1], kept[0]], dim=1)]
-            options = kwargs["transformer_options"]
+            options = kwargs.get("transformer_options", {})  # Ernie hands none on
             pairs = zip(unpacked(stop, result), begun, strict=True)
             mixed = [None if out is None else blended(out, h, options) for out, h in pairs]
             return packed(stop, mixed)

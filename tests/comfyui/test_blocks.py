@@ -19,6 +19,9 @@ INSIDE = [
     ("flux2", 2, 4),
     ("chroma", 1, 3),
     ("radiance", 2, 3),
+    ("cosmos", 1, 2),
+    ("krea2", 1, 2),
+    ("ernie", 1, 2),
 ]
 ENDS = [("qwen", 0, 1), ("sd3", 2, 3), ("wan", 3, 3), ("flux", 0, 3), ("flux", 2, 5)]
 

@@ -9,6 +9,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import torch
 
 FLUX = {
@@ -123,6 +124,44 @@ RADIANCE = {
     "nerf_final_head_type": "linear",
     "nerf_embedder_dtype": torch.float32,
 }
+KREA_2 = {
+    "image_model": "krea2",
+    "features": 64,
+    "tdim": 32,
+    "txtdim": 8,
+    "heads": 2,
+    "kvheads": 2,
+    "layers": 2,
+    "txtlayers": 3,
+    "txtheads": 1,
+    "txtkvheads": 1,
+}
+COSMOS = {
+    "image_model": "cosmos_predict2",
+    "in_channels": 16,
+    "out_channels": 16,
+    "max_img_h": 64,
+    "max_img_w": 64,
+    "max_frames": 8,
+    "patch_spatial": 2,
+    "patch_temporal": 1,
+    "model_channels": 64,
+    "num_blocks": 2,
+    "num_heads": 2,
+    "crossattn_emb_channels": 24,
+    "pos_emb_cls": "rope3d",
+    "use_adaln_lora": True,
+    "adaln_lora_dim": 16,
+}
+ERNIE = {
+    "image_model": "ernie",
+    "hidden_size": 64,
+    "num_attention_heads": 2,
+    "num_layers": 2,
+    "ffn_hidden_size": 64,
+    "text_in_dim": 24,
+    "rope_axes_dim": (8, 12, 12),
+}
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "flux": ("Flux", FLUX),
     "lumina": ("Lumina2", LUMINA),
@@ -133,6 +172,9 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "flux2": ("Flux2", FLUX_2),
     "chroma": ("Chroma", CHROMA),
     "radiance": ("ChromaRadiance", RADIANCE),
+    "cosmos": ("CosmosT2IPredict2", COSMOS),
+    "krea2": ("Krea2", KREA_2),
+    "ernie": ("ErnieImage", ERNIE),
 }
 PARAMETERS = {
     "flux": ("flux", "FluxParams"),
@@ -150,6 +192,9 @@ NEWER = {
 LATENTS = {
     "QwenImage": (16, 1, 8, 8),
     "WAN21": (16, 1, 8, 8),
+    "CosmosPredict2": (16, 1, 8, 8),
+    "Krea2": (16, 1, 8, 8),
+    "ErnieImage": (128, 4, 4),
     "Flux2": (128, 4, 4),
     "ChromaRadiance": (3, 32, 32),
 }
@@ -175,6 +220,8 @@ class Transformers:
         changes: of its configuration.
         """
         class_name, config = FAMILIES[family]
+        if not hasattr(self.lab.comfy.supported_models, class_name):
+            pytest.skip(f"This ComfyUI has no {class_name}.")
         config = {**config, **changes}
         if family in PARAMETERS:
             module, parameters = PARAMETERS[family]
@@ -204,7 +251,8 @@ class Transformers:
 
     def sample(self, model: Any, positive: list, negative: list, **settings: Any) -> torch.Tensor:
         """One run of the host's sampler with everything else fixed."""
-        noise = self.lab.randn(2, *latent_shape(model), seed=3)
+        shape = settings.get("shape", (2, *latent_shape(model)))
+        noise = self.lab.randn(*shape, seed=3)
         settings = {"steps": 4, "cfg": 1.0, "sampler": "euler", "scheduler": "simple", **settings}
         return self.lab.comfy.sample.sample(
             model,
@@ -216,6 +264,7 @@ class Transformers:
             positive,
             negative,
             torch.zeros_like(noise),
+            noise_mask=settings.get("noise_mask"),
             disable_pbar=True,
             seed=5,
         )

@@ -38,11 +38,12 @@ def test_the_spelling_of_windows_is_understood(roots: list[Path]) -> None:
         ("C:win.ini", "absolute"),
         ("\\\\server\\share\\x.pth", "absolute"),
         ("", "empty"),
+        (0, "0, which is no text"),
         ("  ", "empty"),
         ("a\0b", "control character"),
     ],
 )
-def test_names_that_lead_out_are_refused(roots: list[Path], name: str, sentence: str) -> None:
+def test_names_that_lead_out_are_refused(roots: list[Path], name: object, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         resolve_inside(name, roots)
     with pytest.raises(ValueError, match=sentence):

@@ -115,11 +115,14 @@ def _blame_us(error: BaseException) -> None:
 
 
 def _look_through(errors: dict[str, Any]) -> None:
-    """What the host's check caught: only its own kinds, nothing that our code raised."""
+    """What the host's check caught: only its own kinds, nothing that our code raised.
+
+    It walks into circles until it may go no deeper, in whoever's code that happens to be.
+    """
     for entry in errors.values():
         for error in entry.get("errors", ()):
             text = json.dumps(error, default=str)
-            if any(ours in text for ours in OURS):
+            if "maximum recursion depth" not in text and any(ours in text for ours in OURS):
                 raise Wrong(f"our code failed in the host's check: {text[:400]}")
 
 
@@ -276,6 +279,23 @@ def _probing(draw: random.Random) -> Prompt:
     return prompt
 
 
+def _labelling(_draw: random.Random) -> Prompt:
+    """Pictures with labels, and what they make of a classifier."""
+    marks = {
+        "labels": "right, wrong",
+        "marks": "wrong: 1, 3-6; right: 8-20",
+        "unmarked": "left_out",
+    }
+    prompt = _sources()
+    prompt["label"] = _defaults("LabelPictures", images=["faces", 1], **marks)
+    prompt["mend"] = _defaults(
+        "Neutralize",
+        **{"classifier": ["load", 0], "probes": ["label", 0], "method": "mistakes"},
+        **{"edit": "one_weight", "target_class": "", "degree": 1.0, "max_weights": 1},
+    )
+    return prompt
+
+
 def _sources() -> Prompt:
     meaning = {"architecture": "auto", "labels": "", "activation": "auto", "threshold": 0.0}
     load = _defaults("LoadClassifier", file="nurse_or_builder.safetensors", **meaning)
@@ -284,6 +304,6 @@ def _sources() -> Prompt:
 
 GRAPHS = {
     graph.__name__.strip("_"): graph
-    for graph in (_sampling, _sweeping, _plotting, _judging, _saving, _probing)
+    for graph in (_sampling, _sweeping, _plotting, _judging, _saving, _probing, _labelling)
 }
 """The workflows in which something is made wrong, by their name; each node of ours is in one."""

@@ -163,6 +163,14 @@ def test_code_in_a_folder_does_not_run(tmp_path: Path) -> None:
         load_classifier(tmp_path)
 
 
+def test_a_network_that_is_built_and_does_not_run(tmp_path: Path) -> None:
+    make_folder(tmp_path, "vit")
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "hidden_act": ["gelu"]}))
+    with pytest.raises(ValueError, match="'list' object is not callable"):
+        load_classifier(tmp_path)
+
+
 def test_transformers_that_is_missing_is_named(tmp_path: Path, monkeypatch) -> None:
     make_folder(tmp_path, "vit")
     monkeypatch.setattr(transformers_folder, "LIBRARY", "transformers_that_is_missing")

@@ -260,6 +260,8 @@ def test_a_linked_edit_file_is_the_users_own(stack, tmp_path):
     assert named_edits("a.edit.json", [tmp_path / "models"]) == stack
     with pytest.raises(ValueError, match="leads out"):
         named_edits("../elsewhere.edit.json", [tmp_path / "models"])
+    with pytest.raises(ValueError, match="The edit file is 0"):
+        named_edits(0, [tmp_path / "models"])
 
 
 HUGE = "x" * 10**6

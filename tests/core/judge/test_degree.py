@@ -129,3 +129,12 @@ def test_the_best_degree_is_inside_the_best_step_and_short():
     assert worse.best() == 0.0
     with pytest.raises(ValueError, match="no edit"):
         degree_curve(probes, new_stack(probes.head))
+
+
+def test_on_the_very_edge_the_lower_class_wins_as_in_the_head():
+    probes, stack = margins([0.5, 0.5, -0.5, -0.5], [1, 1, -1, -1], [0, 1, 0, 1], [0, 0, 1, 1])
+    curve = degree_curve(probes, stack)
+    for degree in (0.25, 0.5, 0.75):
+        literal = correct(probes, stack_logits(probes, stack.with_degree(degree)))
+        assert curve.spans.right(degree).tolist() == literal.tolist()
+    assert curve.spans.right(0.5).tolist() == [True, False, True, False]
