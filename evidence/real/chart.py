@@ -31,14 +31,16 @@ TITLES = {
     "digits": "Low or high digit",
     "four_jobs": "Four jobs",
 }
-LEFT, TOP, STEP, BAR, WIDE, GAP = 215, 96, 24, 15, 250, 36
+LEFT, TOP, STEP, BAR, WIDE, GAP = 245, 96, 24, 15, 250, 36
 
 
 def overview(rows: Sequence[dict[str, Any]]) -> Image.Image:
     """Bars for balanced probes; a mark where unbalanced ones end."""
     names = {backbone.name: backbone.title for backbone in BACKBONES}
     backbones = [name for name in names if any(row["backbone"] == name for row in rows)]
-    panel = STEP * len(SHOWN) + 74
+    measured = {row["method"] for row in rows}
+    labels = {method: label for method, label in SHOWN.items() if method in measured}
+    panel = STEP * len(labels) + 74
     width = LEFT + len(QUESTIONS) * (WIDE + GAP)
     canvas = Image.new("RGB", (width, TOP + panel * len(backbones)), PAPER)
     pen = ImageDraw.Draw(canvas)
@@ -50,7 +52,7 @@ def overview(rows: Sequence[dict[str, Any]]) -> Image.Image:
     for line, backbone in enumerate(backbones):
         top = TOP + line * panel
         pen.text((24, top), names[backbone], INK, font(16))
-        for place, (method, label) in enumerate(SHOWN.items()):
+        for place, (method, label) in enumerate(labels.items()):
             y = top + 32 + place * STEP + BAR // 2
             ink = INK if method in OURS else SOFT_INK
             pen.text((LEFT - 14, y), label, ink, font(14), anchor="rm")
@@ -60,21 +62,27 @@ def overview(rows: Sequence[dict[str, Any]]) -> Image.Image:
                 for row in rows
                 if row["question"] == question.name and row["backbone"] == backbone
             }
-            draw_panel(pen, LEFT + column * (WIDE + GAP), top, TITLES[question.name], own)
+            place = (LEFT + column * (WIDE + GAP), top)
+            draw_panel(pen, place, TITLES[question.name], list(labels), own)
     return canvas
 
 
 def draw_panel(
-    pen: ImageDraw.ImageDraw, x: int, top: int, title: str, worst: dict[tuple[str, str], float]
+    pen: ImageDraw.ImageDraw,
+    corner: tuple[int, int],
+    title: str,
+    methods: Sequence[str],
+    worst: dict[tuple[str, str], float],
 ) -> None:
     """The bars of one question on one backbone, from 0 to 100 %."""
-    first, bottom = top + 32, top + 32 + STEP * len(SHOWN)
+    x, top = corner
+    first, bottom = top + 32, top + 32 + STEP * len(methods)
     pen.text((x, top), title, INK, font(16))
     for percent in (0, 50, 100):
         at = x + WIDE * percent // 100
         pen.line((at, first - 6, at, bottom), RULE)
         pen.text((at, bottom + 4), f"{percent}", SOFT_INK, font(13), anchor="ma")
-    for place, method in enumerate(SHOWN):
+    for place, method in enumerate(methods):
         value = worst.get((method, "balanced"))
         if value is None:
             continue
