@@ -20,6 +20,8 @@ from .scan import GRID, crossings, group_counts, mean_of, pack
 
 BROKEN = (16, 512)
 """So many of the right probes nearest to the decision count in a bound, the others as right."""
+BYTES_PER_CROSSING = 64
+"""Memory per probe and column of a bound."""
 ROOM = 2
 """The bound is raised by so many steps of `GRID`: sums come in another order than in a scan."""
 NOTHING = 1e-12
@@ -30,19 +32,19 @@ def best_means(
     probes: Probes,
     problems: list[Problem],
     found: tuple[int, list[tuple[Problem, int]]],
-    step: int,
+    max_bytes: int,
     progress: Callable[[float], None],
 ) -> tuple[int, list[tuple[Problem, int]]]:
     """The best key, and every (problem, column) that has it; exact (branch and bound).
 
     problems: of rows that cannot lift the worst group. found: the same of other rows; with no
-    column it is the key of the head as it is. step: so many columns are read at a time.
+    column it is the key of the head as it is. max_bytes: memory for a block of features.
     Source: ours.
     """
     best, tied = found
     order = sorted(problems, key=most_gained, reverse=True)
     for number, p in enumerate(order, start=1):
-        bounds = _bounds(probes, p, step, mean_of(best))
+        bounds = _bounds(probes, p, max_bytes, mean_of(best))
         for j in bounds.argsort(descending=True, stable=True).tolist():
             if bounds[j] < mean_of(best) or not bounds[j]:
                 break
@@ -55,14 +57,14 @@ def best_means(
     return best, tied
 
 
-def _bounds(probes: Probes, p: Problem, step: int, floor: int) -> Tensor:
+def _bounds(probes: Probes, p: Problem, max_bytes: int, floor: int) -> Tensor:
     """`mean_bounds` as close as it takes to come below `floor`."""
     width = probes.features.shape[1]
     bounds = torch.full((width,), int((_now(p) + most_gained(p)) * GRID) + ROOM)
     for count in BROKEN:
         wanted = (bounds >= floor).nonzero().flatten()
         if len(p.rows) and len(wanted):
-            bounds[wanted] = mean_bounds(probes, p, wanted, count, step)
+            bounds[wanted] = mean_bounds(probes, p, wanted, count, max_bytes)
     return bounds
 
 
@@ -71,7 +73,7 @@ def most_gained(p: Problem) -> float:
     return float((_shares(p) * ~_right(p)).sum())
 
 
-def mean_bounds(probes: Probes, p: Problem, wanted: Tensor, count: int, step: int) -> Tensor:
+def mean_bounds(probes: Probes, p: Problem, wanted: Tensor, count: int, max_bytes: int) -> Tensor:
     """No change of these weights of the row has a mean accuracy above this, `[len(wanted)]` in
     steps of `GRID`; 0 where it gains nothing. count: so many right probes may be broken."""
     right, share = _right(p), _shares(p)
@@ -79,6 +81,7 @@ def mean_bounds(probes: Probes, p: Problem, wanted: Tensor, count: int, step: in
     nearest = p.margin[broken].abs().topk(min(count, len(broken)), largest=False).indices
     keep = torch.cat([(~right).nonzero().flatten(), broken[nearest]])
     few, weight = p.part(keep), share[keep]
+    step = max(1, max_bytes // (BYTES_PER_CROSSING * max(1, len(keep))))
     found = []
     for columns in wanted.split(step):
         first, last = int(columns[0]), int(columns[-1]) + 1

@@ -93,8 +93,8 @@ def best_weight(
     best, tied = best_columns(blocks, column_peaks, start.key)
     if worst_of(best) == worst_of(start.key):
         others = [p for p in problems if worst_of(bound_key(p)) == worst_of(start.key)]
-        step = max(1, max_bytes // (BYTES_PER_CELL * max(1, *(len(p.rows) for p in problems))))
-        best, tied = best_means(probes, others, (best, tied), step, part_of(progress, share, 1.0))
+        rest = part_of(progress, share, 1.0)
+        best, tied = best_means(probes, others, (best, tied), max_bytes, rest)
     if not tied:
         return start
     choices = [(p.row, j, best_t(probes, p, j)) for p, j in tied]
