@@ -225,7 +225,7 @@ NEAR = (0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0)
 """Slopes that are tried, as multiples of the one that a weight comes with."""
 CLOSE_SLOPES, CLOSE_THRESHOLDS = (16, 64), 2**14
 """So many slopes more, from few to many: where there are few probes they cost little."""
-TRIED, TRIED_PROBES = (3, 16), 2**12
+TRIED, TRIED_PROBES = (3, 16), 2**14
 """How many weights are searched closely, in the same way."""
 PIVOTS = (8, 32)
 ROUNDS = 6
