@@ -23,7 +23,7 @@ from . import quick
 from .chart import chart
 from .host import Host
 from .models import BLOCKS, CELLS, STEPS, Subject, plan, sha256, shipped_pair, train, trained
-from .results import LEGEND, compact, measured, over_models, sentences, swept, table
+from .results import compact, measured, over_models, report, sentences, swept
 from .store import Store
 from .study import CHOOSING_SEED, EMPTY, MAIN, PICTURES, QUESTIONS, REPORT_SEED, Study, choose
 from .ways import Setting
@@ -86,11 +86,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     questions = QUESTIONS[: options.questions]
     rows = measured(study, subjects, chosen, questions)
     means = over_models(rows, chosen, questions)
-    table(means, say)
-    say("")
-    say(LEGEND)
-    found = sentences(means)
-    say("\n".join(["", *found]))
+    report(means, say)
     picture = options.output / "evidence dial.png"
     sweep = swept(study, choosing)
     chart(sweep, len(choosing)).save(picture)
@@ -103,7 +99,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
         "chosen": {name: asdict(setting) for name, setting in chosen.items()},
         "floors": floors(study, subjects),
         "rows": means,
-        "sentences": found,
+        "sentences": sentences(means),
         "per_model": compact(rows),
         "swept": sweep,
         "shipped": quick.shipped_rows(study, pair, chosen),

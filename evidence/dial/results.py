@@ -146,6 +146,16 @@ FD:       Frechet distance to real pictures within the minority and within the o
 tint:     mean colour change of pictures that kept their parts; rows, time: the plain row's are 1"""
 
 
+def report(rows: Sequence[Row], say: Callable[[str], None]) -> None:
+    """The table, what its columns mean, and what may be claimed."""
+    table(rows, say)
+    say("")
+    say(LEGEND)
+    say("")
+    for sentence in sentences(rows):
+        say(sentence)
+
+
 def table(rows: Sequence[Row], say: Callable[[str], None]) -> None:
     """The rows of each question."""
     for question in dict.fromkeys(row["question"] for row in rows):

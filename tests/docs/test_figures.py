@@ -20,6 +20,7 @@ pytest.importorskip("timm", reason="the evidence's packages come with dev.py tes
 from demo import run as demo
 from evidence import architectures, tables
 from evidence.architectures import Outcome
+from evidence.dial import results as dial_results
 from evidence.real import tables as real_tables
 from evidence.removal import PRIVACY
 
@@ -54,6 +55,11 @@ def real_lines(figures: dict[str, Any]) -> None:
     real_tables.print_all(figures)
 
 
+def dial_lines(figures: dict[str, Any]) -> None:
+    """Print what `dev.py evidence dial` prints of its figures."""
+    dial_results.report(figures["rows"], print)
+
+
 def networks(figures: dict[str, Any]) -> list[Outcome]:
     return [Outcome(**network) for network in figures["networks"]]
 
@@ -70,6 +76,7 @@ SAYS = {
     "python dev.py demo": demo_lines,
     "python dev.py evidence spurious": spurious_lines,
     "python dev.py evidence real": real_lines,
+    "python dev.py evidence dial": dial_lines,
     "python dev.py evidence architectures": architecture_lines,
 }
 
