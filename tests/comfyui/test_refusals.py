@@ -55,7 +55,7 @@ MODELS = {
     "UNetModel": (
         without_mid_block,
         "neither a mid-block nor a list of blocks called layers or transformer_blocks or "
-        "double_blocks or single_blocks or joint_blocks or blocks;",
+        "double_blocks or single_blocks or joint_blocks or blocks or single_transformer_blocks;",
     ),
     "Linear": (foreign, "neither a mid-block nor a list of blocks called layers or"),
     "HunyuanVideo": (

@@ -80,7 +80,7 @@ def test_each_has_a_note_and_says_if_it_was_not_tried(path):
 
 def test_the_host_offers_them_as_templates(server):
     names = server.get_json("/api/workflow_templates")["detour"]
-    assert sorted(names) == [path.stem for path in FILES] and len(names) == 14
+    assert sorted(names) == [path.stem for path in FILES] and len(names) == 15
     place = urllib.parse.quote(f"/api/workflow_templates/detour/{FIRST}.jpg")
     with urllib.request.urlopen(server.url + place) as answer:
         assert Image.open(io.BytesIO(answer.read())).width == 900
