@@ -29,9 +29,9 @@ ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("detour", "tests/core", "tests/golden", "tests/conftest.py", "pyproject.toml")
 SUITES = {
     "detour/schedule.py": ["tests/core/test_schedule.py"],
-    "detour/ways/bypass.py": ["tests/core/ways/test_bypass.py"],
+    "detour/ways/bypass.py": ["tests/core/ways/test_bypass.py", "tests/core/test_schedule.py"],
     "detour/ways/stand_in.py": ["tests/core/ways/test_bypass.py"],
-    "detour/edit/apply.py": ["tests/core/edit/test_apply.py"],
+    "detour/edit/apply.py": ["tests/core/edit/test_apply.py", "tests/core/edit/test_precision.py"],
     "detour/search/one_weight.py": ["tests/core/search/test_one_weight.py"],
     "detour/judge/groups.py": [
         "tests/core/judge/test_claims.py",

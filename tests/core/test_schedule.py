@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import FrozenInstanceError
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -246,3 +247,18 @@ def test_whether_a_part_of_a_run_reaches_the_window(least, most, expected):
 
 def test_a_window_to_the_very_end_is_reached_there():
     assert Schedule(1.0, "constant", 0.9, 1.0).reaches(1.0, 1.0)
+
+
+def test_blocks_that_other_nodes_left_out_are_told():
+    dial = Dial(Schedule(1.0, end_percent=1.0))
+    coverage = BypassCoverage(dial)
+    call = dial.call([0.1])
+    coverage.record(call, span=SimpleNamespace(ran=[], of="blocks 1-2 of 4"))
+    told = "Nothing was bypassed: another node left out blocks 1-2 of 4 or put others"
+    assert coverage.missed().startswith(told)
+    coverage.record(call, span=SimpleNamespace(ran=[True], of="blocks 1-2 of 4"))
+    assert coverage.missed() is None
+    assert coverage.done() == (
+        "bypassed blocks 1-2 of 4 in 1 of 2 model calls; in 1 more, other nodes left those blocks "
+        "out"
+    )
