@@ -9,7 +9,13 @@ from torch import nn
 
 from ..detour.ways.blocks import Span
 from ..detour.ways.bypass import BypassCoverage, Call, Dial, bypassed
-from ..detour.ways.targets import REFUSAL, find_blocks, find_mid_block, mid_attention_is_read
+from ..detour.ways.targets import (
+    REFUSAL,
+    find_blocks,
+    find_mid_block,
+    mid_attention_is_read,
+    uncompiled,
+)
 from . import host
 from .acting import Acting
 
@@ -47,8 +53,12 @@ class UNetCalls:
         self.detach()
         if not acts:
             return
-        if find_blocks(unet, self.dial.blocks) is None:
+        blocks = find_blocks(unet, self.dial.blocks)
+        if blocks is None:
             find_mid_block(unet)
+        elif self.span is None and self.dial.blocks is not None:  # once, before the first call
+            if warning := blocks.warning(type(uncompiled(unet)).__name__):
+                host.log.warning("Detour: %s", warning)
         self.unet = unet
         self.hooks = [
             unet.register_forward_pre_hook(self._enter, with_kwargs=True),

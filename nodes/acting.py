@@ -169,12 +169,8 @@ def _tell(blocks: BlockRange, kind: str, is_guess: bool) -> None:
             blocks,
             kind,
         )
-    elif blocks.touches_an_end:
-        log.warning(
-            "Detour: %s of this %s touch an end of the model, where a picture may break.",
-            blocks,
-            kind,
-        )
+    elif warning := blocks.warning(kind):
+        log.warning("Detour: %s", warning)
 
 
 class ActingRelief(Acting):

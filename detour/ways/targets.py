@@ -187,10 +187,12 @@ class BlockRange:
     def __str__(self) -> str:
         return f"{_named((self.first, self.last))} of {self.count}"
 
-    @property
-    def touches_an_end(self) -> bool:
-        """Whether the first or the last block of the model is in it."""
-        return self.first == 0 or self.last == self.count - 1
+    def warning(self, kind: str) -> str:
+        """What to say of this range in a model of a class: that it touches an end; else empty."""
+        if 0 < self.first and self.last < self.count - 1:
+            return ""
+        touch = "touches" if self.first == self.last else "touch"
+        return f"{self} of this {kind} {touch} an end of the model, where a picture may break."
 
 
 def parse_blocks(text: str) -> Blocks | None:

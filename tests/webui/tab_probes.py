@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from PIL import Image
+from stand_in import SHIM, modules_in_place, run_shim
 
 from demo.probe_faces import ATTRIBUTES, probe_faces
 
@@ -52,3 +56,16 @@ def write_hostile(path: Path, trace: Path) -> None:
             return Path.touch, (trace,)
 
     torch.save({"head.weight": Hostile()}, path)
+
+
+@contextmanager
+def host_with_data(data: Path, count: int = 800) -> Iterator[SimpleNamespace]:
+    """A web UI with its data folder, in which `write_data` has put something: `modules` are its
+    modules, `data` the folder."""
+    write_data(data, count)
+    with modules_in_place("a1111") as made:
+        made["modules.paths"].data_path = str(data)
+        made["modules.paths"].models_path = str(data / "models")
+        made["modules.shared"].opts.outdir_txt2img_samples = str(data / "outputs")
+        run_shim(SHIM)
+        yield SimpleNamespace(modules=made, data=data)

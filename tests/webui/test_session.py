@@ -432,6 +432,11 @@ def test_of_a_transformer_a_range_of_blocks_is_bypassed(host, caplog, made, lam)
     unet = unet_of(world)
     assert not unet._forward_pre_hooks and not unet._forward_hooks
     assert torch.equal(world.generate(make(world))[0], plain)
+    caplog.clear()
+    world.generate(make(world, {**values, "blocks": "0-1"}))
+    warned = [each.message for each in caplog.records if each.levelname == "WARNING"]
+    (line,) = warned
+    assert "blocks 0-1 of 4 of this FluxTransformer touch an end of the model" in line
     p = make(world, {**values, "blocks": "2-9"})
     assert torch.equal(world.generate(p)[0], plain)
     assert any("FluxTransformer has 4 blocks, 0 to 3" in text for text in p.comments)

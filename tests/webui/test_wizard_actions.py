@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from types import SimpleNamespace
 
 import pytest
 import torch
-from stand_in import SHIM, modules_in_place, run_shim
-from tab_probes import CLASSIFIER, write_data
+from tab_probes import CLASSIFIER, host_with_data
 
 from demo.probe_faces import probe_faces
 
@@ -18,14 +16,8 @@ PACKAGE = "detour_webui.extension"
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
     """A host with its data folder."""
-    data = tmp_path_factory.mktemp("data")
-    write_data(data, 80)
-    with modules_in_place("a1111") as made:
-        made["modules.paths"].data_path = str(data)
-        made["modules.paths"].models_path = str(data / "models")
-        made["modules.shared"].opts.outdir_txt2img_samples = str(data / "outputs")
-        run_shim(SHIM)
-        yield SimpleNamespace(modules=made, data=data)
+    with host_with_data(tmp_path_factory.mktemp("data"), 80) as host:
+        yield host
 
 
 class Page:
