@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from demo.faces import Shares
-from demo.train import TinyModel, Training, host_parts, save_weights
+from demo.networks import NETWORKS, load_host
+from demo.train import TinyModel, Training, save_weights
 from evidence.dial.host import Host
 from evidence.dial.ways import WAYS
 
@@ -20,12 +21,15 @@ COUNT, STEPS = 3, 4
 def main() -> None:
     """Draw with the strongest setting of each way."""
     torch.manual_seed(0)
-    unet, _ = host_parts()
-    for value in unet.parameters():  # the closing layers start at zero, and nothing would act
+    load_host()
+    model = TinyModel(NETWORKS["unet"])
+    for (
+        value
+    ) in model.network.parameters():  # the closing layers start at zero, and nothing would act
         if value.ndim > 1 and not value.any():
             torch.nn.init.kaiming_uniform_(value)
     weights = Path(sys.argv[1])
-    average = dict(TinyModel(unet).named_parameters())
+    average = dict(model.named_parameters())
     save_weights(
         weights, {name: v.detach() for name, v in average.items()}, Training("", Shares(), 0, 0)
     )
