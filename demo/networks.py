@@ -20,7 +20,8 @@ import torch
 from torch import nn
 
 from .parts import SIZE
-from .words import WIDTH
+from .tiny import SHIFT
+from .words import TOKENS, WIDTH
 
 Noisy = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -76,9 +77,9 @@ def initialise(module: nn.Module, closing: tuple[str, ...]) -> None:
                 nn.init.zeros_(layer.bias)
             if name.endswith(closing):
                 nn.init.zeros_(layer.weight)
-        elif isinstance(layer, (nn.GroupNorm, nn.LayerNorm)):
-            nn.init.ones_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        elif isinstance(layer, (nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)):
+            for name_of_one, value in layer.named_parameters():
+                nn.init.constant_(value, float(name_of_one == "weight"))
 
 
 UNET = {
@@ -137,5 +138,64 @@ def _alphas(device: torch.device) -> torch.Tensor:
     return (1 / (sigmas**2 + 1).sqrt()).to(device)
 
 
-NETWORKS: Mapping[str, Network] = MappingProxyType({"unet": unet(MappingProxyType(UNET))})
+TRANSFORMER = {
+    "image_model": "lumina2",
+    "patch_size": 2,
+    "in_channels": 3,
+    "dim": 96,
+    "n_layers": 8,
+    "n_refiner_layers": 1,
+    "n_heads": 4,
+    "n_kv_heads": 4,
+    "multiple_of": 32,
+    "ffn_dim_multiplier": 8 / 3,
+    "qk_norm": True,
+    "cap_feat_dim": WIDTH,
+    "axes_dims": [8, 8, 8],
+    "axes_lens": [64, 64, 64],
+    "rope_theta": 256.0,
+    "time_scale": 1000.0,
+}
+"""Z-Image's choices at small size, but for its modulation, which cannot be narrower than 256."""
+
+
+def transformer(architecture: Mapping[str, Any]) -> Network:
+    """A transformer of the host's class for Lumina 2 and Z-Image, trained by flow matching."""
+
+    def build() -> nn.Module:
+        kind = importlib.import_module("comfy.ldm.lumina.model").NextDiT
+        module = kind(**architecture, operations=host_operations())
+        initialise(module, ("adaLN_modulation.1", "final_layer.linear"))
+        return module
+
+    schedule = f"flow matching, shift {SHIFT:g}"
+    return Network(architecture, schedule, build, draw_share, flow_matching, call_with_tokens)
+
+
+def draw_share(count: int, generator: torch.Generator) -> torch.Tensor:
+    """Shares of a run that are still ahead `[count]`, from 0 to 1."""
+    return torch.rand(count, generator=generator)
+
+
+def flow_matching(x0: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> Noisy:
+    """As in Lipman et al. 2023, more often where there is much noise, as the sampler is: its
+    noise levels are shifted as in Esser et al. 2024."""
+    sigma = SHIFT * t / (1 + (SHIFT - 1) * t)
+    wide = sigma[:, None, None, None]
+    return wide * noise + (1 - wide) * x0, sigma, noise - x0
+
+
+def call_with_tokens(
+    module: nn.Module, x: torch.Tensor, t: torch.Tensor, words: torch.Tensor
+) -> torch.Tensor:
+    """What a transformer says of noisy pictures; it is also told how long the prompt is."""
+    return module(x, t, words, num_tokens=TOKENS)
+
+
+NETWORKS: Mapping[str, Network] = MappingProxyType(
+    {
+        "unet": unet(MappingProxyType(UNET)),
+        "transformer": transformer(MappingProxyType(TRANSFORMER)),
+    }
+)
 """By name, as `Training.network` has it."""

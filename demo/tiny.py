@@ -14,6 +14,9 @@ from .words import TOKENS, WIDTH
 
 VARIANTS = ("demo", "mirror")
 PREFIX = "model.diffusion_model."
+SHIFT = 2.0
+"""Of the transformers' noise levels, in training and as the host samples them: half of the steps
+lie above 2/3."""
 
 
 @dataclass(frozen=True)
