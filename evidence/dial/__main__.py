@@ -85,7 +85,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     say(f"Measuring on {len(subjects)} other models and other seeds ...")
     questions = QUESTIONS[: options.questions]
     rows = measured(study, subjects, chosen, questions)
-    means = over_models(rows, chosen, questions)
+    means = over_models(study, rows, chosen, questions)
     report(means, say)
     picture = options.output / "evidence dial.png"
     sweep = swept(study, choosing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PIL import Image, ImageDraw
@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from detour.report.canvas import ACCENT, COOL, INK, PAPER, RULE, SOFT_INK, font
 
 from .study import MAIN
-from .ways import PLAIN, WAYS
+from .ways import PLAIN, WAYS, Way
 
 WIDE, HIGH, LEFT, TOP, LEGEND = 760, 560, 90, 90, 330
 HUES = (ACCENT, (150, 70, 160), (0, 128, 110), (190, 140, 0))
@@ -19,7 +19,9 @@ RIVALS = (COOL, SOFT_INK, (110, 160, 220), (70, 90, 120), (160, 170, 185), (40, 
 MARKS = ("dot", "square", "cross")
 
 
-def chart(rows: Sequence[dict[str, Any]], models: int) -> Image.Image:
+def chart(
+    rows: Sequence[dict[str, Any]], models: int, ways: Mapping[str, Way] = WAYS
+) -> Image.Image:
     """Rows of `results.swept`: all settings, at the main question."""
     points = {
         name: [
@@ -27,7 +29,7 @@ def chart(rows: Sequence[dict[str, Any]], models: int) -> Image.Image:
             for row in rows
             if row["way"] == name and None not in (row["means"]["good"], row["means"]["vendi"])
         ]
-        for name in WAYS
+        for name in ways
     }
     canvas = Image.new("RGB", (LEFT + WIDE + LEGEND, TOP + HIGH + 110), PAPER)
     pen = ImageDraw.Draw(canvas)
@@ -42,13 +44,13 @@ def chart(rows: Sequence[dict[str, Any]], models: int) -> Image.Image:
     spans = _range([x for x, _ in known], 0.02), _range([y for _, y in known], 0.05)
     for place, (name, found) in enumerate(_with_points(points)):
         path = [_at(spans, point) for point in (*points[PLAIN], *found)]
-        ink, mark = _look(name)
-        pen.line(path, ink, 3 if WAYS[name].is_ours else 2)
+        ink, mark = _look(name, ways)
+        pen.line(path, ink, 3 if ways[name].is_ours else 2)
         for at in path[len(points[PLAIN]) :]:
             _mark(pen, at, ink, mark)
         y = TOP + 10 + 30 * place
         _mark(pen, (LEFT + WIDE + 30, y + 9), ink, mark)
-        pen.text((LEFT + WIDE + 46, y), WAYS[name].label, INK, font(16))
+        pen.text((LEFT + WIDE + 46, y), ways[name].label, INK, font(16))
     for point in points[PLAIN]:
         _mark(pen, _at(spans, point), INK, "dot", 7)
     return canvas
@@ -60,10 +62,10 @@ def _with_points(
     return [(name, found) for name, found in points.items() if found and name != PLAIN]
 
 
-def _look(name: str) -> tuple[tuple[int, int, int], str]:
+def _look(name: str, ways: Mapping[str, Way]) -> tuple[tuple[int, int, int], str]:
     """Colour and mark of a way."""
-    same = [other for other in WAYS if WAYS[other].is_ours == WAYS[name].is_ours and other != PLAIN]
-    inks = HUES if WAYS[name].is_ours else RIVALS
+    same = [other for other in ways if ways[other].is_ours == ways[name].is_ours and other != PLAIN]
+    inks = HUES if ways[name].is_ours else RIVALS
     place = same.index(name)
     return inks[place % len(inks)], MARKS[place // len(inks) % len(MARKS)]
 

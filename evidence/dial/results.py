@@ -19,7 +19,7 @@ from .study import (
     effect,
     settings_for,
 )
-from .ways import PLAIN, WAYS, Setting
+from .ways import PLAIN, Setting
 
 Row = dict[str, Any]
 
@@ -34,7 +34,7 @@ def measured(
     rows = []
     for subject in subjects:
         for question in questions:
-            for way, setting in settings_for(question, chosen):
+            for way, setting in settings_for(study, question, chosen):
                 found = study.row(subject, question, way, setting, REPORT_SEED)
                 rows.append({**_place(subject, question, way, setting), **found})
     return rows
@@ -53,9 +53,9 @@ def _place(subject: Subject, question: Question, way: str, setting: Setting) -> 
 def swept(study: Study, subjects: Sequence[Subject]) -> list[Row]:
     """All settings that there were to choose from, as they were measured for the choice: means
     over these models, for the chart."""
-    found, plain = [], WAYS[PLAIN].settings[0]
-    for way, setting in all_settings():
-        asked = ((PLAIN, plain), (way, setting))
+    found = []
+    for way, setting in all_settings(study):
+        asked = ((PLAIN, study.plain), (way, setting))
         plains, rows = (
             [study.row(subject, MAIN, *each, CHOOSING_SEED) for subject in subjects]
             for each in asked
@@ -65,25 +65,31 @@ def swept(study: Study, subjects: Sequence[Subject]) -> list[Row]:
 
 
 def over_models(
-    rows: Sequence[Row], chosen: Mapping[str, Setting], questions: Sequence[Question]
+    study: Study,
+    rows: Sequence[Row],
+    chosen: Mapping[str, Setting],
+    questions: Sequence[Question],
 ) -> list[Row]:
     """The rows of each question, averaged over the models, with their effect, corrected over the
     rows of the same question."""
-    return [row for question in questions for row in _of(question, rows, chosen)]
+    return [row for question in questions for row in _of(study, question, rows, chosen)]
 
 
-def _of(question: Question, rows: Sequence[Row], chosen: Mapping[str, Setting]) -> list[Row]:
+def _of(
+    study: Study, question: Question, rows: Sequence[Row], chosen: Mapping[str, Setting]
+) -> list[Row]:
     asked = [row for row in rows if (row["prompt"], row["cfg"]) == (question.prompt, question.cfg)]
     plain = {row["model"]: row for row in asked if row["way"] == PLAIN}
     found: list[Row] = []
     families = []
-    for way, setting in settings_for(question, chosen):
+    for way, setting in settings_for(study, question, chosen):
+        label = study.ways[way].label
         own = [row for row in asked if row["way"] == way]
         found.append(
             {
                 "question": question.label,
                 "way": way,
-                "label": f"{WAYS[way].label} {setting.label}" if way != PLAIN else WAYS[way].label,
+                "label": label if way == PLAIN else f"{label} {setting.label}",
                 "setting": asdict(setting),
                 "means": means(own, [plain[row["model"]] for row in own]),
             }

@@ -45,6 +45,8 @@ class Study:
     """Models at hand and what was found with them.
 
     weights: by subject's name. pictures: of each row. say: for progress.
+    ways: what is tried, plain and placebo among them. bypass: the one of them that the placebo is
+    held against.
     """
 
     host: Host
@@ -52,9 +54,23 @@ class Study:
     weights: Mapping[str, Path]
     pictures: int = PICTURES
     say: Callable[[str], None] = print
+    ways: Mapping[str, Way] = field(default_factory=lambda: WAYS)
+    bypass: str = BYPASS
     hashes: dict[str, str] = field(default_factory=dict)
     reals: dict[tuple[str, str], Real] = field(default_factory=dict)
     plains: dict[tuple[str, Question, int], Seen] = field(default_factory=dict)
+
+    @property
+    def plain(self) -> Setting:
+        """Of the plain row."""
+        return self.ways[PLAIN].settings[0]
+
+    def acting(self, question: Question) -> Iterator[tuple[str, Way]]:
+        """The ways that can do something there, without the plain one and the placebo, whose
+        settings depend on the bypass's."""
+        for name, way in self.ways.items():
+            if name not in (PLAIN, PLACEBO) and way.can_act(question.prompt, question.cfg):
+                yield name, way
 
     def row(
         self, subject: Subject, question: Question, way: str, setting: Setting, seed: int
@@ -88,14 +104,14 @@ class Study:
     def _measure(
         self, subject: Subject, question: Question, way: str, setting: Setting, seed: int
     ) -> dict[str, Any]:
-        self.say(f"{subject.name}: {question.label}: {WAYS[way].label} {setting.label}")
+        self.say(f"{subject.name}: {question.label}: {self.ways[way].label} {setting.label}")
         drawn = self._draw(subject, question, way, setting, seed)
         seen = Seen.of(drawn.pictures, question.prompt)
         place = (subject.name, question, seed)
         if way == PLAIN:
             self.plains[place] = seen
         elif place not in self.plains:  # measured before this program was started
-            plain = self._draw(subject, question, PLAIN, WAYS[PLAIN].settings[0], seed)
+            plain = self._draw(subject, question, PLAIN, self.plain, seed)
             self.plains[place] = Seen.of(plain.pictures, question.prompt)
         found = columns(seen, self.plains[place], self._real(subject, question))
         return {**found, "rows": drawn.rows, "seconds": drawn.seconds}
@@ -104,7 +120,7 @@ class Study:
         self, subject: Subject, question: Question, way: str, setting: Setting, seed: int
     ) -> Drawn:
         run = self.host.run_of(self.weights[subject.name], question.prompt, question.cfg)
-        return self.host.draw_all(run, WAYS[way].apply, setting, seed, self.pictures)
+        return self.host.draw_all(run, self.ways[way].apply, setting, seed, self.pictures)
 
     def _real(self, subject: Subject, question: Question) -> Real:
         place = (subject.name, question.prompt)
@@ -118,36 +134,29 @@ class Study:
         return self.hashes[subject.name]
 
 
-def acting(question: Question) -> Iterator[tuple[str, Way]]:
-    """The ways that can do something there, without the plain one and the placebo, whose settings
-    depend on the bypass's."""
-    for name, way in WAYS.items():
-        if name not in (PLAIN, PLACEBO) and way.can_act(question.prompt, question.cfg):
-            yield name, way
-
-
 def choose(study: Study, subjects: Sequence[Subject]) -> dict[str, Setting]:
     """For each way the setting that goes furthest towards the minority, on average over these
     models, of those that keep the pictures good; the gentlest where none does.
 
     The placebo gets the bypass's window, and as much noise as costs no more good pictures.
     """
-    chosen = {PLAIN: WAYS[PLAIN].settings[0]}
+    chosen = {PLAIN: study.plain}
     gains: dict[tuple[str, Setting], tuple[float, float]] = {}
     for subject in subjects:  # one model after the other, since each has its own real pictures
         study.row(subject, MAIN, PLAIN, chosen[PLAIN], CHOOSING_SEED)
-        for name, way in acting(MAIN):
+        for name, way in study.acting(MAIN):
             for setting in way.settings:
                 study.row(subject, MAIN, name, setting, CHOOSING_SEED)
-    for name, way in acting(MAIN):
+    for name, way in study.acting(MAIN):
         chosen[name] = way.settings[0]
         best = -1.0
         for setting in way.settings:
             gains[name, setting] = towards, loss = mean_gain(study, subjects, name, setting)
             if loss <= LOSS and towards > best:
                 chosen[name], best = setting, towards
-    allowed = max(0.0, gains[BYPASS, chosen[BYPASS]][1])
-    noises = [replace(setting, end=chosen[BYPASS].end) for setting in WAYS[PLACEBO].settings]
+    allowed = max(0.0, gains[study.bypass, chosen[study.bypass]][1])
+    end, noises = chosen[study.bypass].end, study.ways[PLACEBO].settings
+    noises = tuple(replace(setting, end=end) for setting in noises)
     chosen[PLACEBO] = noises[0]
     for setting in noises:
         if mean_gain(study, subjects, PLACEBO, setting)[1] > allowed:
@@ -165,7 +174,7 @@ def mean_gain(
     for subject in subjects:
         rows = [
             study.row(subject, MAIN, name, one, CHOOSING_SEED)
-            for name, one in ((PLAIN, WAYS[PLAIN].settings[0]), (way, setting))
+            for name, one in ((PLAIN, study.plain), (way, setting))
         ]
         lost.append(rows[0]["good"]["share"] - rows[1]["good"]["share"])
         gain = effect(*rows)
@@ -181,15 +190,15 @@ def effect(plain: dict[str, Any], row: dict[str, Any]) -> float | None:
 
 
 def settings_for(
-    question: Question, chosen: Mapping[str, Setting]
+    study: Study, question: Question, chosen: Mapping[str, Setting]
 ) -> Iterator[tuple[str, Setting]]:
     """The rows of a question: plain first, then each way that can act as it was chosen."""
     yield PLAIN, chosen[PLAIN]
-    yield from ((name, chosen[name]) for name, _ in acting(question))
+    yield from ((name, chosen[name]) for name, _ in study.acting(question))
     yield PLACEBO, chosen[PLACEBO]
 
 
-def all_settings() -> Iterator[tuple[str, Setting]]:
+def all_settings(study: Study) -> Iterator[tuple[str, Setting]]:
     """What there was to choose from, plain first; the placebo's depend on a choice."""
-    yield PLAIN, WAYS[PLAIN].settings[0]
-    yield from ((name, setting) for name, way in acting(MAIN) for setting in way.settings)
+    yield PLAIN, study.plain
+    yield from ((name, setting) for name, way in study.acting(MAIN) for setting in way.settings)

@@ -31,8 +31,7 @@ FEW = {name: WAYS[name] for name in (PLAIN, BYPASS, "lower_cfg", "shift", PLACEB
 def _little(monkeypatch):
     monkeypatch.setattr("demo.train.PEOPLE", 800)
     monkeypatch.setattr("evidence.dial.measure.MOST_FRESH", 600)
-    for module in ("study", "results", "chart", "quick"):
-        monkeypatch.setattr(f"evidence.dial.{module}.WAYS", FEW)
+    monkeypatch.setattr("evidence.dial.quick.WAYS", FEW)
 
 
 class FakeHost:
@@ -69,7 +68,7 @@ def make_study(tmp_path):
             (tmp_path / subject.name).write_text(subject.name)
         weights = {subject.name: tmp_path / subject.name for subject in subjects}
         store = Store(tmp_path / "rows.jsonl")
-        return Study(FakeHost(subjects), store, weights, COUNT, lambda text: None)
+        return Study(FakeHost(subjects), store, weights, COUNT, lambda text: None, FEW)
 
     return make
 
@@ -155,7 +154,7 @@ def test_the_table_the_sentences_and_the_chart(make_study, capsys):
     study = make_study(subjects)
     chosen = {name: way.settings[0] for name, way in FEW.items()}
     found = measured(study, subjects, chosen, QUESTIONS)
-    rows = over_models(found, chosen, QUESTIONS)
+    rows = over_models(study, found, chosen, QUESTIONS)
     questions = {row["question"] for row in rows}
     assert questions == {MAIN.label, "nurse, CFG 1", "nurse, CFG 7", "empty prompt, CFG 1"}
     assert {row["way"] for row in rows if row["question"] == MAIN.label} == set(FEW)
@@ -174,7 +173,7 @@ def test_the_table_the_sentences_and_the_chart(make_study, capsys):
     assert len(kept) == len(subjects) * len(rows)
     sweep = swept(study, subjects)
     assert len(sweep) == sum(len(way.settings) for name, way in FEW.items() if name != PLACEBO)
-    assert chart(sweep, 2).tobytes() != chart(sweep[:1], 2).tobytes()
+    assert chart(sweep, 2, FEW).tobytes() != chart(sweep[:1], 2, FEW).tobytes()
 
 
 def test_the_shipped_pair_is_compared_with_what_was_committed(make_study, tmp_path, capsys):
