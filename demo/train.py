@@ -34,7 +34,7 @@ PEOPLE = 20_000
 """Portraits to train on; so few that a copy of one can be told from a new person."""
 DROP_PROMPT = 0.4
 """Share of training pictures with the empty prompt; the rest get their job's word."""
-BATCH, LEARNING_RATE, EMA = 64, 2e-3, 0.999
+BATCH, LEARNING_RATE, WEIGHT_DECAY, EMA = 64, 2e-3, 0.01, 0.999
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 TRUNK = "even"
 """What the twins have in common: a model of even shares, from which each goes on by itself."""
@@ -95,7 +95,7 @@ class Trainer:
             self.model.load_state_dict(_load(folder, training.start)["average"])
         self.average = {name: p.detach().clone() for name, p in self.model.named_parameters()}
         self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), LEARNING_RATE, weight_decay=0.01
+            self.model.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY
         )
         if checkpoint(folder, training.name).is_file():
             self._go_on(_load(folder, training.name))
@@ -104,7 +104,10 @@ class Trainer:
         self.step = saved["step"]
         self.average = {name: value.to(self.device) for name, value in saved["average"].items()}
         self.model.load_state_dict(saved["model"])
-        self.optimiser.load_state_dict(saved["optimiser"])
+        # It may have been trained elsewhere; where this one computes, its own options hold.
+        groups = self.optimiser.state_dict()["param_groups"]
+        state = saved["optimiser"]["state"]
+        self.optimiser.load_state_dict({"state": state, "param_groups": groups})
 
     def run(self) -> dict[str, torch.Tensor]:
         """Train to the end; the averaged weights."""
