@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from tools.gpu_part import stand_in
+
 from .parts import SIZE
 from .tiny import SHIFT
 from .words import TOKENS, WIDTH
@@ -53,6 +55,7 @@ class Network:
 
 def load_host(device: str = "cpu") -> None:
     """Make ComfyUI importable; it computes on `device` if nothing has loaded it yet."""
+    stand_in()
     if os.environ["COMFYUI_PATH"] not in sys.path:
         sys.path.insert(0, os.environ["COMFYUI_PATH"])
     args = importlib.import_module("comfy.cli_args").args

@@ -44,19 +44,19 @@ def train_together(
     device: str,
     finish: Callable[[Training, Average], None],
     *,
-    at_once: int = AT_ONCE,
+    at_once: int | None = None,
     deadline: float = math.inf,
     say: Callable[[str], None] = print,
 ) -> dict[str, str]:
-    """Train in this order, as many at once as said; why those that are not finished are not, by
-    name.
+    """Train in this order; why those that are not finished are not, by name.
 
     folder: for checkpoints, from which it goes on. finish: gets a training with its averaged
-    weights on the CPU, in the thread that trained it. deadline: by `time.monotonic`; then all is
-    saved. What another one starts with is trained before it. A loss that is NaN ends a training,
-    and is told; its weights are not saved.
+    weights on the CPU, in the thread that trained it. at_once: how many; 8, and one on a CPU.
+    deadline: by `time.monotonic`; then all is saved. What another one starts with is trained before
+    it. A loss that is NaN ends a training, and is told; its weights are not saved.
     """
     load_host()  # as on a CPU: it only lends its modules
+    at_once = at_once or (AT_ONCE if device == "cuda" else 1)
     if device == "cuda":
         torch.set_num_threads(1)
         torch.set_float32_matmul_precision("high")  # TF32, as in convolutions
@@ -302,6 +302,11 @@ class _Past:
 
     def synchronize(self) -> None:
         """Nothing is to be waited for."""
+
+
+def computed_on(device: str) -> str:
+    """What weights were computed on, for their file."""
+    return f"{torch.cuda.get_device_name()}, TF32" if device == "cuda" else "CPU, float32"
 
 
 def draw(trainer: Trainer, first: int, count: int, pin: bool = False) -> tuple[torch.Tensor, ...]:

@@ -187,8 +187,13 @@ def _load(folder: Path, name: str) -> dict:
     return torch.load(checkpoint(folder, name), map_location="cpu", weights_only=True)
 
 
-def save_weights(path: Path, average: dict[str, torch.Tensor], training: Training) -> None:
-    """Write a model in half precision with Stable Diffusion's key names."""
+def save_weights(
+    path: Path, average: dict[str, torch.Tensor], training: Training, computed: str = "CPU, float32"
+) -> None:
+    """Write a model in half precision with Stable Diffusion's key names.
+
+    computed: on what, and in which precision.
+    """
     weights = {
         name.replace("network.", PREFIX, 1): value.half().contiguous()
         for name, value in average.items()
@@ -201,7 +206,9 @@ def save_weights(path: Path, average: dict[str, torch.Tensor], training: Trainin
         "schedule": kind.schedule,
         "vocabulary": json.dumps(VOCABULARY),
         "data": f"{PEOPLE:,} portraits of {SIZE}x{SIZE}: {json.dumps(asdict(training.shares))}",
-        "training": json.dumps({"seed": training.seed, "steps": training.steps}),
+        "training": json.dumps(
+            {"seed": training.seed, "steps": training.steps, "computed": computed}
+        ),
         "licence": "MIT (weights); the portraits are composed from Pixel Art by DiceBear, CC0 1.0",
     }
     partial = path.with_suffix(".partial")

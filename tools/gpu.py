@@ -22,7 +22,7 @@ from typing import Any
 
 from .environment import write_json
 from .failure import say
-from .gpu_part import Report, read_lines
+from .gpu_part import SITE, Report, read_lines
 from .process import clean_environment, end_process, start_process
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,8 +31,6 @@ PARTS = {"machine": 0.06, "exact": 0.26, "cost": 0.42, "edit": 0.18}
 """The parts and their shares of the time; the rest is for starting them."""
 STOP_SECONDS, EARLIER_SECONDS = 2.0, 5.0
 """A part is told to be ready so much earlier than it is stopped."""
-SITE = "DETOUR_GPU_SITE"
-"""Names a folder with packages that are taken where the machine lacks them."""
 
 
 def minutes(text: str) -> float:

@@ -128,6 +128,18 @@ def virtual_memory() -> SimpleNamespace:
     return SimpleNamespace(total=total, available=free)
 
 
+SITE = "DETOUR_GPU_SITE"
+"""Names a folder with packages that are taken where the machine lacks them."""
+
+
+def stand_in() -> None:
+    """Where a pack is used, have what it lacks before the host is imported; elsewhere nothing."""
+    site = os.environ.get(SITE)
+    if site and site not in sys.path:
+        sys.path.append(site)
+        install()
+
+
 def install() -> list[str]:
     """Put the stand-ins in place before the host is imported; the names that stand in."""
     absent = [name for name in IF_ABSENT if importlib.util.find_spec(name) is None]

@@ -7,10 +7,12 @@ can be stopped and goes on where it was. Runs next to a ComfyUI (`COMFYUI_PATH`)
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,9 @@ from .host import Host
 from .models import BLOCKS, CELLS, STEPS, Subject, plan, sha256, shipped_pair, train, trained
 from .results import compact, measured, over_models, report, sentences, swept
 from .store import Store
-from .study import CHOOSING_SEED, EMPTY, MAIN, PICTURES, QUESTIONS, REPORT_SEED, Study, choose
+from .study import CHOOSING_SEED, EMPTY, MAIN, PICTURES, QUESTIONS, REPORT_SEED, Question, Study
 from .ways import Setting
+from .workers import Crew, make_pool, measure_ahead
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,6 +68,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     told = f"the first ones of: {'; '.join(question.label for question in QUESTIONS)}"
     add("--questions", type=int, metavar="N", default=len(QUESTIONS), help=told)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    add("--workers", type=int, metavar="N", default=1, help="processes that measure")
+    told = "seconds after which nothing more is begun"
+    add("--deadline", type=float, metavar="S", default=math.inf, help=told)
     add("--device", choices=("cpu", "cuda"), default=device, help=f"default here: {device}")
     return parser.parse_args(arguments)
 
@@ -74,16 +80,19 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     subjects = plan(options.blocks, options.steps)
     if options.trained:
         subjects = [subject for subject in subjects if trained(subject, options.output)]
-    weights = {s.name: train(s, options.output, options.device) for s in subjects}
+    deadline = time.monotonic() + options.deadline
+    weights = train(subjects, options.output, options.device, deadline)
+    subjects = [subject for subject in subjects if subject.name in weights]
     if options.train:
         return {}
     pair = shipped_pair()
     study = open_study(options, weights | {subject.name: path for subject, path in pair})
-    say(f"Choosing settings on the shipped pair ({MAIN.label}) ...")
-    choosing = [subject for subject, _ in pair]
-    chosen = choose(study, choosing)
-    say(f"Measuring on {len(subjects)} other models and other seeds ...")
-    questions = QUESTIONS[: options.questions]
+    choosing, questions = [subject for subject, _ in pair], QUESTIONS[: options.questions]
+    say(f"Choosing settings on the shipped pair, then measuring on {len(subjects)} models ...")
+    shipped = {question: quick.own_ways(question) for question in quick.ASKED}
+    with make_pool(options.workers) as pool:
+        crew = Crew(study, options.device, deadline, options.workers, pool)
+        chosen, questions = measure_ahead(crew, subjects, choosing, questions, shipped)
     rows = measured(study, subjects, chosen, questions)
     means = over_models(study, rows, chosen, questions)
     report(means, say)
@@ -92,26 +101,29 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     chart(sweep, len(choosing)).save(picture)
     say(f"Chart: {picture}")
     return {
-        **study.host.facts(options.device),
+        **study.facts(options.device),
         "pictures": study.pictures,
         "seeds": {"choosing": CHOOSING_SEED, "report": REPORT_SEED},
         "models": [facts(subject, weights[subject.name]) for subject in subjects],
         "chosen": {name: asdict(setting) for name, setting in chosen.items()},
-        "floors": floors(study, subjects),
+        "floors": floors(study, subjects, questions),
         "rows": means,
         "sentences": sentences(means),
         "per_model": compact(rows),
         "swept": sweep,
-        "shipped": quick.shipped_rows(study, pair, chosen),
+        "shipped": quick.shipped_rows(study, pair, chosen) if questions else [],
     }
 
 
-def floors(study: Study, subjects: Sequence[Subject]) -> list[dict[str, Any]]:
+def floors(
+    study: Study, subjects: Sequence[Subject], questions: Sequence[Question]
+) -> list[dict[str, Any]]:
     """What real pictures would get, for each model and prompt."""
     return [
         {"model": subject.name, "prompt": question.prompt, **study.floor(subject, question)}
         for subject in subjects
         for question in (MAIN, EMPTY)
+        if question in questions
     ]
 
 
@@ -130,7 +142,7 @@ def open_study(options: argparse.Namespace, weights: Mapping[str, Path]) -> Stud
     """A study with what was measured before."""
     count = options.pictures or (quick.PICTURES if options.quick else PICTURES)
     store = Store(options.output / "rows.jsonl")
-    return Study(Host(options.device), store, weights, count, say)
+    return Study(partial(Host, options.device), store, weights, count, say)
 
 
 def measure_shipped(options: argparse.Namespace) -> dict[str, Any]:

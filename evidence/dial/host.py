@@ -16,10 +16,11 @@ import torch
 from demo.parts import SIZE
 from demo.tiny import read_tiny
 from demo.words import word_index
+from tools.gpu_part import stand_in
 
 from .rivals import most_varied
 
-STEPS, BATCH = 20, 100
+STEPS, BATCH = 20, 400
 OWN_NOISE = 500_000_000
 """Between the seeds of a batch's first noise and of what its sampler adds. On a CPU the host's
 ancestral samplers would draw the first noise once more, and pictures would stay noisy."""
@@ -63,6 +64,7 @@ class Host:
     """ComfyUI, loaded once for a device (`cpu` or `cuda`); there is one in a process."""
 
     def __init__(self, device: str) -> None:
+        stand_in()
         os.environ["DETOUR_DEVICE"] = device
         self.parts: Any = importlib.import_module("tools.bench_models")
         self.parts.load_pack()

@@ -20,7 +20,7 @@ LEAST = 2 * COMPONENTS
 """Pictures of a group from which a distance is taken; with fewer there is none."""
 MOST_FRESH = 5000
 FLOOR_SEED = 7_000_001
-MEASURE = 1
+MEASURE = 2
 """To be raised when a figure comes to mean something else: then nothing that is kept counts."""
 
 

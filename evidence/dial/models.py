@@ -4,16 +4,16 @@ In each one attribute is rare. Which attribute, and whether those that have it o
 it are the rare ones, is balanced and drawn at random, so that a way which only pushes pictures to
 one side (darker, longer hair) has no effect "towards the minority" on average.
 
-All of them go on from one trunk of even shares, as checkpoints do that people share; what is found
-holds for models with that beginning. Settings are chosen on the shipped pair, which is not among
-those that are reported on.
+Each has a beginning and pictures of its own. Settings are chosen on the shipped pair, which is not
+among those that are reported on.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -29,7 +29,9 @@ from demo.faces import (
     wears_glasses,
 )
 from demo.tiny import weights_file
-from demo.train import TRUNK, Trainer, Training, save_weights, shipped
+from demo.together import Average, computed_on, train_together
+from demo.train import Training, checkpoint, save_weights, shipped
+from tools.failure import say
 
 HAS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = MappingProxyType(
     {"long hair": has_long_hair, "dark skin": has_dark_skin, "glasses": wears_glasses}
@@ -39,10 +41,10 @@ CELLS = tuple((attribute, present) for attribute in HAS for present in (True, Fa
 """What can be rare: those with an attribute, or those without it."""
 RARE = 0.1
 PLAN_SEED = 20_251
-STEPS = 600
-"""On from the trunk: enough for who is rare in training to be drawn rarely."""
-BLOCKS = 2
-"""Blocks of all cells: with 12 models a sign-flip test can still tell after Holm's correction."""
+STEPS = 4500
+"""As many as the shipped U-Nets have from their first step on."""
+BLOCKS = 3
+"""Blocks of all cells: with 18 models a sign-flip test can still tell after Holm's correction."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def plan(blocks: int = BLOCKS, steps: int = STEPS) -> list[Subject]:
             seed = draw.randrange(1000, 1_000_000)
             word = "with" if present else "without"
             name = f"{word}-{attribute}-{seed}-{steps}".replace(" ", "-")
-            training = Training(name, shares(attribute, present), seed, steps, TRUNK)
+            training = Training(name, shares(attribute, present), seed, steps)
             subjects.append(Subject(training, attribute, present))
     return subjects
 
@@ -111,17 +113,27 @@ def trained(subject: Subject, folder: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def train(subject: Subject, folder: Path, device: str) -> Path:
-    """The same, trained now if need be, after the trunk: it goes on where it was stopped."""
-    path = _path(subject, folder)
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        trunk = next(one for one in shipped(1.0, 0) if one.name == TRUNK)
-        Trainer(trunk, folder, device).run()  # nothing is left to do where it is trained
-        average = Trainer(subject.training, folder, device).run()
-        save_weights(path, average, subject.training)
-        (folder / f"{subject.name}.pt").unlink(missing_ok=True)  # three times the weights
-    return path
+def train(
+    subjects: Sequence[Subject], folder: Path, device: str, deadline: float = math.inf
+) -> dict[str, Path]:
+    """The files of those that are trained, by name; the others are trained now, as far as time
+    allows (by `time.monotonic`), from where they were stopped."""
+    folder.mkdir(parents=True, exist_ok=True)
+    waiting = [subject.training for subject in subjects if trained(subject, folder) is None]
+    train_together(waiting, folder, device, keep_in(folder, device), deadline=deadline, say=say)
+    files = {subject.name: trained(subject, folder) for subject in subjects}
+    return {name: path for name, path in files.items() if path}
+
+
+def keep_in(folder: Path, device: str) -> Callable[[Training, Average], None]:
+    """What becomes of a model that is trained: a file in a folder."""
+
+    def keep(training: Training, average: Average) -> None:
+        path = folder / f"{training.name}.safetensors"
+        save_weights(path, average, training, computed_on(device))
+        checkpoint(folder, training.name).unlink(missing_ok=True)  # four times the weights
+
+    return keep
 
 
 def _path(subject: Subject, folder: Path) -> Path:

@@ -27,7 +27,7 @@ def shipped_rows(
     rows = []
     for subject, path in pair:
         for question in ASKED:
-            for name in _ways(question, chosen):
+            for name in own_ways(question):
                 found = study.row(subject, question, name, chosen[name], REPORT_SEED)
                 place = {"model": subject.name, "sha256": sha256(path), "way": name}
                 asked = {"prompt": question.prompt, "cfg": question.cfg}
@@ -35,13 +35,12 @@ def shipped_rows(
     return rows
 
 
-def _ways(question: Question, chosen: Mapping[str, Setting]) -> list[str]:
-    """The plain row, and Detour's own."""
+def own_ways(question: Question) -> list[str]:
+    """The plain row, and Detour's own that can act."""
     return [
         name
         for name, way in WAYS.items()
-        if name in chosen
-        and (name == PLAIN or (way.is_ours and way.can_act(question.prompt, question.cfg)))
+        if name == PLAIN or (way.is_ours and way.can_act(question.prompt, question.cfg))
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,8 @@ class Store:
         self.path = path
         self.found: dict[str, dict[str, Any]] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
-        for line in path.read_text("utf-8").splitlines() if path.is_file() else ():
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            self.found[_name(entry["key"])] = entry["found"]
+        for key, found in _entries(path):
+            self.found[_name(key)] = found
 
     def look(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
         """What was found for a key; None if it was not measured yet."""
@@ -33,12 +29,29 @@ class Store:
         """What was found for a key; measured now, and kept, if it was not yet."""
         name = _name(key)
         if name not in self.found:
-            found = measure()
-            line = json.dumps({"key": dict(key), "found": found})
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(f"\n{line}")  # a line of its own, even after one that was cut off
-            self.found[name] = found
+            self._keep(key, measure())
         return self.found[name]
+
+    def merge(self, other: Path) -> None:
+        """Take over what another file holds and this one does not."""
+        for key, found in _entries(other):
+            if _name(key) not in self.found:
+                self._keep(key, found)
+
+    def _keep(self, key: Mapping[str, Any], found: dict[str, Any]) -> None:
+        line = json.dumps({"key": dict(key), "found": found})
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(f"\n{line}")  # a line of its own, even after one that was cut off
+        self.found[_name(key)] = found
+
+
+def _entries(path: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    for line in path.read_text("utf-8").splitlines() if path.is_file() else ():
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        yield entry["key"], entry["found"]
 
 
 def _name(key: Mapping[str, Any]) -> str:

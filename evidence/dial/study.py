@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,13 @@ QUESTIONS = (MAIN, EMPTY, Question("nurse", 1.0), Question("nurse", 7.0))
 class Study:
     """Models at hand and what was found with them.
 
-    weights: by subject's name. pictures: of each row. say: for progress.
+    make_host: loads the host; asked once something is to be drawn. weights: by subject's name.
+    pictures: of each row. say: for progress.
     ways: what is tried, plain and placebo among them. bypass: the one of them that the placebo is
     held against.
     """
 
-    host: Host
+    make_host: Callable[[], Host]
     store: Store
     weights: Mapping[str, Path]
     pictures: int = PICTURES
@@ -59,6 +61,11 @@ class Study:
     hashes: dict[str, str] = field(default_factory=dict)
     reals: dict[tuple[str, str], Real] = field(default_factory=dict)
     plains: dict[tuple[str, Question, int], Seen] = field(default_factory=dict)
+
+    @cached_property
+    def host(self) -> Host:
+        """Loaded when it is asked for: what is known already needs none."""
+        return self.make_host()
 
     @property
     def plain(self) -> Setting:
@@ -76,7 +83,19 @@ class Study:
         self, subject: Subject, question: Question, way: str, setting: Setting, seed: int
     ) -> dict[str, Any]:
         """One row, measured now or before."""
-        key = {
+        key = self._key(subject, question, way, setting, seed)
+        return self.store.get(key, lambda: self._measure(subject, question, way, setting, seed))
+
+    def knows(
+        self, subject: Subject, question: Question, way: str, setting: Setting, seed: int
+    ) -> bool:
+        """Whether a row was measured before."""
+        return self.store.look(self._key(subject, question, way, setting, seed)) is not None
+
+    def _key(
+        self, subject: Subject, question: Question, way: str, setting: Setting, seed: int
+    ) -> dict[str, Any]:
+        return {
             "weights": self._hash(subject),
             "minority": subject.minority,
             "prompt": question.prompt,
@@ -88,7 +107,10 @@ class Study:
             "steps": STEPS,
             "measure": MEASURE,
         }
-        return self.store.get(key, lambda: self._measure(subject, question, way, setting, seed))
+
+    def facts(self, device: str) -> dict[str, Any]:
+        """What was, or is, measured with: where rows come from elsewhere, that is what counts."""
+        return self.store.get({"facts": MEASURE}, lambda: self.host.facts(device))
 
     def floor(self, subject: Subject, question: Question) -> dict[str, Any]:
         """What real pictures would get."""
@@ -140,29 +162,37 @@ def choose(study: Study, subjects: Sequence[Subject]) -> dict[str, Setting]:
 
     The placebo gets the bypass's window, and as much noise as costs no more good pictures.
     """
-    chosen = {PLAIN: study.plain}
-    gains: dict[tuple[str, Setting], tuple[float, float]] = {}
-    for subject in subjects:  # one model after the other, since each has its own real pictures
-        study.row(subject, MAIN, PLAIN, chosen[PLAIN], CHOOSING_SEED)
-        for name, way in study.acting(MAIN):
-            for setting in way.settings:
-                study.row(subject, MAIN, name, setting, CHOOSING_SEED)
-    for name, way in study.acting(MAIN):
-        chosen[name] = way.settings[0]
-        best = -1.0
-        for setting in way.settings:
-            gains[name, setting] = towards, loss = mean_gain(study, subjects, name, setting)
-            if loss <= LOSS and towards > best:
-                chosen[name], best = setting, towards
-    allowed = max(0.0, gains[study.bypass, chosen[study.bypass]][1])
-    end, noises = chosen[study.bypass].end, study.ways[PLACEBO].settings
-    noises = tuple(replace(setting, end=end) for setting in noises)
+    chosen = choose_ways(study, subjects)
+    allowed = max(0.0, mean_gain(study, subjects, study.bypass, chosen[study.bypass])[1])
+    noises = placebos(study, chosen)
     chosen[PLACEBO] = noises[0]
     for setting in noises:
         if mean_gain(study, subjects, PLACEBO, setting)[1] > allowed:
             break
         chosen[PLACEBO] = setting
     return chosen
+
+
+def choose_ways(study: Study, subjects: Sequence[Subject]) -> dict[str, Setting]:
+    """The same without the placebo."""
+    chosen = {PLAIN: study.plain}
+    for subject in subjects:  # one model after the other, since each has its own real pictures
+        for name, setting in all_settings(study):
+            study.row(subject, MAIN, name, setting, CHOOSING_SEED)
+    for name, way in study.acting(MAIN):
+        chosen[name] = way.settings[0]
+        best = -1.0
+        for setting in way.settings:
+            towards, loss = mean_gain(study, subjects, name, setting)
+            if loss <= LOSS and towards > best:
+                chosen[name], best = setting, towards
+    return chosen
+
+
+def placebos(study: Study, chosen: Mapping[str, Setting]) -> list[Setting]:
+    """What the placebo's setting is chosen from, gentle ones first: the bypass's window."""
+    end = chosen[study.bypass].end
+    return [replace(setting, end=end) for setting in study.ways[PLACEBO].settings]
 
 
 def mean_gain(

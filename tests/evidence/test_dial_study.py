@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from demo.faces import PLACE, draw_people
-from demo.train import TRUNK
 from evidence.dial import quick
 from evidence.dial.chart import chart
 from evidence.dial.host import Drawn
@@ -20,8 +19,10 @@ from evidence.dial.measure import Real, Seen, columns, composed
 from evidence.dial.models import CELLS, HAS, Subject, plan, shipped_pair
 from evidence.dial.results import compact, measured, over_models, sentences, swept, table
 from evidence.dial.store import Store
-from evidence.dial.study import MAIN, QUESTIONS, Study, choose
+from evidence.dial.study import MAIN, QUESTIONS, REPORT_SEED, Study, choose
 from evidence.dial.ways import BYPASS, PLACEBO, PLAIN, WAYS, Setting
+from evidence.dial.workers import Crew, measure_ahead
+from tools.failure import Failure
 
 COUNT = 40
 FEW = {name: WAYS[name] for name in (PLAIN, BYPASS, "lower_cfg", "shift", PLACEBO)}
@@ -68,7 +69,8 @@ def make_study(tmp_path):
             (tmp_path / subject.name).write_text(subject.name)
         weights = {subject.name: tmp_path / subject.name for subject in subjects}
         store = Store(tmp_path / "rows.jsonl")
-        return Study(FakeHost(subjects), store, weights, COUNT, lambda text: None, FEW)
+        host = FakeHost(subjects)
+        return Study(lambda: host, store, weights, COUNT, lambda text: None, FEW)
 
     return make
 
@@ -78,7 +80,7 @@ def test_the_plan_is_balanced_and_keeps_its_beginning():
     assert Counter((s.attribute, s.present) for s in subjects) == dict.fromkeys(CELLS, 2)
     assert len({s.training.seed for s in subjects}) == len({s.name for s in subjects}) == 12
     assert plan(blocks=1) == subjects[:6]
-    assert {subject.training.start for subject in subjects} == {TRUNK}
+    assert {subject.training.start for subject in subjects} == {""}
 
 
 @pytest.mark.parametrize("job", [None, "nurse"])
@@ -147,6 +149,30 @@ def test_nothing_is_measured_twice(make_study, tmp_path):
     other = replace(again, hashes={}, plains={})
     other.row(*asked)
     assert len(other.host.drawn) == 4
+
+
+def test_rows_are_measured_ahead_question_after_question(make_study, tmp_path):
+    subjects = plan(blocks=1)[:3]
+    study = make_study(subjects)
+    models, choosing, questions = subjects[:2], subjects[2:], QUESTIONS[:2]
+    late = Crew(study, "cpu", deadline=0.0)
+    with pytest.raises(Failure, match="before settings were chosen"):
+        measure_ahead(late, models, choosing, questions, {})
+    assert not study.host.drawn
+    (tmp_path / "rows-77.jsonl").write_text('{"key": {"facts": 2}, "found": {"device": "other"}}')
+    chosen, whole = measure_ahead(Crew(study, "cpu"), models, choosing, questions, {})
+    assert chosen[BYPASS] == Setting(end=0.45) and whole == list(questions)
+    assert study.facts("cpu") == {"device": "other"}  # of a process that was ended
+    reported = [(row[0], row[1]) for row in study.host.drawn if row[-1] == REPORT_SEED]
+    order = [(s.name, q.prompt) for q in questions for s in models]
+    assert list(dict.fromkeys(reported)) == order
+    drawn = len(study.host.drawn)
+    study.host.drawn.clear()
+    measured(study, models, chosen, questions)
+    swept(study, choosing)
+    assert drawn and not study.host.drawn  # all is there
+    more = Crew(study, "cpu", deadline=0.0)
+    assert measure_ahead(more, models, choosing, QUESTIONS, {})[1] == list(questions)
 
 
 def test_the_table_the_sentences_and_the_chart(make_study, capsys):
