@@ -7,6 +7,7 @@ can be stopped and goes on where it was. Runs next to a ComfyUI (`COMFYUI_PATH`)
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import sys
 import time
@@ -23,8 +24,11 @@ from tools.failure import Failure, say
 
 from . import quick
 from .chart import chart
+from .conclusion import more
+from .conclusion import report as report_ranges
+from .designs import TRANSFORMERS, UNETS, Design
 from .host import Host
-from .models import BLOCKS, CELLS, STEPS, Subject, plan, sha256, shipped_pair, train, trained
+from .models import CELLS, Subject, sha256, shipped_pair, train, trained
 from .results import compact, measured, over_models, report, sentences, swept
 from .store import Store
 from .study import CHOOSING_SEED, EMPTY, MAIN, PICTURES, QUESTIONS, REPORT_SEED, Question, Study
@@ -39,6 +43,9 @@ def main() -> int:
     options = parse(sys.argv[1:])
     began = time.monotonic()
     try:
+        if options.report:
+            tell(json.loads(options.report.read_text("utf-8")))
+            return 0
         figures = measure_shipped(options) if options.quick else measure_all(options)
         if figures and options.json:
             write_json(options.json, {**figures, "seconds": time.monotonic() - began})
@@ -58,12 +65,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--quick", action="store_true", help="the shipped pair only, few pictures; minutes")
     add("--train", action="store_true", help="train the models, measure nothing")
     add("--trained", action="store_true", help="measure those that are trained, train none")
+    add("--transformers", action="store_true", help="transformers and ranges of their blocks")
+    add("--report", type=Path, metavar="FILE", help="print what a file of figures says; no more")
     add("--json", type=Path, metavar="FILE", help="write the figures there")
     told = "for weights, checkpoints, results so far and the chart"
     add("--output", type=Path, metavar="DIR", default=ROOT / "output" / "dial", help=told)
     told = f"times {len(CELLS)} models to report on"
-    add("--blocks", type=int, metavar="N", default=BLOCKS, help=told)
-    add("--steps", type=int, metavar="N", default=STEPS, help="of each training")
+    add("--blocks", type=int, metavar="N", help=told)
+    add("--steps", type=int, metavar="N", help="of each training")
     add("--pictures", type=int, metavar="N", help=f"of each row (default {PICTURES})")
     told = f"the first ones of: {'; '.join(question.label for question in QUESTIONS)}"
     add("--questions", type=int, metavar="N", default=len(QUESTIONS), help=told)
@@ -77,7 +86,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     """The whole study; its figures, none where it only trains."""
-    subjects = plan(options.blocks, options.steps)
+    design = TRANSFORMERS if options.transformers else UNETS
+    subjects = design.plan(options.blocks or design.blocks, options.steps or design.steps)
     if options.trained:
         subjects = [subject for subject in subjects if trained(subject, options.output)]
     deadline = time.monotonic() + options.deadline
@@ -85,22 +95,19 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     subjects = [subject for subject in subjects if subject.name in weights]
     if options.train:
         return {}
-    pair = shipped_pair()
-    study = open_study(options, weights | {subject.name: path for subject, path in pair})
-    choosing, questions = [subject for subject, _ in pair], QUESTIONS[: options.questions]
+    pair = design.pair(options.output)
+    study = open_study(options, weights | {subject.name: path for subject, path in pair}, design)
+    choosing = [subject for subject, _ in pair]
+    questions = design.questions[: options.questions]
     say(f"Choosing settings on the shipped pair, then measuring on {len(subjects)} models ...")
-    shipped = {question: quick.own_ways(question) for question in quick.ASKED}
+    shipped = {} if design.rivals else {asked: quick.own_ways(asked) for asked in quick.ASKED}
     with make_pool(options.workers) as pool:
         crew = Crew(study, options.device, deadline, options.workers, pool)
         chosen, questions = measure_ahead(crew, subjects, choosing, questions, shipped)
     rows = measured(study, subjects, chosen, questions)
     means = over_models(study, rows, chosen, questions)
-    report(means, say)
-    picture = options.output / "evidence dial.png"
     sweep = swept(study, choosing)
-    chart(sweep, len(choosing)).save(picture)
-    say(f"Chart: {picture}")
-    return {
+    figures = {
         **study.facts(options.device),
         "pictures": study.pictures,
         "seeds": {"choosing": CHOOSING_SEED, "report": REPORT_SEED},
@@ -111,8 +118,25 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
         "sentences": sentences(means),
         "per_model": compact(rows),
         "swept": sweep,
-        "shipped": quick.shipped_rows(study, pair, chosen) if questions else [],
     }
+    if design.rivals:
+        figures |= more(rows, subjects, means, design)
+    else:
+        figures["shipped"] = quick.shipped_rows(study, pair, chosen) if questions else []
+    tell(figures)
+    shown = [row for row in means if row["question"] == MAIN.label] if design.rivals else sweep
+    picture = options.output / f"{design.name}.png"
+    chart(shown, len(subjects if design.rivals else choosing), design.ways).save(picture)
+    say(f"Chart: {picture}")
+    return figures
+
+
+def tell(figures: dict[str, Any]) -> None:
+    """Print what figures say."""
+    if "signs" in figures:
+        report_ranges(figures, say)
+    else:
+        report(figures["rows"], say)
 
 
 def floors(
@@ -138,11 +162,14 @@ def facts(subject: Subject, weights: Path) -> dict[str, Any]:
     }
 
 
-def open_study(options: argparse.Namespace, weights: Mapping[str, Path]) -> Study:
+def open_study(
+    options: argparse.Namespace, weights: Mapping[str, Path], design: Design = UNETS
+) -> Study:
     """A study with what was measured before."""
     count = options.pictures or (quick.PICTURES if options.quick else PICTURES)
     store = Store(options.output / "rows.jsonl")
-    return Study(partial(Host, options.device), store, weights, count, say)
+    ways = design.ways, design.bypass
+    return Study(partial(Host, options.device), store, weights, count, say, *ways)
 
 
 def measure_shipped(options: argparse.Namespace) -> dict[str, Any]:

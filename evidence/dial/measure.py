@@ -99,11 +99,26 @@ def columns(seen: Seen, plain: Seen, real: Real) -> dict[str, Any]:
         "fits": share(fits(seen.reading.people[seen.reading.clean], seen.prompt)),
         "minority": share(is_rare),
         **{attribute: share(has(people)) for attribute, has in HAS.items()},
+        "moved": moved(seen, plain),
         "unseen": share(is_held_out(people)),
         "copies": copies(seen, real),
         "vendi": variety(seen),
         "frechet": distance(seen, real),
         **tint(seen, plain),
+    }
+
+
+def moved(seen: Seen, plain: Seen) -> dict[str, list[int]]:
+    """For each attribute how many pictures gained and how many lost it, on equal seeds; of those
+    that are good in both."""
+    both = seen.good & plain.good
+    pairs = {
+        name: [has(each.reading.people)[both] for each in (seen, plain)]
+        for name, has in HAS.items()
+    }
+    return {
+        name: [int((new & ~old).sum()), int((old & ~new).sum())]
+        for name, (new, old) in pairs.items()
     }
 
 

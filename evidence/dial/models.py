@@ -22,7 +22,6 @@ import torch
 
 from demo.faces import (
     JOBS,
-    VARIANTS,
     Shares,
     has_dark_skin,
     has_long_hair,
@@ -73,20 +72,26 @@ class Subject:
         return HAS[self.attribute](people) == self.present
 
 
-def plan(blocks: int = BLOCKS, steps: int = STEPS) -> list[Subject]:
+def plan(
+    blocks: int = BLOCKS,
+    steps: int = STEPS,
+    network: str = "unet",
+    seed: int = PLAN_SEED,
+) -> list[Subject]:
     """The models that are reported on, in blocks which hold each cell once, in random order.
 
     The first blocks are the same however many follow. Every model has a seed and pictures of its
-    own.
+    own. network: of each training. seed: of the plan.
     """
-    draw = random.Random(PLAN_SEED)
+    draw = random.Random(seed)
+    prefix = "" if network == "unet" else f"{network}-"
     subjects = []
     for _ in range(blocks):
         for attribute, present in draw.sample(CELLS, len(CELLS)):
-            seed = draw.randrange(1000, 1_000_000)
+            own = draw.randrange(1000, 1_000_000)
             word = "with" if present else "without"
-            name = f"{word}-{attribute}-{seed}-{steps}".replace(" ", "-")
-            training = Training(name, shares(attribute, present), seed, steps)
+            name = f"{prefix}{word}-{attribute}-{own}-{steps}".replace(" ", "-")
+            training = Training(name, shares(attribute, present), own, steps, network=network)
             subjects.append(Subject(training, attribute, present))
     return subjects
 
@@ -97,10 +102,10 @@ def shares(attribute: str, present: bool) -> Shares:
     return Shares(dict.fromkeys(JOBS, share["long hair"]), share["dark skin"], share["glasses"])
 
 
-def shipped_pair() -> list[tuple[Subject, Path]]:
-    """The twins that come with Detour, with their files. The minority are nurses with short hair
-    in the one, with long hair in the other."""
-    trainings = [training for training in shipped(1.0, 0) if training.name in VARIANTS]
+def shipped_pair(names: Sequence[str] = ("demo", "mirror")) -> list[tuple[Subject, Path]]:
+    """A tiny model that comes with Detour and its twin, with their files. The minority are nurses
+    with short hair in the one, with long hair in the other."""
+    trainings = [training for training in shipped(1.0, 0) if training.name in names]
     return [
         (Subject(one, "long hair", one.shares.long["nurse"] < 0.5), weights_file(one.name))
         for one in trainings

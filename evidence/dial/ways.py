@@ -58,7 +58,7 @@ def _plain(_host: Host, run: Run, _setting: Setting) -> Run:
     return run
 
 
-def _patched(host: Host, run: Run, kind: str, setting: Setting, **more: Any) -> Run:
+def patched(host: Host, run: Run, kind: str, setting: Setting, **more: Any) -> Run:
     """The run with one of Detour's ways (`bypass.Dial`, ...) in its MODEL, as its node puts it."""
     module, name = kind.split(".")
     way = getattr(host.pack(f"detour.ways.{module}"), name)
@@ -68,19 +68,19 @@ def _patched(host: Host, run: Run, kind: str, setting: Setting, **more: Any) -> 
 
 
 def _bypass(host: Host, run: Run, setting: Setting) -> Run:
-    return _patched(host, run, "bypass.Dial", setting)
+    return patched(host, run, "bypass.Dial", setting)
 
 
 def _relief(host: Host, run: Run, setting: Setting) -> Run:
-    return _patched(host, run, "relief.Relief", setting)
+    return patched(host, run, "relief.Relief", setting)
 
 
 def _fade(host: Host, run: Run, setting: Setting) -> Run:
-    return _patched(host, run, "fade.Fade", setting)
+    return patched(host, run, "fade.Fade", setting)
 
 
 def _fade_to_noise(host: Host, run: Run, setting: Setting) -> Run:
-    return _patched(host, run, "fade.Fade", setting, toward="noise", seed=run.seed)
+    return patched(host, run, "fade.Fade", setting, toward="noise", seed=run.seed)
 
 
 def _both(host: Host, run: Run, setting: Setting) -> Run:

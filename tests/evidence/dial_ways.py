@@ -6,6 +6,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,39 +14,53 @@ from demo.faces import Shares
 from demo.networks import NETWORKS, load_host
 from demo.train import TinyModel, Training, save_weights
 from evidence.dial.host import Host
+from evidence.dial.ranges import RANGE_WAYS
 from evidence.dial.ways import WAYS
 
 COUNT, STEPS = 3, 4
+TRIED = {"unet": WAYS, "transformer": RANGE_WAYS}
 
 
 def main() -> None:
-    """Draw with the strongest setting of each way."""
-    torch.manual_seed(0)
-    load_host()
-    model = TinyModel(NETWORKS["unet"])
-    for (
-        value
-    ) in model.network.parameters():  # the closing layers start at zero, and nothing would act
-        if value.ndim > 1 and not value.any():
-            torch.nn.init.kaiming_uniform_(value)
-    weights = Path(sys.argv[1])
-    average = dict(model.named_parameters())
-    save_weights(
-        weights, {name: v.detach() for name, v in average.items()}, Training("", Shares(), 0, 0)
-    )
+    """Draw with the strongest setting of each way of a kind of network."""
+    weights, answers, network = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    write_random(weights, network)
     host = Host("cpu")
     run = replace(host.run_of(weights, "nurse", 3.0), seed=5, count=COUNT, steps=STEPS)
-    middle = run.model.model.diffusion_model.middle_block
+    whole = run.model.model.diffusion_model
+    modules = list(whole.modules())
     found = {}
     plain = host.draw(run)
-    for name, way in WAYS.items():
+    for name, way in TRIED[network].items():
         drawn = host.draw(way.apply(host, run, way.settings[-1]))
         apart = float((drawn.pictures - plain.pictures).abs().max())
         found[name] = (apart, drawn.rows, len(drawn.pictures))
     again = host.draw(run)
     same = torch.equal(again.pictures, plain.pictures)
-    kept = run.model.model.diffusion_model.middle_block is middle
-    Path(sys.argv[2]).write_text(json.dumps({"ways": found, "same": same and kept}), "utf-8")
+    kept = modules == list(whole.modules()) and not any(m._forward_hooks for m in modules)
+    skipped = host.draw(replace(run, model=skipping(host, run.model)))
+    apart = float((skipped.pictures - plain.pictures).abs().max())
+    told = {"ways": found, "same": same and kept, "host's skip": apart}
+    answers.write_text(json.dumps(told), "utf-8")
+
+
+def write_random(weights: Path, network: str) -> None:
+    """A file of random weights."""
+    torch.manual_seed(0)
+    load_host()
+    model = TinyModel(NETWORKS[network])
+    for value in model.network.parameters():
+        if value.ndim > 1 and not value.any():  # closing layers, without which nothing would act
+            torch.nn.init.kaiming_uniform_(value)
+    average = {name: value.detach() for name, value in model.named_parameters()}
+    save_weights(weights, average, Training("", Shares(), 0, 0, network=network))
+
+
+def skipping(host: Host, model: Any) -> Any:
+    """The MODEL with the host's own skip-layer guidance from the first step to the last."""
+    given = {"double_layers": "2, 3", "single_layers": "2, 3"}
+    window = {"start_percent": 0.0, "end_percent": 1.0}
+    return host.node("nodes_slg", "SkipLayerGuidanceDiTSimple", model=model, **given, **window)
 
 
 if __name__ == "__main__":
