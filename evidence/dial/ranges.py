@@ -24,8 +24,8 @@ from .ways import PLACEBO, PLAIN, WAYS, Setting, Way, patched
 
 NETWORK = "transformer"
 TWINS = ("transformer", "transformer_mirror")
-STEPS = 6000
-"""As many as those that ship."""
+STEPS = 4500
+"""As many as the U-Nets have from their first step on."""
 LAYERS: int = NETWORKS[NETWORK].architecture["n_layers"]
 SIDE = SIZE // NETWORKS[NETWORK].architecture["patch_size"]
 WIDTHS = (2, 4)

@@ -20,6 +20,7 @@ pytest.importorskip("timm", reason="the evidence's packages come with dev.py tes
 from demo import run as demo
 from evidence import architectures, tables
 from evidence.architectures import Outcome
+from evidence.dial import conclusion as dial_conclusion
 from evidence.dial import results as dial_results
 from evidence.real import tables as real_tables
 from evidence.removal import PRIVACY
@@ -60,6 +61,11 @@ def dial_lines(figures: dict[str, Any]) -> None:
     dial_results.report(figures["rows"], print)
 
 
+def range_lines(figures: dict[str, Any]) -> None:
+    """Print what `dev.py evidence dial --transformers` prints of its figures."""
+    dial_conclusion.report(figures, print)
+
+
 def networks(figures: dict[str, Any]) -> list[Outcome]:
     return [Outcome(**network) for network in figures["networks"]]
 
@@ -77,6 +83,7 @@ SAYS = {
     "python dev.py evidence spurious": spurious_lines,
     "python dev.py evidence real": real_lines,
     "python dev.py evidence dial": dial_lines,
+    "python dev.py evidence dial --transformers": range_lines,
     "python dev.py evidence architectures": architecture_lines,
 }
 
