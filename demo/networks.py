@@ -11,7 +11,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -43,6 +43,7 @@ class Network:
     noisy: from pictures x0 in -1..1, noise and times to the network's input, the time as the
         network wants it, and the target. On the device of what it is given, without waiting for it.
     call: the network's answer to an input, a time and words `[N, tokens, width]`.
+    prompts: whether it is trained with prompts; else every picture has the empty one.
     """
 
     architecture: Mapping[str, Any]
@@ -51,6 +52,7 @@ class Network:
     draw_time: Callable[[int, torch.Generator], torch.Tensor]
     noisy: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Noisy]
     call: Callable[..., torch.Tensor] = call
+    prompts: bool = True
 
 
 def load_host(device: str = "cpu") -> None:
@@ -103,6 +105,9 @@ UNET = {
 }
 """At the deepest level (4x4) only the mid-block attends, as in Stable Diffusion, and one level
 above the prompt is read as well: else the mid-block alone would know of it."""
+DEPTHS = (1, 2, 3)
+"""How often the U-Nets that are told apart by their depth halve a picture."""
+EQUAL_WIDTH = 64
 LEVELS = 1000
 """Noise levels of Stable Diffusion's schedule."""
 
@@ -119,6 +124,20 @@ def unet(architecture: Mapping[str, Any]) -> Network:
 
     schedule = "v-prediction, zero terminal SNR, sigmas of Stable Diffusion"
     return Network(architecture, schedule, build, draw_level, v_prediction)
+
+
+def unet_of_depth(depth: int) -> Network:
+    """A U-Net without prompts that halves pictures `depth` times before its mid-block. All levels
+    are equally wide, and only the mid-block attends: of all depths it has the same layers."""
+    levels = depth + 1
+    changes = {
+        "model_channels": EQUAL_WIDTH,
+        "channel_mult": [1] * levels,
+        "num_res_blocks": [1] * levels,
+        "transformer_depth": [0] * levels,
+        "transformer_depth_output": [0] * 2 * levels,
+    }
+    return replace(unet(MappingProxyType(UNET | changes)), prompts=False)
 
 
 def draw_level(count: int, generator: torch.Generator) -> torch.Tensor:
@@ -199,6 +218,7 @@ NETWORKS: Mapping[str, Network] = MappingProxyType(
     {
         "unet": unet(MappingProxyType(UNET)),
         "transformer": transformer(MappingProxyType(TRANSFORMER)),
+        **{f"depth{depth}": unet_of_depth(depth) for depth in DEPTHS},
     }
 )
 """By name, as `Training.network` has it."""

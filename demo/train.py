@@ -140,7 +140,8 @@ class Trainer:
         x0 = self.pictures[chosen]
         t = self.kind.draw_time(BATCH, generator)
         noise = torch.randn(x0.shape, generator=generator)
-        dropped = torch.rand(BATCH, generator=generator) < DROP_PROMPT
+        share = DROP_PROMPT if self.kind.prompts else 1
+        dropped = torch.rand(BATCH, generator=generator) < share
         return x0, noise, t, torch.where(dropped, 0, self.words[chosen])
 
     def descend(

@@ -42,9 +42,10 @@ SUBJECTS = {
     "real": "the same on features of real networks, several tasks and many splits",
     "architectures": "which networks of torchvision, timm and transformers can be edited",
     "dial": "the ways to variety against their rivals, on models trained for it; hours",
+    "depth": "whether deeper models draw more of the majority, on models trained for it; hours",
 }
-BESIDE_A_HOST = ("dial",)
-"""Those of them that run next to a ComfyUI; the others need more packages instead."""
+BESIDE_A_HOST = {"dial": "evidence.dial", "depth": "evidence.dial.depth"}
+"""The modules of those that run next to a ComfyUI; the others need more packages instead."""
 PATH_OPTIONS = ("--json", "--output")
 STOP_SECONDS = 15.0
 EPILOG = """Everything is prepared on first use in a cache folder (DETOUR_CACHE puts it elsewhere).
@@ -151,7 +152,7 @@ def run_module(options: argparse.Namespace, extra: Sequence[str]) -> int:
 def evidence_command(options: argparse.Namespace, extra: Sequence[str]) -> int:
     """`dev.py evidence SUBJECT`: run that module of `evidence/`."""
     if options.subject in BESIDE_A_HOST:
-        options.module = f"evidence.{options.subject}"
+        options.module = BESIDE_A_HOST[options.subject]
         return run_module(options, extra)
     return _run(prepare(evidence=True), f"evidence.{options.subject}", extra, {})
 
