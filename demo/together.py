@@ -55,6 +55,8 @@ def train_together(
     deadline: by `time.monotonic`; then all is saved. What another one starts with is trained before
     it. A loss that is NaN ends a training, and is told; its weights are not saved.
     """
+    if not trainings:
+        return {}
     load_host()  # as on a CPU: it only lends its modules
     at_once = at_once or (AT_ONCE if device == "cuda" else 1)
     if device == "cuda":
@@ -181,6 +183,7 @@ class Lane:
                 if trainer.step < steps:
                     return f"stopped after {trainer.step} of {steps} steps"
                 finish(trainer.training, {n: v.cpu() for n, v in trainer.average.items()})
+                self.say(f"{trainer.training.name} is trained, {steps} steps")
         except FAULTS as error:
             return _words(error)
         return ""

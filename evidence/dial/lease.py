@@ -50,12 +50,18 @@ class Step:
         """The whole command, of this Python."""
         device = "cpu" if options.small else "cuda"
         more = ["--trained", "--output", str(options.work), "--device", device]
+        more += ["--json", str(options.work / f"{self.name}.json")]
         more += ["--workers", f"{options.workers}", "--deadline", f"{seconds:.0f}"]
         return [*self.command, *more, *(self.small if options.small else ())]
 
 
-FEW = ("--blocks", "1", "--steps", f"{SMALL_STEPS}", "--pictures", "4", "--questions", "1")
-STEPS = (Step("dial", ("-m", "evidence.dial"), 1.0, FEW),)
+FEW = ("--steps", f"{SMALL_STEPS}", "--pictures", "4")
+FEW_ROWS = (*FEW, "--blocks", "1", "--questions", "1")
+STEPS = (
+    Step("dial", ("-m", "evidence.dial"), 3.0, FEW_ROWS),
+    Step("ranges", ("-m", "evidence.dial", "--transformers"), 2.0, FEW_ROWS),
+    Step("depth", ("-m", "evidence.dial.depth"), 1.0, (*FEW, "--seeds", "1")),
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -69,7 +75,7 @@ def main(arguments: Sequence[str]) -> int:
         os.environ |= {"COMFYUI_PATH": str(host), SITE: str(site)}
     os.environ |= ENVIRONMENT
     good = True
-    if "train" in options.what:
+    if options.only in (None, "train"):
         device = ["--device", "cpu", "--small"] if options.small else ["--device", "cuda"]
         command = ["-m", "evidence.dial.train_all", "--output", str(options.work), *device]
         seconds = min(options.train_seconds, end - time.monotonic())
@@ -78,7 +84,7 @@ def main(arguments: Sequence[str]) -> int:
     if not list(options.work.glob("*.safetensors")):
         say("No model is trained; there is nothing to measure.")
         return 1
-    for place, step in enumerate(STEPS if "measure" in options.what else ()):
+    for place, step in enumerate(STEPS if options.only in (None, "measure") else ()):
         left = end - time.monotonic() - (len(STEPS) - place) * GRACE / 2
         seconds = left * step.share / sum(each.share for each in STEPS[place:])
         good &= run(step.name, step.arguments(options, seconds), seconds, options.work)
@@ -91,7 +97,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m evidence.dial.lease", description=__doc__)
     add = parser.add_argument
-    add("what", nargs="*", choices=("train", "measure", "pack"), default=["train", "measure"])
+    add(
+        "--only",
+        choices=("train", "measure", "pack"),
+        help="one of its parts; pack comes by itself",
+    )
     add("--minutes", type=float, metavar="M", default=9.0, help="in all")
     add("--train-seconds", type=float, metavar="S", default=270.0, help="of them at most")
     add("--out", type=Path, metavar="DIR", required=True, help="for what comes back")

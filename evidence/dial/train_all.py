@@ -18,23 +18,26 @@ from demo.together import train_together
 from demo.train import Training, shipped
 from tools.failure import say
 
-from . import models
+from . import depth, models, ranges
 
 SMALL_STEPS = 8
 """Of a rehearsal: enough for a step to be captured."""
 
 
 def every(is_small: bool = False) -> list[Training]:
-    """The transformers that ship, the U-Nets that are reported on, and those of further studies.
+    """The transformers that ship, the U-Nets that are reported on, the transformers that are, and
+    those of several depths.
 
     is_small: a few of each, with few steps, for a rehearsal.
     """
     pairs = [training for training in shipped(1.0, 0) if training.network != "unet"]
-    steps = [SMALL_STEPS] if is_small else []
-    unets = [subject.training for subject in models.plan(1 if is_small else models.BLOCKS, *steps)]
     if is_small:
-        return [*(replace(one, steps=SMALL_STEPS) for one in pairs), *unets]
-    return [*pairs, *unets]
+        pairs = [replace(training, steps=SMALL_STEPS) for training in pairs]
+        studied = [*models.plan(1, SMALL_STEPS)[:2], *ranges.plan(1, SMALL_STEPS)[:2]]
+        depths = depth.plan(1, SMALL_STEPS)
+    else:
+        studied, depths = [*models.plan(), *ranges.plan()], depth.plan()
+    return [*pairs, *(subject.training for subject in studied), *depths]
 
 
 def main(arguments: Sequence[str]) -> int:
