@@ -52,6 +52,11 @@ def test_the_bypass_acts_at_every_depth(found):
     assert min(found["depths"].values()) > 1e-4
 
 
+def test_the_bypass_acts_at_every_depth(found):
+    assert set(found["depths"]) == {"depth1", "depth2", "depth3"}
+    assert min(found["depths"].values()) > 1e-4
+
+
 def test_a_shift_is_that_of_flow_matching():
     sigmas = torch.tensor([9.0, 3.0, 1.0, 0.25, 0.0])
     t = sigmas / (1 + sigmas)
