@@ -98,7 +98,7 @@ def test_what_is_counted():
         (1, 1, PLAIN): pictures("gg..l."),
         (1, 1, BYPASS): pictures("g-g.l."),
         (1, 3, PLAIN): pictures("g..cGl"),
-        (1, 3, BYPASS): pictures("gg.c-l"),
+        (1, 3, BYPASS): pictures("gg.c.l"),
         (2, 1, PLAIN): pictures("......"),  # a seed that is not whole
     }
     shares = {"glasses": 0.008, "long hair": 0.42}
@@ -117,7 +117,8 @@ def test_what_is_counted():
     assert counts["glasses", 1, PLAIN] == (2 / 6, 0, 0)
     assert counts["glasses", 1, BYPASS] == (2 / 5, 1, 0)  # the second is not clean
     assert counts["glasses", 3, PLAIN] == (1 / 5, 0, 1)  # against the shallowest
-    assert counts["glasses", 3, BYPASS] == (2 / 5, 1, 0)  # against the same model as it is
+    # Against the same model as it is, in which the fifth is not clean.
+    assert counts["glasses", 3, BYPASS] == (2 / 6, 1, 0)
     assert counts["long hair", 3, PLAIN] == (1 / 5, 1, 0)
     deep = next(row for row in found["rows"] if row["depth"] == 3)
     assert deep["copies"] == 1 / 5 and deep["clean"] == 5 / 6 and deep["p"] == 1
