@@ -21,6 +21,7 @@ from demo import run as demo
 from evidence import architectures, tables
 from evidence.architectures import Outcome
 from evidence.dial import conclusion as dial_conclusion
+from evidence.dial import depth_results
 from evidence.dial import results as dial_results
 from evidence.real import tables as real_tables
 from evidence.removal import PRIVACY
@@ -66,6 +67,11 @@ def range_lines(figures: dict[str, Any]) -> None:
     dial_conclusion.report(figures, print)
 
 
+def depth_lines(figures: dict[str, Any]) -> None:
+    """Print what `dev.py evidence depth` prints of its figures."""
+    depth_results.report(figures, print)
+
+
 def networks(figures: dict[str, Any]) -> list[Outcome]:
     return [Outcome(**network) for network in figures["networks"]]
 
@@ -84,6 +90,7 @@ SAYS = {
     "python dev.py evidence real": real_lines,
     "python dev.py evidence dial": dial_lines,
     "python dev.py evidence dial --transformers": range_lines,
+    "python dev.py evidence depth": depth_lines,
     "python dev.py evidence architectures": architecture_lines,
 }
 

@@ -13,9 +13,10 @@ import torch
 from demo.faces import Shares
 from demo.networks import NETWORKS, load_host
 from demo.train import TinyModel, Training, save_weights
+from evidence.dial.depth import SETTINGS
 from evidence.dial.host import Host
 from evidence.dial.ranges import RANGE_WAYS
-from evidence.dial.ways import WAYS
+from evidence.dial.ways import BYPASS, WAYS
 
 COUNT, STEPS = 3, 4
 TRIED = {"unet": WAYS, "transformer": RANGE_WAYS}
@@ -40,7 +41,13 @@ def main() -> None:
     kept = modules == list(whole.modules()) and not any(m._forward_hooks for m in modules)
     skipped = host.draw(replace(run, model=skipping(host, run.model)))
     apart = float((skipped.pictures - plain.pictures).abs().max())
-    told = {"ways": found, "same": same and kept, "host's skip": apart}
+    depths = [name for name in NETWORKS if name.startswith("depth") and network == "unet"]
+    told = {
+        "ways": found,
+        "same": same and kept,
+        "host's skip": apart,
+        "depths": {name: changed_by_bypass(host, weights, name) for name in depths},
+    }
     answers.write_text(json.dumps(told), "utf-8")
 
 
@@ -54,6 +61,14 @@ def write_random(weights: Path, network: str) -> None:
             torch.nn.init.kaiming_uniform_(value)
     average = {name: value.detach() for name, value in model.named_parameters()}
     save_weights(weights, average, Training("", Shares(), 0, 0, network=network))
+
+
+def changed_by_bypass(host: Host, weights: Path, network: str) -> float:
+    """How far the study of depth's bypass changes the pictures of another kind of network."""
+    write_random(weights, network)
+    run = replace(host.run_of(weights, "", 1.0), seed=5, count=COUNT, steps=STEPS)
+    drawn = host.draw(WAYS[BYPASS].apply(host, run, SETTINGS[BYPASS]))
+    return float((drawn.pictures - host.draw(run).pictures).abs().max())
 
 
 def skipping(host: Host, model: Any) -> Any:
