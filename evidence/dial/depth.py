@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import argparse
 import math
-import multiprocessing
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from concurrent.futures import Executor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -33,7 +31,7 @@ from demo.networks import DEPTHS
 from demo.reader import read
 from demo.tiny import read_tiny
 from demo.together import train_together
-from demo.train import Training, checkpoint, save_weights, training_people
+from demo.train import Training, training_people
 from tools.environment import write_json
 from tools.failure import Failure, say
 
@@ -42,10 +40,11 @@ from .depth_results import MINORITIES, Model, Pictures, figures, report
 from .host import STEPS as DRAWING_STEPS
 from .host import Host
 from .measure import FLOOR_SEED, composed, fingerprints, share
-from .models import HAS, sha256
+from .models import HAS, keep_in, sha256
 from .store import Store
 from .study import REPORT_SEED
 from .ways import BYPASS, PLAIN, WAYS, Setting
+from .workers import make_pool
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARES = Shares(dict.fromkeys(JOBS, 0.42), dark=0.5, glasses=0.008)
@@ -113,7 +112,8 @@ def measure(task: Task, deadline: float = math.inf) -> dict[str, Any] | None:
     host, setting = host_of(task.device), SETTINGS[task.way]
     run = host.run_of(task.weights, "", 1.0)
     drawn = host.draw_all(run, WAYS[task.way].apply, setting, REPORT_SEED, task.pictures)
-    return {"seen": seen_in(drawn.pictures, task.seed).text, "seconds": drawn.seconds}
+    seen = seen_in(drawn.pictures, task.seed)
+    return {"seen": seen.text, "seconds": drawn.seconds, "facts": host.facts(task.device)}
 
 
 def seen_in(pictures: torch.Tensor, seed: int) -> Pictures:
@@ -130,21 +130,31 @@ def real(seed: int, count: int) -> Pictures:
     return seen_in(composed(draw_people(SHARES, count, generator)), seed)
 
 
-def measure_all(tasks: Sequence[Task], store: Store, pool: Executor, deadline: float) -> int:
+def measure_all(tasks: Sequence[Task], store: Store, pool: Executor | None, deadline: float) -> int:
     """Measure what is not in the store yet, and keep it as it comes; how many rows are missing.
 
     deadline: by `time.monotonic`; then no row is begun any more.
     """
     missing = [task for task in tasks if store.look(task.key) is None]
     left = len(missing)
-    waiting = {pool.submit(measure, task, deadline): task for task in missing}
-    for future in as_completed(waiting):
-        task, found = waiting[future], future.result()
+    for task, found in measured(missing, pool, deadline):
         if found is not None:
             store.get(task.key, lambda found=found: found)
             left -= 1
             say(f"depth {task.depth}, seed {task.seed}, {task.way}: {found['seconds']:.0f} s")
     return left
+
+
+def measured(
+    tasks: Sequence[Task], pool: Executor | None, deadline: float
+) -> Iterator[tuple[Task, dict[str, Any] | None]]:
+    """What was found for each, as it comes; without a pool in this process."""
+    if pool is None:
+        yield from ((task, measure(task, deadline)) for task in tasks)
+        return
+    waiting = {pool.submit(measure, task, deadline): task for task in tasks}
+    for future in as_completed(waiting):
+        yield waiting[future], future.result()
 
 
 def model_of(one: Training, weights: Path) -> Model:
@@ -170,8 +180,7 @@ def main() -> int:
         say(f"Error: {failure}")
         return 1
     if options.json:
-        facts = host_of(options.device).facts(options.device)
-        write_json(options.json, {**facts, **found, "seconds": time.monotonic() - began})
+        write_json(options.json, {**found, "seconds": time.monotonic() - began})
     say(
         f"{left} models or rows are left." if left else f"Done in {time.monotonic() - began:.0f} s."
     )
@@ -211,16 +220,15 @@ def study(options: argparse.Namespace, deadline: float) -> tuple[int, dict[str, 
         for model, (_, path) in zip(models, files, strict=True)
         for way in SETTINGS
     ]
-    store = Store(options.output / "rows.jsonl")
-    with processes(options.workers) as pool:
+    store = Store(options.output / "depth.jsonl")
+    with make_pool(options.workers) as pool:
         missing = measure_all(tasks, store, pool, deadline)
-    seen = {
-        (task.seed, task.depth, task.way): Pictures.read(found["seen"])
-        for task in tasks
-        if (found := store.look(task.key)) is not None
-    }
-    reals = {model.seed: real(model.seed, options.pictures) for model in models}
-    found = {"pictures": options.pictures, **figures(models, seen, reals)}
+    known = [(task, row) for task in tasks if (row := store.look(task.key)) is not None]
+    seen = {(task.seed, task.depth, task.way): Pictures.read(row["seen"]) for task, row in known}
+    facts = known[0][1]["facts"] if known else {}
+    seeds = dict.fromkeys(model.seed for model in models)
+    reals = {seed: real(seed, options.pictures) for seed in seeds}
+    found = {**facts, "pictures": options.pictures, **figures(models, seen, reals)}
     report(found, say)
     picture = options.output / "evidence depth.png"
     chart(found).save(picture)
@@ -232,28 +240,12 @@ def train(planned: Sequence[Training], folder: Path, device: str, deadline: floa
     """Train what is not trained yet."""
     folder.mkdir(parents=True, exist_ok=True)
     missing = [one for one in planned if not path_of(one, folder).is_file()]
-
-    def finish(one: Training, average: dict[str, torch.Tensor]) -> None:
-        save_weights(path_of(one, folder), average, one)
-        checkpoint(folder, one.name).unlink(missing_ok=True)  # three times the weights
-
-    train_together(missing, folder, device, finish, deadline=deadline, say=say)
+    train_together(missing, folder, device, keep_in(folder, device), deadline=deadline, say=say)
 
 
 def path_of(one: Training, folder: Path) -> Path:
     """The file with a model's weights."""
     return folder / f"{one.name}.safetensors"
-
-
-@contextmanager
-def processes(count: int) -> Iterator[Executor]:
-    """So many that measure, each with a host of its own and one thread."""
-    context = multiprocessing.get_context("spawn")  # CUDA is lost in a fork
-    with ProcessPoolExecutor(count, context, torch.set_num_threads, (1,)) as pool:
-        try:
-            yield pool
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 if __name__ == "__main__":

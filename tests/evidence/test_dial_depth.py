@@ -152,6 +152,9 @@ class Portraits:
     def __init__(self) -> None:
         self.drawn = 0
 
+    def facts(self, device: str) -> dict[str, str]:
+        return {"device": device}
+
     def run_of(self, _weights, prompt: str, cfg: float) -> SimpleNamespace:
         assert (prompt, cfg) == ("", 1.0)
         return SimpleNamespace()
