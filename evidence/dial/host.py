@@ -88,7 +88,8 @@ class Host:
     def facts(self, device: str) -> dict[str, Any]:
         """What the figures were measured with."""
         name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
-        return {**self.parts.facts(), "device": f"{name}, float32, PyTorch attention"}
+        tf32 = " (TF32 in convolutions)" if device == "cuda" else ""
+        return {**self.parts.facts(), "device": f"{name}, float32{tf32}, PyTorch attention"}
 
     def run_of(self, weights: Path, prompt: str, cfg: float) -> Run:
         """A run of a model as it is, without a seed and pictures yet; the negative prompt is
