@@ -121,14 +121,24 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     }
     if design.rivals:
         figures |= more(rows, subjects, means, design)
+        draw([row for row in means if row["question"] == MAIN.label], subjects, design, options)
     else:
         figures["shipped"] = quick.shipped_rows(study, pair, chosen) if questions else []
+        draw(sweep, choosing, design, options)
     tell(figures)
-    shown = [row for row in means if row["question"] == MAIN.label] if design.rivals else sweep
-    picture = options.output / f"{design.name}.png"
-    chart(shown, len(subjects if design.rivals else choosing), design.ways).save(picture)
-    say(f"Chart: {picture}")
     return figures
+
+
+def draw(
+    rows: Sequence[dict[str, Any]],
+    subjects: Sequence[Subject],
+    design: Design,
+    options: argparse.Namespace,
+) -> None:
+    """The chart: where settings were chosen, or, of ranges, one point for each."""
+    picture = options.output / f"{design.name}.png"
+    chart(rows, len(subjects), design.ways).save(picture)
+    say(f"Chart: {picture}")
 
 
 def tell(figures: dict[str, Any]) -> None:
