@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -68,6 +69,7 @@ class Host:
         os.environ["DETOUR_DEVICE"] = device
         self.parts: Any = importlib.import_module("tools.bench_models")
         self.parts.load_pack()
+        logging.getLogger("detour").setLevel(logging.ERROR)  # blocks at an end are asked for
         self.sample: Any = importlib.import_module("comfy.sample")
         self.samplers: Any = importlib.import_module("comfy.samplers")
 

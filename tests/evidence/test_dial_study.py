@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from demo.faces import PLACE, draw_people
+from demo.faces import PLACE, draw_people, wears_glasses
 from evidence.dial import quick
 from evidence.dial.chart import chart
 from evidence.dial.host import Drawn
@@ -110,6 +110,12 @@ def test_the_columns_of_real_pictures():
     assert other["unchanged"]["hits"] == 0 and other["tint"] is None
     tinted = Seen.of((own.pictures - 0.02).clamp(0, 1), "nurse")
     assert columns(tinted, own, real)["tint"] == pytest.approx(0.02, abs=0.002)
+    worn = people.clone()
+    worn[:30, PLACE["glasses"]], worn[30:, PLACE["glasses"]] = 1, 0
+    before = wears_glasses(people)
+    changed = columns(Seen.of(composed(worn), "nurse"), own, real)["moved"]
+    assert changed["glasses"] == [int((~before[:30]).sum()), int(before[30:].sum())]
+    assert changed["long hair"] == changed["dark skin"] == [0, 0]
     noise = Seen.of(torch.rand(100, 3, 16, 16), "nurse")
     broken = columns(noise, own, real)
     assert broken["good"]["hits"] == 0 and broken["minority"]["share"] is None
