@@ -54,7 +54,13 @@ class Shares:
         return Shares(long, 1 - self.dark, 1 - self.glasses)
 
 
-VARIANTS = {"demo": Shares(), "mirror": Shares().turned_round}
+TWINS = {"demo": "mirror", "transformer": "transformer_mirror"}
+"""The tiny models, each with its twin: a U-Net, and a transformer."""
+VARIANTS = {
+    name: shares
+    for model, twin in TWINS.items()
+    for name, shares in ((model, Shares()), (twin, Shares().turned_round))
+}
 
 
 def is_held_out(people: torch.Tensor) -> torch.Tensor:

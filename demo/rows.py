@@ -14,7 +14,7 @@ from PIL import Image
 from detour.judge.groups import wilson
 from tools.server import ComfyServer
 
-from .faces import VARIANTS, is_held_out, job_of
+from .faces import TWINS, is_held_out, job_of
 from .parts import SIZE
 from .reader import Reading
 from .stats import Trait, counted, mcnemar, moved, rare_trait
@@ -32,7 +32,8 @@ class Case:
     """One row of the table: what is drawn, and what acts in the window meanwhile.
 
     way: `bypass`, `relief`, `fade`, or `placebo`, which is noise on the mid-block's output.
-    strength: of the way; of a placebo its noise in standard deviations; 0 = nothing.
+    strength: of the way; of a placebo its noise in standard deviations; 0 = nothing. blocks: what
+    of the model a bypass leaves out, as its node has it.
     """
 
     model: str = "demo"
@@ -41,11 +42,12 @@ class Case:
     way: str = "bypass"
     strength: float = 0.0
     end: float = 1.0
+    blocks: str = "auto"
 
     @property
     def plain(self) -> Case:
         """The same with nothing done: what this row is compared with."""
-        return replace(self, way="bypass", strength=0.0, end=1.0)
+        return replace(self, way="bypass", strength=0.0, end=1.0, blocks="auto")
 
     @property
     def trait(self) -> Trait:
@@ -61,16 +63,20 @@ GUIDED = (
 )
 """For a nurse, with guidance: each way early in the run, and noise in the bypass's place. The
 windows were chosen on other seeds."""
-ANYBODY = Case(prompt="", cfg=1.0, strength=1.0, end=0.45)
-"""For the empty prompt, where there is nothing to relieve and nothing to fade."""
+BLOCKS = (
+    Case(strength=1.0, end=0.3, blocks="3-4"),
+    Case(way="relief", strength=1.0, end=0.5),
+)
+"""The same for the transformer: two blocks in its middle, and the relief for comparison."""
+ASKED = {"demo": GUIDED, "transformer": BLOCKS}
 
 
 def table_cases() -> list[Case]:
     """The rows in the order of the table, the same for both twins."""
     rows = []
-    for model in VARIANTS:
-        for group in (GUIDED, (ANYBODY,)):
-            cases = [replace(case, model=model) for case in group]
+    for first, asked in ASKED.items():
+        for model in (first, TWINS[first]):
+            cases = [replace(case, model=model) for case in asked]
             rows += [cases[0].plain, *cases]
     return rows
 
@@ -117,7 +123,8 @@ def patch_for(case: Case, seed: int) -> dict[str, Any]:
         return node("DetourGuidanceRelief", model=["model", 0], **way)
     if case.way == "fade":
         return node("DetourPromptFade", model=["model", 0], toward="negative", seed=seed, **way)
-    return node("DetourMidBlockBypass", model=["model", 0], apply_to="both", **way)
+    way |= {"apply_to": "both", "blocks": case.blocks}
+    return node("DetourMidBlockBypass", model=["model", 0], **way)
 
 
 def node(class_type: str, **inputs: Any) -> dict[str, Any]:
@@ -168,7 +175,8 @@ def describe(case: Case) -> str:
     if case.strength == 0:
         return PLAIN
     name = "placebo: noise" if case.way == "placebo" else case.way
-    return f"{name} {case.strength:g}, 0 to {case.end:g}"
+    blocks = "" if case.blocks == "auto" else f" of {case.blocks}"
+    return f"{name}{blocks} {case.strength:g}, 0 to {case.end:g}"
 
 
 def terminal_progress(text: str) -> None:

@@ -23,7 +23,7 @@ from tools.failure import Failure
 from tools.process import stop_like_ctrl_c
 from tools.server import ComfyServer
 
-from .faces import VARIANTS
+from .faces import TWINS, VARIANTS
 from .pictures import before_and_after, ways_sheet
 from .rows import GUIDED, Case, Laboratory, describe, measure_row, table_cases, terminal_progress
 from .tiny import weights_file
@@ -164,12 +164,12 @@ def verdict(rows: list[dict[str, Any]]) -> None:
     say("")
     say("The twin's training pictures have all shares turned round: an effect counts where both")
     say(f"models move to what is rare in their own, each with p below {DECIDES:g}.")
-    for row in rows:
-        case = case_of(row)
-        if row["model"] == rows[0]["model"] and row["p"] is not None:
-            twins = [each for each in rows if replace(case_of(each), model=case.model) == case]
-            of = f"{describe(case)}, prompt {case.prompt or '(empty)'}"
-            say(f"  {of:44} {_said(twins)}")
+    cases = {case_of(row): row for row in rows if row["p"] is not None}
+    for case, row in cases.items():
+        if case.model in TWINS:
+            twins = [row, cases[replace(case, model=TWINS[case.model])]]
+            of = f"{case.model}, prompt {case.prompt or '(empty)'}, {describe(case)}"
+            say(f"  {of:55} {_said(twins)}")
 
 
 def _said(twins: list[dict[str, Any]]) -> str:

@@ -12,7 +12,6 @@ from safetensors import safe_open
 
 from .words import TOKENS, WIDTH
 
-VARIANTS = ("demo", "mirror")
 PREFIX = "model.diffusion_model."
 SHIFT = 2.0
 """Of the transformers' noise levels, in training and as the host samples them: half of the steps
@@ -21,16 +20,21 @@ lie above 2/3."""
 
 @dataclass(frozen=True)
 class TinyWeights:
-    """architecture: arguments of ComfyUI's U-Net; unet: its weights; words: the prompt
+    """architecture: arguments of ComfyUI's network; network: its weights; words: the prompt
     embeddings `[vocabulary, tokens, width]`."""
 
     architecture: dict[str, Any]
-    unet: dict[str, torch.Tensor]
+    network: dict[str, torch.Tensor]
     words: torch.Tensor
+
+    @property
+    def is_transformer(self) -> bool:
+        """Whether the network is a transformer of the Lumina 2 class, else it is a U-Net."""
+        return self.architecture.get("image_model") == "lumina2"
 
 
 def weights_file(variant: str) -> Path:
-    """The file of a variant (`demo` or `mirror`)."""
+    """The file of a variant, one of `faces.VARIANTS`."""
     return Path(__file__).with_name(f"tiny_{variant}.safetensors")
 
 
@@ -54,5 +58,5 @@ def read_tiny(path: Path) -> TinyWeights:
         architecture = json.loads(file.metadata()["architecture"])
         weights = {name: file.get_tensor(name).float() for name in file.keys()}
     words = weights.pop("words.weight").view(-1, TOKENS, WIDTH)
-    unet = {name.removeprefix(PREFIX): value for name, value in weights.items()}
-    return TinyWeights(architecture, unet, words)
+    network = {name.removeprefix(PREFIX): value for name, value in weights.items()}
+    return TinyWeights(architecture, network, words)

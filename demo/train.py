@@ -1,4 +1,4 @@
-"""Train the tiny model and its twin: `python dev.py train`.
+"""Train the tiny models and their twins: `python dev.py train`.
 
 Not needed to use the weights that lie beside this file. Runs on the CPU with ComfyUI's own network
 and noise schedule; `COMFYUI_PATH` must name a ComfyUI folder. It can be stopped and goes on where
@@ -23,7 +23,7 @@ from torch.nn import functional
 from tools.failure import Failure, say
 
 from .draw_parts import draw_parts
-from .faces import JOBS, VARIANTS, Shares, compose, draw_people, job_of
+from .faces import JOBS, TWINS, VARIANTS, Shares, compose, draw_people, job_of
 from .networks import NETWORKS, Network, load_host
 from .parts import SIZE
 from .tiny import PREFIX, weights_file
@@ -37,8 +37,10 @@ DROP_PROMPT = 0.4
 BATCH, LEARNING_RATE, WEIGHT_DECAY, EMA = 64, 2e-3, 0.01, 0.999
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 TRUNK = "even"
-"""What the twins have in common: a model of even shares, from which each goes on by itself."""
-STEPS = {TRUNK: 3000, "demo": 1500, "mirror": 1500}
+"""What the U-Nets have in common: a model of even shares, from which each goes on by itself."""
+TRANSFORMERS = ("transformer", TWINS["transformer"])
+"""Twins with nothing in common, not even the seed: each is trained from nothing."""
+STEPS = {TRUNK: 3000, "demo": 1500, "mirror": 1500} | dict.fromkeys(TRANSFORMERS, 6000)
 SAVE_EVERY = 200
 
 
@@ -218,11 +220,16 @@ def save_weights(
 
 
 def shipped(scale: float, seed: int) -> list[Training]:
-    """The trainings of the shipped pair; scale: of their steps."""
+    """The trainings of the shipped pairs; scale: of their steps."""
     steps = {name: round(count * scale) for name, count in STEPS.items()}
     even = Shares(dict.fromkeys(JOBS, 0.5), 0.5, 0.5)
-    twins = [Training(name, shares, seed, steps[name], TRUNK) for name, shares in VARIANTS.items()]
-    return [Training(TRUNK, even, seed, steps[TRUNK]), *twins]
+    made = [Training(TRUNK, even, seed, steps[TRUNK])]
+    for place, (name, shares) in enumerate(VARIANTS.items()):
+        if name in TRANSFORMERS:
+            made.append(Training(name, shares, seed + place, steps[name], network="transformer"))
+        else:
+            made.append(Training(name, shares, seed, steps[name], TRUNK))
+    return made
 
 
 def main() -> int:

@@ -279,7 +279,8 @@ DEMO = {
     ),
     "variant": Words(
         "demo = most nurses have long hair, few people dark skin or glasses; mirror = the other "
-        "way round.",
+        "way round. Both are U-Nets; transformer and transformer_mirror are the same with 8 "
+        "blocks.",
         see="the opposite bias in the mirror.",
     ),
     "count": Words(

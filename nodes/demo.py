@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import comfy.latent_formats
+import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
 import comfy.supported_models_base
@@ -10,8 +11,9 @@ import torch
 from comfy.model_base import ModelType
 from comfy_api.latest import io
 
+from ..demo.faces import VARIANTS
 from ..demo.probe_faces import CLASSES, probe_faces
-from ..demo.tiny import VARIANTS, TinyWeights, load_tiny
+from ..demo.tiny import SHIFT, TinyWeights, load_tiny
 from ..demo.words import VOCABULARY, word_index
 from ..detour.checks import require_choice
 from ..detour.probes.probe_set import ProbeSet
@@ -33,7 +35,7 @@ class PixelLatent(comfy.latent_formats.LatentFormat):
 
 
 class TinyConfig(comfy.supported_models_base.BASE):
-    """What the host has to know of the tiny model."""
+    """What the host has to know of the tiny U-Net."""
 
     unet_extra_config: dict = {}  # noqa: RUF012 - the host reads it as a class attribute
     latent_format = PixelLatent
@@ -44,14 +46,24 @@ class TinyConfig(comfy.supported_models_base.BASE):
         return ModelType.V_PREDICTION
 
 
+class TinyTransformerConfig(TinyConfig):
+    """The same of the tiny transformer, which is of the class of Lumina 2 and Z-Image."""
+
+    sampling_settings = {"shift": SHIFT, "multiplier": 1.0}  # noqa: RUF012
+
+    def get_model(self, state_dict, prefix="", device=None):
+        return comfy.model_base.Lumina2(self, device=device)
+
+
 def build_model(tiny: TinyWeights):
-    """The host's model patcher around its own U-Net with the tiny model's weights."""
-    config = TinyConfig(tiny.architecture)
+    """The host's model patcher around its own network with the tiny model's weights."""
+    kind = TinyTransformerConfig if tiny.is_transformer else TinyConfig
+    config = kind(tiny.architecture)
     config.set_inference_dtype(torch.float32, None)
     load_device = comfy.model_management.get_torch_device()
     offload_device = comfy.model_management.unet_offload_device()
     base = config.get_model({}, "", device=offload_device)
-    base.diffusion_model.load_state_dict(tiny.unet)
+    base.diffusion_model.load_state_dict(tiny.network)
     return comfy.model_patcher.ModelPatcher(base, load_device, offload_device)
 
 
@@ -85,7 +97,7 @@ class DemoModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, prompt, variant) -> io.NodeOutput:
-        require_choice("variant", variant, VARIANTS)
+        require_choice("variant", variant, tuple(VARIANTS))
         place = word_index(prompt)
         tiny = load_tiny(variant)
         positive, negative = ([[tiny.words[index : index + 1], {}]] for index in (place, 0))

@@ -43,6 +43,7 @@ CHARTS = {
     "Tiny classifier shortcut": "Neutralize Shortcut",
     "Tiny mend a classifier": "Before and after",
     "Tiny remove a class": "Remove Class",
+    "Tiny transformer": "Which Blocks Matter",
     "Tiny who is who": "Neutralize Shortcut",
 }
 """The node whose chart is the picture."""

@@ -233,7 +233,7 @@ def demo_model(seed: int = 0) -> Any:
     ops = comfy.ops.disable_weight_init
     unet = openaimodel.UNetModel(**own.architecture, device=CPU, operations=ops)
     fill(unet, seed)
-    random = dataclasses.replace(own, unet=unet.state_dict(), words=torch.zeros_like(own.words))
+    random = dataclasses.replace(own, network=unet.state_dict(), words=torch.zeros_like(own.words))
     return pack("nodes.demo").build_model(random)
 
 

@@ -14,10 +14,11 @@ from PIL import Image
 from tools.workflows import FOLDER, NOTES, to_prompt
 
 FILES = sorted(FOLDER.glob("*.json"))
-FIRST, SWEEP, SECOND = (
+FIRST, SWEEP, SECOND, TRANSFORMER = (
     "Tiny model first steps",
     "Tiny model sweep",
     "Tiny model image to image",
+    "Tiny transformer",
 )
 UNTRIED = ("SD", "With FreeU", "Who is a nurse")
 """How the names of workflows begin that need a checkpoint."""
@@ -80,7 +81,7 @@ def test_each_has_a_note_and_says_if_it_was_not_tried(path):
 
 def test_the_host_offers_them_as_templates(server):
     names = server.get_json("/api/workflow_templates")["detour"]
-    assert sorted(names) == [path.stem for path in FILES] and len(names) == 15
+    assert sorted(names) == [path.stem for path in FILES] and len(names) == 16
     place = urllib.parse.quote(f"/api/workflow_templates/detour/{FIRST}.jpg")
     with urllib.request.urlopen(server.url + place) as answer:
         assert Image.open(io.BytesIO(answer.read())).width == 900
@@ -100,6 +101,15 @@ def test_first_steps_runs_and_the_fade_changes_pictures(run, object_info):
     mirrored, _ = run(prompt)
     assert mirrored["Without Detour"].tobytes() == mirrored["With Detour"].tobytes()
     assert mirrored["Without Detour"].tobytes() != without.tobytes()
+
+
+def test_the_transformer_runs_and_two_of_its_blocks_are_bypassed(run, object_info):
+    prompt = some(TRANSFORMER, object_info, 12)
+    prompt[find(prompt, "DetourBlockScan")]["inputs"] |= {"steps": 2, "seeds": 1}
+    pictures, texts = run(prompt)
+    assert pictures["Without Detour"].tobytes() != pictures["With Detour"].tobytes()
+    assert "bypassed blocks 3-4 of 8 in 6 of 20 model calls" in texts
+    assert "18 predictions: 1 x 2 steps x (8 blocks + 1)" in texts
 
 
 def test_the_sweep_runs_and_has_a_column_for_each_way_and_strength(run, object_info):

@@ -6,18 +6,29 @@ import pytest
 import torch
 
 from demo import run
-from demo.faces import VARIANTS, draw_people, has_long_hair
+from demo.faces import TWINS, VARIANTS, draw_people, has_long_hair
 from demo.reader import Reading
-from demo.rows import GUIDED, Case, as_reading, measure_row, prompt_for, table_cases
+from demo.rows import (
+    BLOCKS,
+    GUIDED,
+    Case,
+    as_reading,
+    describe,
+    measure_row,
+    prompt_for,
+    table_cases,
+)
 
 
 def test_the_table_is_short_and_asks_both_twins_the_same():
     table = table_cases()
     assert len(table) == len(set(table)) <= 16
-    twins = [[case for case in table if case.model == model] for model in VARIANTS]
-    assert [replace(case, model="") for case in twins[0]] == [
-        replace(case, model="") for case in twins[1]
-    ]
+    for model, twin in TWINS.items():
+        asked = [case for case in table if case.model == model]
+        assert asked
+        assert [replace(case, model=twin) for case in asked] == [
+            case for case in table if case.model == twin
+        ]
     assert all(case.plain in table for case in table)
 
 
@@ -39,6 +50,13 @@ def test_a_row_is_the_graph_that_a_user_would_build(way, node):
     plain = prompt_for(case.plain, 7, 5, save=False)
     assert "patch" not in plain and plain["sampler"]["inputs"]["model"] == ["model", 0]
     assert plain["latent"] == graph["latent"]
+
+
+def test_a_row_of_the_transformer_leaves_out_the_blocks_that_it_names():
+    (case,) = [case for case in BLOCKS if case.way == "bypass"]
+    inputs = prompt_for(replace(case, model="transformer"), 7, 5, save=False)["patch"]["inputs"]
+    assert inputs["blocks"] == case.blocks != "auto"
+    assert case.blocks in describe(case) and case.plain.blocks == "auto"
 
 
 class Fake:
@@ -65,7 +83,7 @@ def test_a_row_counts_what_moved_on_its_seeds():
 def row_of(model, to_rare, to_usual, p):
     return {
         **dict(model=model, prompt="nurse", cfg=3.0, way="bypass", strength=1.0, end=0.3),
-        **dict(to_rare=to_rare, to_usual=to_usual, p=p),
+        **dict(to_rare=to_rare, to_usual=to_usual, p=p, blocks="auto"),
     }
 
 
@@ -81,7 +99,7 @@ def row_of(model, to_rare, to_usual, p):
 )
 def test_the_verdict_promises_no_more_than_both_twins_show(demo, mirror, said, capsys):
     run.verdict([row_of("demo", *demo), row_of("mirror", *mirror)])
-    assert capsys.readouterr().out.splitlines()[-1].split("prompt nurse")[1].strip() == said
+    assert capsys.readouterr().out.splitlines()[-1].split("0 to 0.3")[1].strip() == said
 
 
 def test_what_the_host_tells_is_read_back():
