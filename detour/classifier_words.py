@@ -321,3 +321,8 @@ HELP = {
     "classifier_name": "Saved with its edits in models/image_classifiers; nothing is overwritten.",
 }
 """Control of the tab to what it means."""
+
+SEARCH_WITHOUT_DEVICE = (
+    "Detour: %s has too little memory for this search, so the CPU does it, which takes longer."
+)
+"""For the log."""

@@ -29,7 +29,7 @@ class OnDevice:
 
     work: Work
 
-    def ready(self, classifier: ImageClassifier) -> AbstractContextManager[None]:
+    def ready(self, classifier: ImageClassifier) -> AbstractContextManager[Any]:
         """The backbone is on the device; see `on_device`."""
         room = classifier.working_bytes(CHUNK)
         return on_device(classifier.backbone, room, self.work.check)
@@ -37,6 +37,10 @@ class OnDevice:
     def counted(self, what: str, total: int) -> Progress:
         """The tab's line of progress; raises Stopped once the user has pressed Stop."""
         return self.work.counted(what)
+
+    def searching(self, room: int) -> AbstractContextManager[torch.device]:
+        """The device by the setting, with no generation beside the search; see `on_device`."""
+        return on_device(nn.Identity(), room, self.work.check)
 
 
 def load_hosted(work: Work, file: str, *typed: Any) -> EditedClassifier:
@@ -69,7 +73,7 @@ def _spares_memory(options: Any) -> bool:
 
 
 @contextmanager
-def on_device(network: nn.Module, room: int, wait: Callable[[], None]) -> Iterator[None]:
+def on_device(network: nn.Module, room: int, wait: Callable[[], None]) -> Iterator[torch.device]:
     """Inside the `with`, the network is on its device and no generation runs beside it there.
 
     room: bytes to free beyond the weights. wait: called again and again while a generation
@@ -78,13 +82,13 @@ def on_device(network: nn.Module, room: int, wait: Callable[[], None]) -> Iterat
     device = pick_device()
     with _without_autocast(device):
         if device.type == "cpu":
-            yield
+            yield device
             return
         with _alone(wait):
             _make_room(room + _size(network), device)
             try:
                 network.to(device)
-                yield
+                yield device
             finally:
                 network.to("cpu")
                 devices.torch_gc()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import comfy.model_management as management
 import folder_paths
+import torch
 from comfy.model_patcher import ModelPatcher
 from comfy.utils import ProgressBar
 from comfy_api.latest import io
@@ -58,6 +59,13 @@ class Managed:
     def counted(self, what: str, total: int) -> Progress:
         """The host's progress bar; raises when the user cancels."""
         return progress(total)
+
+    def searching(self, room: int) -> AbstractContextManager[torch.device]:
+        """The host frees the room on the device that the backbone computes on."""
+        device = self.patcher.load_device
+        if device.type != "cpu":
+            management.free_memory(room, device)
+        return nullcontext(device)
 
 
 def progress(total: int) -> Progress:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from ..classifier.head import Head
@@ -30,6 +31,10 @@ class Runtime(Protocol):
 
     def counted(self, what: str, total: int) -> Progress:
         """Shows how many of `total` pictures are done; raises when the user stops."""
+        ...
+
+    def searching(self, room: int) -> AbstractContextManager[torch.device]:
+        """Inside the `with` a search may compute on that device, where so many bytes are free."""
         ...
 
 

@@ -3,6 +3,7 @@ by piece."""
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ class Probes:
     backbone: hash of the network that made the features.
     partly: `[N]`, in place of `classes` where not all of them are known to the classifier: the
         class, or -1. Only reports on a removed class read it.
+    device: where a search on them computes, see `on`.
 
     Groups are the pairs (class, attribute), numbered `class * n_attributes + attribute`
     (WILDS). Raises ValueError with a sentence for anything that does not fit.
@@ -59,6 +61,7 @@ class Probes:
     attribute_names: Sequence[str] = ()
     backbone: str = ""
     partly: Tensor | Sequence[int] | None = None
+    device: str = "cpu"
     n_classes: int = field(init=False, default=0)
     n_attributes: int = field(init=False, default=0)
 
@@ -154,11 +157,27 @@ class Probes:
         return self.features.shape[0]
 
     def columns(self, rows: Tensor, start: int, stop: int) -> Tensor:
-        """Features `[len(rows), stop - start]` of some probes, float64."""
+        """Features `[len(rows), stop - start]` of some probes, float64, where `rows` are."""
         if isinstance(self.features, np.ndarray):
-            block = self.features[:, start:stop][rows.numpy()]
-            return torch.from_numpy(np.asarray(block, dtype=np.float64))
+            block = self.features[:, start:stop][rows.cpu().numpy()]
+            return torch.from_numpy(np.asarray(block, dtype=np.float64)).to(rows.device)
         return self.features[:, start:stop][rows].double()
+
+    def on(self, device: str) -> Probes:
+        """The same probes, with another device for searches on them; nothing is moved yet."""
+        made = copy.copy(self)
+        object.__setattr__(made, "device", device)
+        return made
+
+    def moved(self) -> Probes:
+        """The same probes with what a search reads on their device, for as long as it takes; a
+        numpy array stays in main memory and is read piece by piece."""
+        made = copy.copy(self)
+        for name in ("features", "attributes", "classes", "logits"):
+            value = getattr(self, name)
+            if isinstance(value, Tensor):
+                object.__setattr__(made, name, value.to(self.device))
+        return made
 
     def group_name(self, group: int) -> str:
         """A group in words, for reports and messages."""

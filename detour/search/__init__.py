@@ -1,6 +1,7 @@
 """Searches for the edit that takes a spurious feature, or a class, out of a head.
 
 settings       what is asked for, read once
+where          on which device, and the CPU where that cannot
 problem        the margins that a change of one row moves, and what a search found
 scan           one number: all thresholds in one sorted pass
 one_weight     the best single weight, or the bias alone

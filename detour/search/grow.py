@@ -21,8 +21,11 @@ FINALISTS = 3
 """How many of them are fitted to the end: those that do best after a few steps."""
 FIRST_STEPS, STEPS, WIDTHS = 4, 8, 2
 """Newton steps before the finalists are known, and after, and how often the width is fitted."""
-NO_EDIT = Fit((), (), torch.zeros(0, dtype=torch.float64))
-"""Where the first weight is added to."""
+
+
+def no_edit() -> Fit:
+    """Where the first weight is added to."""
+    return Fit((), (), torch.zeros(0, dtype=torch.float64))
 
 
 def refit(sample: Sample, change: Change) -> Fit:

@@ -13,11 +13,21 @@ from ..edit.apply import predictions
 from ..edit.record import Change
 from ..probes.features import Probes
 from .mistakes import WRONG
-from .one_weight import MAX_BYTES, Progress, column_blocks, quiet
+from .one_weight import MAX_BYTES, Progress, column_blocks, quiet, rows_of
 from .pair import pivot_events
 from .problem import Found, Problem, problem, searched_rows
-from .scan import BATCH, GRID, Events, accuracies, best_point, events, shift_events, sort_events
+from .scan import (
+    GRID,
+    Events,
+    accuracies,
+    at_a_time,
+    best_point,
+    events,
+    shift_events,
+    sort_events,
+)
 from .several import Sizes
+from .where import on_device
 
 KEEP = 0.95
 """The guard: at least this share of the right pictures must stay right, of those of the edited
@@ -31,6 +41,7 @@ MOST_PIVOTS = 256
 so many of them are tried."""
 FLOOR = 0.01
 """A feature's spread counts as at least this part of the average one."""
+TINY = torch.finfo(torch.float64).tiny
 REFUSED = torch.iinfo(torch.int64).min
 OWN, OTHERS, MISTAKES = range(3)
 """The groups of the search: right pictures of the row's class, right ones of others, wrong ones."""
@@ -53,6 +64,20 @@ def fit_mistakes(
     probes: `a` is 0 for right, 1 for wrong. target_class: the row, None = `mistaken_rows`.
     columns: the weights to try, `telling_columns` if None. Source: ours.
     """
+
+    def work(placed: Probes) -> Sizes[Found]:
+        return _fit(placed, rows_of(placed, rows), target_class, progress, columns)
+
+    return on_device(probes, work)
+
+
+def _fit(
+    probes: Probes,
+    rows: Tensor,
+    target_class: int | None,
+    progress: Progress,
+    columns: Sequence[int] | None,
+) -> Sizes[Found]:
     tried = [
         guarded_problem(probes, row, rows) for row in mistaken_rows(probes, rows, target_class)
     ]
@@ -103,11 +128,12 @@ def telling_columns(probes: Probes, problem: Problem) -> list[int]:
     cell = 2 * problem.group + (problem.sign > 0)
     weight = 1 / torch.bincount(cell, minlength=6).double()[cell]
     weight = (weight / weight.sum())[:, None]
-    known = torch.stack([torch.ones_like(side), problem.margin], dim=1)
+    margin = problem.margin[:, None] - (weight * problem.margin[:, None]).sum()
+    margin = margin / (weight * margin.square()).sum().sqrt().clamp_min(TINY)
 
     def unknown(values: Tensor) -> Tensor:
-        fitted = torch.linalg.lstsq(weight.sqrt() * known, weight.sqrt() * values).solution
-        return values - known @ fitted
+        values = values - (weight * values).sum(0)
+        return values - margin * (weight * margin * values).sum(0)
 
     rest, shared, spreads = unknown(side[:, None]), [], []
     for _, _, block in column_blocks(probes, [problem], MAX_BYTES):
@@ -115,7 +141,7 @@ def telling_columns(probes: Probes, problem: Problem) -> list[int]:
         shared.append((weight * rest * left).sum(0).abs())
         spreads.append((weight * left.square()).sum(0).sqrt())
     spread = torch.cat(spreads)
-    floor = FLOOR * spread.mean() + torch.finfo(torch.float64).tiny
+    floor = FLOOR * spread.mean() + TINY
     told = torch.cat(shared) / (spread + floor)
     return told.argsort(descending=True, stable=True)[:PROMISING].tolist()
 
@@ -171,7 +197,8 @@ def _pivots(problem: Problem) -> Iterator[Tensor]:
     margins."""
     count = len(problem.rows)
     even = torch.linspace(0, count - 1, min(count, MOST_PIVOTS)).round().long()
-    yield from problem.margin.argsort()[even].split(max(1, BATCH // count))
+    order = problem.margin.argsort(stable=True)[even]
+    yield from order.split(max(1, at_a_time(order.device) // count))
 
 
 def _found(

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..probes.features import Probes
 from .problem import Problem
-from .scan import GRID, crossings, group_counts, mean_of, pack
+from .scan import GRID, crossings, group_counts, mean_of, pack, rising
 
 BROKEN = (16, 512)
 """So many of the right probes nearest to the decision count in a bound, the others as right."""
@@ -87,7 +86,7 @@ def mean_bounds(probes: Probes, p: Problem, wanted: Tensor, count: int, max_byte
         first, last = int(columns[0]), int(columns[-1]) + 1
         block = probes.columns(few.rows, first, last)[:, columns - first]
         tau, delta, below = crossings(few, block)
-        order = torch.from_numpy(np.argsort(tau.numpy(), axis=1))
+        order = rising(tau)
         rise = (delta * weight).gather(1, order).cumsum(1).amax(1).clamp_min(0)
         found.append(below.double() @ weight - (weight * right[keep]).sum() + rise)
     gain = torch.cat(found)
@@ -101,7 +100,7 @@ def mean_key(p: Problem, column: Tensor, floor: int) -> int:
     above the floor's, so the first one that is not below it is the best.
     """
     tau, delta, below = (each[0] for each in crossings(p, column[:, None]))
-    order = torch.from_numpy(np.argsort(tau.numpy()))
+    order = rising(tau)
     tau = tau[order]
     share = 1 / (p.size * len(p.size))
     start = group_counts(p, below)

@@ -23,7 +23,9 @@ from .ladder import Ladder, build_ladder, smallest
 from .mend import Mended, mend
 from .mistakes import check_labels, prepared
 from .one_weight import Progress, quiet
+from .problem import searched_rows
 from .settings import AUTO, SEARCHED, Search, read_search
+from .where import room_to_search
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +96,9 @@ def neutralize_classifier(
     probes = classifier.probes(probe_set, tag=typed.get("target_class") or "")
     if search.method == "mistakes":
         probes, search = prepared(probes, classifier.stack, search)
-    done = neutralize(probes, search, classifier.stack, progress)
+    searched = len(searched_rows(probes, search.target_class))
+    with room_to_search(classifier.runtime, probes, searched) as placed:
+        done = neutralize(placed, search, classifier.stack, progress)
     crossfit = done.ladder is not None and done.ladder.in_sample
     learned = classifier.learned_from(probe_set, search.split_seed, whole=crossfit)
     return probes, replace(done, learned=learned)

@@ -21,6 +21,7 @@ from .scan import (
     unpack,
     worst_of,
 )
+from .where import on_device
 
 MAX_BYTES = 256 * 2**20
 """Memory for the block of features that a search works on."""
@@ -59,8 +60,11 @@ def worst_group(
     Raises ValueError for probes of one class or one attribute only.
     Source: ours, after the abstract of arXiv 2501.14182.
     """
-    problems = problems_of(probes, rows, target_class)
-    return best_weight(probes, problems, max_bytes, progress)
+
+    def work(placed: Probes) -> Found:
+        return best_weight(placed, problems_of(placed, rows, target_class), max_bytes, progress)
+
+    return on_device(probes, work)
 
 
 def bias_only(probes: Probes, rows: Tensor | None = None, target_class: int | None = None) -> Found:
@@ -68,15 +72,21 @@ def bias_only(probes: Probes, rows: Tensor | None = None, target_class: int | No
 
     Exact, by the same scan and the same rules as `worst_group`. Source: ours.
     """
-    return best_shift(problems_of(probes, rows, target_class))
+    return on_device(probes, lambda placed: best_shift(problems_of(placed, rows, target_class)))
 
 
 def problems_of(probes: Probes, rows: Tensor | None, target_class: int | None) -> list[Problem]:
     """One problem per row of the head that is searched."""
-    chosen = torch.arange(len(probes)) if rows is None else rows
+    chosen = rows_of(probes, rows)
     require_contrast(probes, chosen)
     shared = Chosen(probes, chosen)
     return [problem_of(shared, row) for row in searched_rows(probes, target_class)]
+
+
+def rows_of(probes: Probes, rows: Tensor | None) -> Tensor:
+    """The numbers of the probes to look at, all if None, where the probes are."""
+    rows = torch.arange(len(probes)) if rows is None else rows
+    return rows.to(probes.z.device)
 
 
 def best_weight(

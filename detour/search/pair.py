@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..edit.record import Change
 from ..probes.features import Probes
-from .grow import NO_EDIT, add_weight
+from .grow import add_weight, no_edit
 from .one_weight import (
     MAX_BYTES,
     Progress,
@@ -20,13 +20,14 @@ from .one_weight import (
     column_blocks,
     problems_of,
     quiet,
+    rows_of,
     unedited,
 )
 from .problem import Found, Problem
 from .scan import (
-    BATCH,
     LIMIT,
     Events,
+    at_a_time,
     best_point,
     group_counts,
     peaks,
@@ -37,6 +38,7 @@ from .scan import (
     unpack,
 )
 from .smoothed import Sample, change_of
+from .where import on_device
 
 EXACT_UP_TO = 64
 """Up to this many probes that matter, every interval of every weight is tried."""
@@ -59,9 +61,13 @@ def weight_and_bias(
 
     Errors as `worst_group`. Source: ours.
     """
-    problems = problems_of(probes, rows, target_class)
-    chosen = torch.arange(len(probes)) if rows is None else rows
-    return best_pair(probes, problems, max_bytes, progress, sample=Sample.of(probes, chosen))
+
+    def work(placed: Probes) -> Found:
+        problems = problems_of(placed, rows, target_class)
+        sample = Sample.of(placed, rows_of(placed, rows))
+        return best_pair(placed, problems, max_bytes, progress, sample=sample)
+
+    return on_device(probes, work)
 
 
 def best_pair(
@@ -78,7 +84,7 @@ def best_pair(
     problems were made of; all of them if None.
     """
     if sample is None:
-        sample = Sample.of(probes, torch.arange(len(probes)))
+        sample = Sample.of(probes, rows_of(probes, None))
     if weight is None:
         weight = best_weight(probes, problems, max_bytes)
     simple = max(
@@ -121,7 +127,7 @@ def _candidates(
     """The weights that do best by smoothed accuracies and the best one alone, each with its t."""
     own = {p.row: p for p in problems if len(p.rows)}
     few = between(TRIED, TRIED_PROBES // max(len(p.rows) for p in problems))
-    fits = add_weight(sample, list(own), NO_EDIT, max_bytes, progress, few) if own else []
+    fits = add_weight(sample, list(own), no_edit(), max_bytes, progress, few) if own else []
     changes = [simple.change, *(change_of(sample, fit) for fit in fits)]
     return [(own[one.row], j, [t]) for one in changes for j, t in one.weights]
 
@@ -166,7 +172,7 @@ def pivot_keys(problem: Problem, columns: Tensor, floor: int = -1) -> Tensor:
     all_above = present_key(replace(problem, margin=torch.ones_like(problem.margin)))
     pivots = torch.arange(count)
     found = []
-    for part in columns.split(max(1, BATCH // max(1, count * count)), dim=1):
+    for part in columns.split(max(1, at_a_time(columns.device) // max(1, count * count)), dim=1):
         keys = peaks(pivot_events(problem, part, pivots), floor)
         found.append(keys.view(part.shape[1], -1).amax(dim=1))
     return torch.cat(found).clamp_min(all_above)
@@ -175,7 +181,7 @@ def pivot_keys(problem: Problem, columns: Tensor, floor: int = -1) -> Tensor:
 def pivot_slope(problem: Problem, column: Tensor, pivots: Tensor) -> tuple[int, float]:
     """The best key of one column `[K]` over lines near the pivots, and a slope t that has it."""
     best, slope = -1, 0.0
-    for part in pivots.split(max(1, BATCH // len(column))):
+    for part in pivots.split(max(1, at_a_time(column.device) // len(column))):
         moves = pivot_events(problem, column[:, None], part)
         keys = peaks(moves, best)
         if int(keys.max()) > best:
@@ -206,7 +212,7 @@ def best_shift_at(problem: Problem, column: Tensor, slopes: Tensor) -> tuple[int
     Ties: smaller |t|, then smaller |s|.
     """
     best, choices = -1, []
-    for part in slopes.split(max(1, BATCH // max(1, len(column)))):
+    for part in slopes.split(max(1, at_a_time(column.device) // max(1, len(column)))):
         moves = shift_events(problem, problem.margin - part[:, None] * column)
         keys = peaks(moves, best)
         if int(keys.max()) > best:
@@ -266,7 +272,7 @@ def thinned(problem: Problem, size: int) -> Tensor:
     count = len(problem.rows)
     if count <= size:
         return torch.arange(count)
-    order = problem.margin.argsort()
+    order = problem.margin.argsort(stable=True)
     order = order[problem.group[order].argsort(stable=True)]
     return order[torch.linspace(0, count - 1, size).round().long()]
 
@@ -289,13 +295,16 @@ def between(limits: tuple[int, int], wanted: int) -> int:
 
 
 def _draw_pairs(problem: Problem, count: int) -> tuple[Tensor, Tensor]:
-    draw = torch.Generator().manual_seed(0)
+    draw = torch.Generator(device="cpu").manual_seed(0)
     ups = (problem.sign > 0).nonzero().flatten()
     downs = (problem.sign < 0).nonzero().flatten()
     if len(ups) == 0 or len(downs) == 0:
         ups = downs = torch.arange(len(problem.sign))
-    i = ups[torch.randint(len(ups), (count,), generator=draw)]
-    return i, downs[torch.randint(len(downs), (count,), generator=draw)]
+
+    def drawn(members: Tensor) -> Tensor:
+        return members[torch.randint(len(members), (count,), generator=draw, device="cpu")]
+
+    return drawn(ups), drawn(downs)
 
 
 def _close(
@@ -309,7 +318,7 @@ def _close(
     for _ in range(rounds):
         line = problem.margin - best[1] * column + best[2]
         pivots = min(len(line), between(PIVOTS, CLOSE_THRESHOLDS // len(line)))
-        near = line.abs().topk(pivots, largest=False).indices
+        near = line.abs().argsort(stable=True)[:pivots]
         key, turned = pivot_slope(problem, column, near)
         if key <= best[0]:
             break

@@ -16,10 +16,19 @@ from ..judge.groups import count_units, share_interval
 from ..probes.features import Probes
 from ..probes.parts import Parts, split_parts
 from ..probes.probe_set import ProbeSet
-from .one_weight import MAX_BYTES, Progress, best_columns, best_t, column_blocks, quiet
+from .one_weight import (
+    MAX_BYTES,
+    Progress,
+    best_columns,
+    best_t,
+    column_blocks,
+    quiet,
+    rows_of,
+)
 from .problem import Problem, margins, searched_rows
 from .scan import LIMIT, column_peaks, point
 from .settings import RemovalSearch, read_removal
+from .where import on_device, room_to_search
 
 
 @dataclass(frozen=True)
@@ -73,8 +82,13 @@ def find_removal(
     bias = Change(row, (), point((-every.margin).sort().values, 0))
     if not bool((every.margin >= 0).any()):
         return FoundRemoval(Change(row), True, 0, 0, _rate(later), bias)
-    feasible = _feasible(probes, every, max_bytes, progress)
-    weights = feasible or _fewest(probes, every, max_bytes)
+
+    def work(placed: Probes) -> tuple[bool, list[tuple[int, float]]]:
+        moved = _all_wrong(placed, row, rows_of(placed, choose))
+        feasible = _feasible(placed, moved, max_bytes, progress)
+        return bool(feasible), feasible or _fewest(placed, moved, max_bytes)
+
+    feasible, weights = on_device(probes, work)
     change = _rank(probes, weights, row, choose, later)
     both = None if feasible else _with_shift(probes, every, change)
     if both is not None and not both.weights:
@@ -137,9 +151,10 @@ def _feasible(
         high = torch.where(a < 0, tau, torch.inf).amin(dim=0)
         stuck = ((a == 0) & (m >= 0)).any(dim=0)
         near = (low < LIMIT) & (high > -LIMIT)
-        for j in ((low < high) & near & ~stuck).nonzero().flatten().tolist():
-            bounds = low[j].item(), high[j].item()
-            found.append((first + j, _inside(*bounds, tau[:, j][a[:, j] != 0])))
+        wanted = ((low < high) & near & ~stuck).nonzero().flatten()
+        ends = zip(wanted.tolist(), low[wanted].tolist(), high[wanted].tolist(), strict=True)
+        for j, start, stop in ends:
+            found.append((first + j, _inside(start, stop, tau[:, j][a[:, j] != 0])))
     return found
 
 
@@ -343,4 +358,5 @@ def remove_from_classifier(
     """
     search = read_removal(classifier.unedited.description, target_class=target_class, **settings)
     probes = classifier.probes(probe_set, tag=target_class or "", strict=False)
-    return probes, remove_class(probes, search, classifier.stack, progress)
+    with room_to_search(classifier.runtime, probes, 1) as placed:
+        return probes, remove_class(placed, search, classifier.stack, progress)

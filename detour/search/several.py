@@ -19,12 +19,14 @@ from .one_weight import (
     part_of,
     problems_of,
     quiet,
+    rows_of,
     unedited,
 )
 from .pair import best_pair
 from .problem import Found
 from .scan import unpack
 from .smoothed import Sample, change_of
+from .where import on_device
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -86,6 +88,21 @@ def fit_sizes(
     weight gains on the probes that chose it and on no others. Ends where the smoothed score on
     these probes no longer grows. Source: ours.
     """
+
+    def work(placed: Probes) -> Sizes[Found]:
+        return _fit_sizes(placed, rows, target_class, max_weights, max_bytes, progress)
+
+    return on_device(probes, work)
+
+
+def _fit_sizes(
+    probes: Probes,
+    rows: Tensor,
+    target_class: int | None,
+    max_weights: int,
+    max_bytes: int,
+    progress: Progress,
+) -> Sizes[Found]:
     problems = problems_of(probes, rows, target_class)
 
     def part(number: int) -> Progress:
@@ -95,7 +112,7 @@ def fit_sizes(
     none = replace(unedited(problems), change=replace(weight.change, weights=()))
     if probes.weight is not None and probes.bias is None:
         return Sizes(none, None, weight)
-    sample, searched = Sample.of(probes, rows), [p.row for p in problems]
+    sample, searched = Sample.of(probes, rows_of(probes, rows)), [p.row for p in problems]
     found = best_pair(probes, problems, max_bytes, part(1), weight, sample)
     more = islice(_grown(sample, searched, found, max_bytes, part), max_weights - 1)
     return Sizes(none, best_shift(problems), weight, (found, *more))

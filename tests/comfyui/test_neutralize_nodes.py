@@ -49,6 +49,12 @@ def test_degree_0_is_bit_identical_and_every_method_has_a_ladder(bench, method):
     assert not torch.equal(full[0].logits(pictures), classifier.logits(pictures))
 
 
+def test_a_search_computes_on_the_hosts_device(bench):
+    runtime = bench.classifier().runtime
+    with runtime.searching(2**20) as device:
+        assert device == runtime.patcher.load_device
+
+
 def test_two_branches_are_independent(bench):
     classifier = bench.classifier()
     pictures, before = bench.pictures()[0], bench.head(classifier)

@@ -14,6 +14,7 @@ from tools import gpu, gpu_pack
 from tools.editor import local_host
 from tools.failure import Failure
 from tools.gpu_part import Report, read_lines
+from tools.gpu_search import SEEDS, SMALL_SAME
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPES = ("sd15", "sdxl")
@@ -60,7 +61,9 @@ def test_the_rehearsal_does_everything(pack: Path, tmp_path: Path) -> None:
     figures = json.loads(file.read_text())
     assert figures["skipped"] == {} and figures["exact"]["failed"] == []
     assert told.returncode == 0
-    assert figures["exact"]["passed"] == [f"{a}: {b}" for a in SHAPES for b in EXACT]
+    exact = [f"{a}: {b}" for a in SHAPES for b in EXACT]
+    assert [name for name in figures["exact"]["passed"] if "search" not in name] == exact
+    assert len(figures["exact"]["passed"]) == len(exact) + len(SMALL_SAME) * len(SEEDS)
     assert set(figures) == set(gpu.empty())
     rows = {(row["shape"], row["mode"], row["case"]) for row in figures["cost"]}
     ours = ("lam0", "lam0.5", "lam1")
@@ -74,7 +77,9 @@ def test_the_rehearsal_does_everything(pack: Path, tmp_path: Path) -> None:
     }
     assert figures["syncs"]["inside"] <= 1 and figures["syncs"]["outside"] == 0
     assert 0 <= figures["recompiles"] <= 4
-    assert [row["what"] for row in figures["edit"]] == ["convnext_tiny", "search"]
+    searches = ["one_weight", "k_weights_bias", "one_weight"]
+    assert [row["what"] for row in figures["edit"]] == [*searches, "convnext_tiny"]
+    assert all(row["same"] and row["left_mib"] == [0, 0] for row in figures["edit"][:-1])
 
 
 def test_where_there_is_no_device_nothing_is_claimed(pack: Path, tmp_path: Path) -> None:

@@ -94,6 +94,18 @@ def test_on_a_gpu_it_gets_room_runs_alone_and_goes_back_after_an_error(host, loc
 
 
 @pytest.mark.filterwarnings("ignore:User provided device_type of 'cuda'")
+def test_a_search_gets_the_same_device_and_room_and_runs_alone(host, lock, monkeypatch):
+    asked = []
+    manager = types.ModuleType("backend.memory_management")
+    manager.free_memory = lambda count, device: asked.append((count, str(device)))
+    monkeypatch.setitem(sys.modules, "backend.memory_management", manager)
+    runtime = part("classifier_host").OnDevice(part("work").Work(print))
+    with runtime.searching(1000) as device:
+        assert device == torch.device("cuda") and lock.locked()
+    assert asked == [(1000, "cuda")] and not lock.locked()
+
+
+@pytest.mark.filterwarnings("ignore:User provided device_type of 'cuda'")
 def test_it_waits_for_a_generation_and_can_be_stopped_meanwhile(host, lock):
     network, looks = Network(), []
 

@@ -11,7 +11,7 @@ from detour.edit.record import Change
 from detour.judge.groups import group_metrics
 from detour.probes.features import Probes
 from detour.report.edit import edit_numbers, edit_picture, edit_text
-from detour.search.grow import NO_EDIT, PROMISING, add_weight, exact_key, promising, refit
+from detour.search.grow import PROMISING, add_weight, exact_key, no_edit, promising, refit
 from detour.search.neutralize import neutralize
 from detour.search.one_weight import quiet
 from detour.search.scan import pack
@@ -176,7 +176,7 @@ def test_an_edit_that_helps_at_every_size_stays_finite():
     sample = Sample.of(probes, torch.arange(400))
     fit = refit(sample, Change(1, ((1, -1e6),)))
     assert float(fit.numbers.abs().max()) < 1e7
-    best = add_weight(sample, [1], NO_EDIT, 2**20, quiet)[0]
+    best = add_weight(sample, [1], no_edit(), 2**20, quiet)[0]
     assert float(best.numbers.abs().max()) < 1e3
 
 
