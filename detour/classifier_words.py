@@ -180,7 +180,7 @@ EDIT = {
     ),
     "edit": Words(
         "How many numbers may change; auto = the smallest edit that is not clearly worse than the "
-        "best.",
+        "best, or none where a search finds no sure gain.",
         see="all sizes side by side in the chart, this one marked.",
     ),
     "target_class": Words(

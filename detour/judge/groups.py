@@ -173,13 +173,18 @@ BATCH_BYTES = 64 * 2**20
 
 
 def worst_difference(
-    probes: Probes, first: Tensor, second: Tensor, rows: Tensor, seed: int = 0
+    probes: Probes,
+    first: Tensor,
+    second: Tensor,
+    rows: Tensor,
+    seed: int = 0,
+    coverage: float = 0.95,
 ) -> tuple[float, float]:
-    """95 % interval of (worst-group accuracy of first minus second) on the probes `rows`.
+    """Interval of (worst-group accuracy of first minus second) on the probes `rows`.
 
     first, second: which probes are right, `[N]` bool. Units are drawn with replacement,
     the same draw for both (percentile bootstrap, Efron 1979; 1000 rounds). Groups that a
-    draw misses are left out of it.
+    draw misses are left out of it. coverage: share of the draws inside.
     """
     present, group = probes.groups[rows].unique(return_inverse=True)
     cell = 4 * group + 2 * first[rows].long() + second[rows].long()
@@ -196,7 +201,8 @@ def worst_difference(
         hits = found[:, 1].sum(1), found[:, :, 1].sum(1)
         share = [(hit / size).nan_to_num(torch.inf).amin(0) for hit in hits]
         differences.append(share[0] - share[1])
-    low, high = np.quantile(torch.cat(differences).numpy(), [0.025, 0.975])
+    tail = (1 - coverage) / 2
+    low, high = np.quantile(torch.cat(differences).numpy(), [tail, 1 - tail])
     return float(low), float(high)
 
 

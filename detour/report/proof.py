@@ -109,7 +109,7 @@ def _class(edit: Edit) -> str:
 
 def _how(edit: Edit) -> str:
     if not edit.cells:
-        return "no number was edited, since nothing did better"
+        return "no number was edited, since nothing was surely better"
     by = f", found by {edit.method}" if edit.method else ""
     return f"{numbers_edited(len(edit.cells))} of the last layer{by}"
 

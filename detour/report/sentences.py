@@ -47,7 +47,7 @@ def edit_lines(stack: EditStack) -> list[str]:
         where = "classes " + ", ".join(map(str, rows))
     head = f"{where}, by {edit.method}, degree {edit.degree:g}"
     if not edit.cells:
-        return [f"No number was edited ({head}): nothing did better than the head as it is."]
+        return [f"No number was edited ({head}): nothing was surely better."]
     lines = [f"{numbers_edited(len(edit.cells))} of the last layer edited: {head}."]
     for cell in edit.cells:
         place = (cell.row, cell.column)

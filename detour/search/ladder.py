@@ -18,6 +18,11 @@ from .problem import Found
 from .settings import AUTO, SIZES, Search
 from .several import Sizes, fit_sizes
 
+UNEDITED = "unedited"
+SURE = 0.8
+"""`auto` edits where this interval of the gain on held-back probes lies above 0: nine draws in ten
+are better. Of 95 % few edits of small groups are left, of any gain some do harm."""
+
 
 @dataclass(frozen=True)
 class Rung:
@@ -79,8 +84,7 @@ def build_ladder(
 ) -> Ladder:
     """Every size of edit for worst-group accuracy, chosen, compared and reported apart.
 
-    The size `auto` takes the smallest edit that is not significantly below the best on the
-    validation part (95 % interval of the paired bootstrap by unit). The last rung has fewer
+    The size `auto` is `pick_size` on the validation part. The last rung has fewer
     than `max_weights` where more do no better on the validation part. Parts 50/25/25 by unit,
     or as the probes say; with under 40 probes of a group to validate on: five-fold
     cross-fitting. Heads without a bias have no rungs that need one.
@@ -99,11 +103,11 @@ def build_ladder(
 
     fitted = fit_on_parts(probes, fit or best, search.split_seed)
     compared = compared or probes
-    judged, picks = _judged(probes, compared, fitted, search.split_seed)
+    judged, picks = _judged(probes, compared, fitted, search)
     rungs = _rungs(probes, fitted, judged)
     chosen, reason = _choose(probes, compared, fitted, search)
     notes = _notes(probes, fitted)
-    is_auto = search.size == AUTO
+    is_auto = search.size == AUTO and chosen != UNEDITED  # the head as it is was judged as such
     if is_auto and picks:
         notes.append(_picked(picks))
     return Ladder(
@@ -130,10 +134,41 @@ def fit_on_parts(probes: Probes, fit: Fit, seed: int = 0) -> Fitted:
     return cross_fit(probes, fit, rows, seed, parts.report if own else None)
 
 
+def pick_size(probes: Probes, right: dict[str, Tensor], rows: Tensor, seed: int) -> tuple[str, str]:
+    """The rule of `auto` for groups: (name, reason) of the `smallest` edit with a sure gain over
+    the head as it is, which is taken where there is none.
+
+    right: which probes each size gets right `[N]`, `UNEDITED` among them. rows: probes that did
+    not choose the edits. Sure: the interval `SURE` of the paired bootstrap by unit lies above 0.
+    Source: ours.
+    """
+    sizes = {name: right[name] for name in SIZES if name in right}
+    spans = {
+        name: worst_difference(probes, value, right[UNEDITED], rows, seed, SURE)
+        for name, value in sizes.items()
+    }
+    sure = {name: sizes[name] for name, (low, _) in spans.items() if low > 0}
+    if sure:
+        return smallest(probes, sure, rows, seed)
+    worst = {name: group_metrics(probes, right[name], rows).worst for name in (UNEDITED, *sizes)}
+    best = max(sizes, key=lambda name: worst[name])
+    if worst[best] <= worst[UNEDITED]:
+        return UNEDITED, (
+            "auto edited nothing: held back, no size of edit does better than the head as it is."
+        )
+    low, high = spans[best]
+    return UNEDITED, (
+        f"auto edited nothing, since no gain is sure: held back, the best size, {best}, changes "
+        f"the worst group by {100 * (worst[best] - worst[UNEDITED]):+.1f} points ({100 * SURE:g} % "
+        f"interval {100 * low:+.1f} to {100 * high:+.1f}). Add pictures of the smallest groups, or "
+        "choose a size to have it anyway."
+    )
+
+
 def smallest(
     probes: Probes, right: dict[str, Tensor], validate: Tensor, seed: int = 0
 ) -> tuple[str, str]:
-    """The rule of `auto`: (name, reason) of the first edit not significantly below the best.
+    """(name, reason) of the first edit not significantly below the best.
 
     right: which probes each edit gets right `[N]`, the smallest edit first. Significant: the
     95 % interval of the paired bootstrap by unit lies above 0.
@@ -155,16 +190,26 @@ def smallest(
 
 
 def _judged(
-    probes: Probes, compared: Probes, fitted: Fitted, seed: int
+    probes: Probes, compared: Probes, fitted: Fitted, search: Search
 ) -> tuple[dict[str, Tensor], dict[str, int]]:
     """The predictions to report of each rung, of `auto` if they are out of fold, and its picks."""
     if fitted.unseen:
         return fitted.in_sample.rungs(fitted.steps), {}
 
     def pick(right: dict[str, Tensor], rows: Tensor) -> str:
-        return smallest(compared, {n: v for n, v in right.items() if n in SIZES}, rows, seed)[0]
+        return _auto(compared, right, rows, search)[0]
 
     return nested(probes, fitted, pick)
+
+
+def _auto(
+    compared: Probes, right: dict[str, Tensor], rows: Tensor, search: Search
+) -> tuple[str, str]:
+    """The size that `auto` takes, and why. What `mistakes` finds is proved elsewhere (`mend`)."""
+    if search.method != "mistakes":
+        return pick_size(compared, right, rows, search.split_seed)
+    sizes = {name: right[name] for name in SIZES if name in right}
+    return smallest(compared, sizes, rows, search.split_seed)
 
 
 def _rungs(probes: Probes, fitted: Fitted, judged: dict[str, Tensor]) -> tuple[Rung, ...]:
@@ -192,13 +237,13 @@ def _choose(probes: Probes, compared: Probes, fitted: Fitted, search: Search) ->
     """The name of the chosen rung, and why."""
     name, reason, rungs = search.size, "Chosen by hand.", fitted.held_out.rungs(fitted.steps)
     if name == AUTO:
-        right = {size: rungs[size] == probes.y for size in SIZES if size in rungs}
-        name, reason = smallest(compared, right, fitted.validate, search.split_seed)
+        right = {size: value == probes.y for size, value in rungs.items()}
+        name, reason = _auto(compared, right, fitted.validate, search)
     if name not in rungs:
         raise ValueError(
             f"This head has no bias; the edit {quoted(name)} needs one. Use 'one_weight'."
         )
-    if not fitted.sizes.rungs(fitted.steps)[name].change.numbers:
+    if name != UNEDITED and not fitted.sizes.rungs(fitted.steps)[name].change.numbers:
         reason += " No edit of this size does better on the probes than the head as it is."
     return name, reason
 

@@ -15,7 +15,7 @@ from ..probes.features import Probes
 from ..probes.parts import needs_folds, split_parts
 from .fitting import Fit
 from .guarded import KEEP, fit_mistakes
-from .ladder import Ladder, build_ladder, fit_on_parts
+from .ladder import UNEDITED, Ladder, build_ladder, fit_on_parts
 from .mistakes import WRONG
 from .one_weight import Progress, part_of, quiet
 from .problem import Found
@@ -24,7 +24,6 @@ from .several import Sizes
 
 DRAWS = 8
 """So many random weights are fitted like the edit."""
-UNEDITED = "unedited"
 
 
 @dataclass(frozen=True)

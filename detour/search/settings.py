@@ -27,7 +27,8 @@ class Search:
     """A search for the edit that takes a spurious feature out.
 
     method: one of `METHODS`. size: how many numbers may change, one of `SIZES`, or `auto`: the
-    smallest edit that is not clearly worse than the best (the closed forms know no k weights).
+    smallest edit that is not clearly worse than the best, of a search none where no gain is sure
+    (the closed forms know no k weights).
     target_class: the row to edit, None as the method chooses. degree: 0 none, 1 as found.
     max_weights: the k of `k_weights_bias`; it ends where more do not help. attribute: the
     spurious feature, all others are "without". split_seed: which probes choose and which report.

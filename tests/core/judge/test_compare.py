@@ -202,9 +202,9 @@ def test_searches_on_noise_probes_come_out_as_no_improvement():
         draw = torch.Generator().manual_seed(seed)
         features, weight = torch.randn(100, 2, generator=draw), torch.randn(2, 2, generator=draw)
         marks, classes = torch.arange(100) // 2 % 2, torch.arange(100) % 2
-        done = neutralize(
-            Probes(features, marks, classes, weight, torch.zeros(2)), Search(max_weights=2)
-        )
+        probes = Probes(features, marks, classes, weight, torch.zeros(2))
+        done = neutralize(probes, Search(size="k_weights_bias", max_weights=2))
+        assert not neutralize(probes, Search(max_weights=2)).edit.cells  # auto knows better
         gains.append(done.after.worst - done.before.worst)
         claimed += done.gain is not None and done.gain.verdict == "improved"
     found = torch.tensor(gains)

@@ -9,7 +9,7 @@ from detour.edit.apply import changed_logits, correct
 from detour.judge.groups import group_metrics, worst_difference
 from detour.probes.features import Probes
 from detour.probes.parts import folds, split_parts, too_few
-from detour.search.ladder import build_ladder
+from detour.search.ladder import build_ladder, pick_size
 from detour.search.settings import SIZES, Search
 
 
@@ -42,6 +42,44 @@ def test_auto_takes_the_smallest_that_is_not_significantly_worse(headed):
         assert worst_difference(probes, right[best], right[name], parts.validate)[0] > 0
     by_hand = build_ladder(probes, Search(size="one_weight"))
     assert by_hand.chosen == "one_weight" and by_hand.edit.change.numbers == 1
+
+
+def test_auto_edits_nothing_without_a_sure_gain_and_a_size_by_hand_does():
+    draw = torch.Generator().manual_seed(0)
+    luck, head = torch.randn(40, 2, generator=draw), torch.randn(2, 2, generator=draw)
+    marks, classes = torch.arange(40) // 2 % 2, torch.arange(40) % 2
+    few = Probes(luck, marks, classes, head, torch.zeros(2))
+    ladder = build_ladder(few, Search(max_weights=1))
+    assert ladder.chosen == "unedited" and "auto edited nothing" in ladder.reason
+    assert ladder.edit.change.numbers == 0 and torch.equal(ladder.judged, few.z.argmax(1))
+    assert not any("other folds chose" in note for note in ladder.notes)
+    by_hand = build_ladder(few, Search(size="one_weight", max_weights=1))
+    assert by_hand.chosen == "one_weight" and by_hand.edit.change.numbers == 1
+    assert by_hand.edit.choose.worst > ladder.edit.choose.worst  # it looked like a gain
+
+
+def literal_low(probes, first, second):
+    """The tenth percentile of the paired difference over 1000 draws of all probes."""
+    draw = torch.Generator().manual_seed(5)
+    drawn = torch.randint(len(probes), (1000, len(probes)), generator=draw)
+    worst = []
+    for right in (first, second):
+        share = [(right[drawn] * (own := probes.groups[drawn] == g)).sum(1) / own.sum(1)
+                 for g in range(4)]  # fmt: skip
+        worst.append(torch.stack(share).nan_to_num(2).amin(0))
+    return float((worst[0] - worst[1]).quantile(0.1))
+
+
+def test_auto_edits_where_nine_draws_in_ten_are_better(headed):
+    probes, told = headed(0, n=60, d=2), set()
+    rows, before = torch.arange(60), torch.arange(60) % 3 > 0
+    for mended in range(12):
+        after = before | (torch.arange(60) < 3 * mended)
+        name, reason = pick_size(probes, {"unedited": before, "one_weight": after}, rows, 0)
+        low = literal_low(probes, after, before)
+        assert abs(low) < 0.02 or (name == "one_weight") == (low > 0)
+        told |= {name, "no gain is sure" in reason}
+    assert told == {"unedited", "one_weight", True, False}
 
 
 def test_few_probes_are_cross_fitted_and_the_report_says_so(headed):
@@ -112,7 +150,7 @@ def test_nothing_to_mend_gives_no_edit(headed):
     z = torch.nn.functional.one_hot(base.y, 2).float()
     ladder = build_ladder(replace(base, weight=None, bias=None, logits=z), Search())
     assert {rung.change.numbers for rung in ladder.rungs} == {0}
-    assert ladder.chosen == "one_weight"
+    assert ladder.chosen == "unedited" and "no size of edit does better" in ladder.reason
 
 
 def test_several_classes_and_progress(headed):
