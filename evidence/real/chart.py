@@ -18,17 +18,19 @@ SHOWN = {
     "bias_only": "bias only",
     "one_weight": "one weight",
     "one_weight_bias": "one weight + bias",
-    "three_weights_bias": "three weights + bias",
+    "three_weights_bias": "up to three weights + bias",
+    "auto": "auto: the size, or none",
     "mistakes": "from mistakes alone",
     "graded_neuron": "one neuron, by degrees",
     "afr": "AFR, whole layer",
     "dfr": "DFR, whole layer",
 }
-OURS = ("one_weight", "one_weight_bias", "three_weights_bias", "mistakes")
+OURS = ("one_weight", "one_weight_bias", "three_weights_bias", "auto", "mistakes")
 TITLES = {
     "nurse_builder": "Nurse or builder",
     "glasses": "Glasses or not",
-    "digits": "Low or high digit",
+    "digits": "Low or high digit (90 %)",
+    "digits_95": "Low or high digit (95 %)",
     "four_jobs": "Four jobs",
 }
 LEFT, TOP, STEP, BAR, WIDE, GAP = 245, 96, 24, 15, 250, 36

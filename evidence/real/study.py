@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from detour.classifier.head import Head
+from detour.edit.record import Change
+from detour.search.ladder import Ladder, build_ladder
+from detour.search.settings import Search
 from tools.failure import say
 
 from ..dial.store import Store
-from ..methods import METHODS, Method
+from ..methods import METHODS, WEIGHTS, Method, with_change
 from ..neurons import graded_neuron, zeroed_neuron
 from ..results import judge
 from ..reweighting import afr, hsfm_head
@@ -20,18 +24,29 @@ from .backbones import Backbone
 from .degree import curve_of
 from .pools import Pool
 from .tasks import QUESTIONS, Question, make_tasks
+from .unguarded import mistakes_unguarded
 
+LADDER: dict[str, Callable[[Ladder], Change]] = {
+    "three_weights_bias": lambda ladder: ladder["k_weights_bias"].change,
+    "auto": lambda ladder: ladder.edit.change,
+}
+"""Methods that are rungs of one ladder, which is built once for all of them: up to three weights of
+any rows with the biases of those rows, and what the library takes where no size is named."""
 ALL: dict[str, Method] = {
-    **{name: method for name, method in METHODS.items() if name != "dfr_l2"},
+    **{name: METHODS[name] for name in METHODS if name not in ("dfr_l2", *LADDER)},
+    "mistakes_unguarded": mistakes_unguarded,
     "zeroed_neuron": zeroed_neuron,
     "graded_neuron": graded_neuron,
     "afr": afr,
     "hsfm_head": hsfm_head,
 }
-"""`dfr_l2`, the plain refit, is compared on digits only: on four classes it takes longest."""
-SLOW = ("three_weights_bias",)
-CLAIMED = ("erm", "bias_only", "random_weight", "one_weight", "one_weight_bias", "mistakes")
-"""The edits that are offered and their floor: on more splits than the rivals."""
+"""The other ones. `dfr_l2`, the plain refit, is compared on digits only: on four classes it takes
+longest."""
+CLAIMED = (
+    *("erm", "bias_only", "random_weight", "one_weight", "one_weight_bias", *LADDER),
+    *("mistakes", "mistakes_unguarded"),
+)
+"""The edits that are offered and their floors: on more splits than the rivals."""
 WITH_CURVE = ("one_weight", "one_weight_bias", "zeroed_neuron")
 
 
@@ -45,11 +60,36 @@ class Pass:
 
 def passes(few: int, many: int) -> tuple[Pass, ...]:
     """All methods on `few` splits, the slow ones last; then the claimed ones on `many`."""
-    quick = tuple(name for name in ALL if name not in SLOW)
-    return Pass(quick, range(few)), Pass(SLOW, range(few)), Pass(CLAIMED, range(few, many))
+    quick, slow = Pass(tuple(ALL), range(few)), Pass(tuple(LADDER), range(few))
+    return quick, slow, Pass(CLAIMED, range(few, many))
 
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A task with what several methods share."""
+
+    task: Task
+
+    @cached_property
+    def ladder(self) -> tuple[Ladder, float]:
+        """Every size of edit, as the library chooses and judges it on the probes alone, and how
+        many seconds that took."""
+        began = time.process_time()
+        search = Search(split_seed=self.task.seed, max_weights=WEIGHTS)
+        return build_ladder(self.task.probes, search), time.process_time() - began
+
+    def head(self, method: str) -> tuple[Head, float]:
+        """The head that a method makes of the probes, and its seconds; those of the whole ladder
+        for one of its rungs."""
+        if method in LADDER:
+            ladder, seconds = self.ladder
+            return with_change(self.task.probes, LADDER[method](ladder)), seconds
+        began = time.process_time()
+        head = ALL[method](self.task.probes, self.task.seed)
+        return head, time.process_time() - began
 
 
 @dataclass(frozen=True)
@@ -81,11 +121,12 @@ class Study:
         """The rows of one split; features and head are made where something is to be measured."""
         pool, made, rows = self.pools[asked.pool], {}, []
 
-        def tasks() -> dict[str, Task]:
+        def jobs() -> dict[str, Job]:
             if not made:
                 say(f"{asked.name}, {backbone.name}, split {seed} ...")
                 features = backbone.features(pool)
-                made.update(make_tasks(asked, features, pool.labels[asked.label], seed))
+                found = make_tasks(asked, features, pool.labels[asked.label], seed)
+                made.update({kind: Job(task) for kind, task in found.items()})
             return made
 
         for kind in ("balanced", "unbalanced"):
@@ -93,18 +134,16 @@ class Study:
             for method in methods:
                 key = {**place, "method": method, "seed": seed, "pictures": pool.sha256[:12]}
                 if not self.stored_only:
-                    self.store.get(key, lambda m=method, k=kind: measure(tasks()[k], m))
+                    self.store.get(key, lambda m=method, k=kind: measure(jobs()[k], m))
                 found = self.store.look(key)
                 if found is not None:
                     rows.append({**place, "method": method, "seed": seed, **found})
         return rows
 
 
-def measure(task: Task, method: str) -> Row:
+def measure(job: Job, method: str) -> Row:
     """One method on one task: it is shown the probes alone, then judged on the test."""
-    began = time.process_time()
-    head = ALL[method](task.probes, task.seed)
-    seconds = time.process_time() - began
+    task, (head, seconds) = job.task, job.head(method)
     found = judge(task.test, head)
     curve = curve_of(task.test, head) if method in WITH_CURVE else {}
     return {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..targets import Target
 from .summary import ALLOWED_WORSE, CLOSE, FLOORS, Row
 
-EDITS = ("one_weight", "one_weight_bias", "three_weights_bias")
+EDITS = ("one_weight", "one_weight_bias", "three_weights_bias", "auto")
 OF_DFR = 0.9
 
 

@@ -45,6 +45,7 @@ QUESTIONS = (
     Question("nurse_builder", "faces", "job", JOBS[:2], (True, False)),
     Question("glasses", "faces", "glasses", ("no glasses", "glasses"), (False, True)),
     Question("digits", "digits", "high", ("low", "high"), (False, True), 0.9, ("red", "green")),
+    Question("digits_95", "digits", "high", ("low", "high"), (False, True), 0.95, ("red", "green")),
     Question("four_jobs", "faces", "job", JOBS, tuple(USUALLY_LONG[job] for job in JOBS)),
 )
 

@@ -12,13 +12,18 @@ import torch
 pytest.importorskip("sklearn", reason="scikit-learn comes with dev.py evidence")
 
 from detour.classifier.head import Head
+from detour.edit.apply import apply_edits
+from detour.search.neutralize import neutralize
+from detour.search.settings import Search
 from evidence import neurons, reweighting
+from evidence.methods import METHODS
 from evidence.real import __main__ as command
 from evidence.real import study
 from evidence.real.backbones import Backbone
 from evidence.real.degree import curve_of
 from evidence.real.summary import gain
 from evidence.real.tasks import QUESTIONS, attribute, make_tasks, split
+from evidence.real.unguarded import mistakes_unguarded
 from evidence.results import judge
 
 
@@ -102,6 +107,30 @@ def test_a_task_has_one_head_and_one_test_for_both_kinds_of_probes(features):
     assert judge(one.test, one.probes.head).worst < 0.9
 
 
+def test_rungs_of_one_ladder_are_those_of_the_library(features):
+    job = study.Job(make_tasks(QUESTIONS[1], *features, 0)["balanced"])
+    probes, seed = job.task.probes, job.task.seed
+    for method, apart in (
+        ("three_weights_bias", METHODS["three_weights_bias"](probes, seed)),
+        ("auto", apply_edits(neutralize(probes, Search(split_seed=seed)).stack, probes.head)),
+    ):
+        head, seconds = job.head(method)
+        assert torch.equal(head.weight, apart.weight) and torch.equal(head.bias, apart.bias)
+        assert seconds == job.ladder[1] > 0
+
+
+def test_without_its_guard_mistakes_is_told_no_attribute(make_probes):
+    probes = make_probes()
+    head = mistakes_unguarded(probes, 0)
+    other = replace(probes, attributes=1 - probes.a)
+    assert torch.equal(mistakes_unguarded(other, 0).weight, head.weight)
+    wrong = (probes.z.argmax(1) != probes.y).long()
+    told = replace(probes, attributes=wrong)  # class and right or wrong: the groups it is for
+    assert literal_worst(told, probes.head) == 0 < literal_worst(told, head)
+    right = replace(probes, classes=probes.z.argmax(1))
+    assert mistakes_unguarded(right, 0) is right.head
+
+
 def test_a_curve_has_its_steps(make_probes):
     probes = make_probes()
     head = neurons.without(probes.head, 1, 1.0)
@@ -140,4 +169,4 @@ def test_the_command_goes_on_where_it_was(tmp_path, monkeypatch, capsys, feature
     monkeypatch.setattr(study, "measure", None)
     assert command.main() == 0 and json.loads(file.read_text()) == figures
     assert {row["method"] for row in figures["rows"]} == set(few)
-    assert len(figures["rows"]) == 4 * 2 * len(few)
+    assert len(figures["rows"]) == len(QUESTIONS) * 2 * len(few)
