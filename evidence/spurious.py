@@ -1,6 +1,7 @@
 """`python dev.py evidence spurious`: what the single-weight edit is worth against its rivals.
 
-Prints tables, writes a chart; a target that is missed is printed and fails nothing.
+Prints tables, writes a chart; a target that is missed is printed and fails nothing. It can be
+stopped and goes on where it was.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from tools.failure import Failure
 
 from . import tables
 from .chart import overview
+from .dial.store import Store
 from .digits import load_digits
 from .features import mobilenet_digits
 from .few_probes import CORRELATION, few_probes
@@ -68,7 +72,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few seeds; under ten minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", default=ROOT / "output", help="for the chart"
+        "--output",
+        type=Path,
+        metavar="DIR",
+        default=ROOT / "output",
+        help="for the chart and results so far: what is there is not measured again",
     )
     return parser.parse_args(arguments)
 
@@ -76,8 +84,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """All parts one after the other; each prints itself when it is done."""
     main_seeds, few_seeds, ten_seeds = SEEDS["quick" if options.quick else "full"]
+    store = Store(options.output / "spurious.jsonl")
     introduce(options.quick)
-    mark = watermark()
+    mark = watermark(store)
     digits = load_digits()
     table = mobilenet_digits(digits)
 
@@ -86,13 +95,28 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             return cnn_task(digits, share, seed, classes)
         return mobilenet_task(digits, table, share, seed, classes)
 
-    results, few = compare(make, main_seeds, few_seeds)
+    results, few = compare(make, main_seeds, few_seeds, store)
     figures = {**mark, **compared(results, few)}
-    ten = to_rows([found for seed in range(ten_seeds) for found in ten_digits(digits, seed)])
+    ten = to_rows(
+        [
+            found
+            for seed in range(ten_seeds)
+            for found in kept(
+                store, {"part": "ten digits", "seed": seed}, lambda s=seed: ten_digits(digits, s)
+            )
+        ]
+    )
     tables.say()
     tables.say("Ten digits, each with its own colour; at most one edit per class, stacked:")
     tables.print_rows(ten)
-    removed = [row for name in DATASETS for row in removals(make(name, 0.5, 0, "digits"))]
+    removed = [
+        row
+        for name in DATASETS
+        for row in store.get(
+            {"part": "removal", "dataset": name},
+            lambda n=name: {"rows": removals(make(n, 0.5, 0, "digits"))},
+        )["rows"]
+    ]
     tables.print_removal(removed)
     tables.say(PRIVACY)
     found = watermark_targets(mark["watermark"], mark["watermark_splits"])
@@ -132,37 +156,51 @@ def introduce(quick: bool) -> None:
         tables.say("QUICK: too few seeds for a verdict; only shows that everything runs.")
 
 
-def watermark() -> dict[str, Any]:
+def watermark(store: Store) -> dict[str, Any]:
     """ImageNet's own shortcut, printed; empty lists where its package is missing."""
     transform = add_watermark()
     tables.say()
     if transform is None:
         tables.say(MISSING)
         return {"watermark": [], "watermark_photos": [], "watermark_splits": None}
-    data = photograph(transform)
-    rows, photos, words = measure_watermark(data)
-    splits = other_splits(data)
-    tables.print_watermark(words, rows, photos)
-    tables.print_splits(splits)
-    return {
-        "watermark": rows,
-        "watermark_photos": photos,
-        "watermark_edit": words,
-        "watermark_splits": splits,
-    }
+
+    def look() -> dict[str, Any]:
+        data = photograph(transform)
+        rows, photos, words = measure_watermark(data)
+        return {
+            "watermark": rows,
+            "watermark_photos": photos,
+            "watermark_edit": words,
+            "watermark_splits": other_splits(data),
+        }
+
+    found = store.get({"part": "watermark"}, look)
+    tables.print_watermark(found["watermark_edit"], found["watermark"], found["watermark_photos"])
+    tables.print_splits(found["watermark_splits"])
+    return found
 
 
-def compare(make: Make, seeds: int, few_seeds: int) -> tuple[list[Result], list[Result]]:
+def kept(store: Store, key: Mapping[str, Any], run: Callable[[], list[Result]]) -> list[Result]:
+    """The results of a part: those that are in the store, else measured now."""
+    found = store.get(key, lambda: {"results": [asdict(result) for result in run()]})
+    return [Result(**each) for each in found["results"]]
+
+
+def compare(
+    make: Make, seeds: int, few_seeds: int, store: Store
+) -> tuple[list[Result], list[Result]]:
     """Every method on every task; and with few probes, at 90 %, on the first seeds."""
     results: list[Result] = []
     few: list[Result] = []
     for dataset, share, seed in cases(seeds):
         tables.say(f"{dataset}, {share:.0%}, seed {seed} ...")
-        task = make(dataset, share, seed)
-        found = run_methods(task)
+        place = {"dataset": dataset, "correlation": share, "seed": seed}
+        task = cache(lambda d=dataset, c=share, s=seed: make(d, c, s))
+        found = kept(store, {"part": "all probes", **place}, lambda t=task: run_methods(t()))
         results += found
         if share == CORRELATION and seed < few_seeds:
-            few += [*few_probes(task), *found]
+            less = kept(store, {"part": "few probes", **place}, lambda t=task: few_probes(t()))
+            few += [*less, *found]
     return results, few
 
 
