@@ -12,16 +12,22 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import torch
+
+from demo.faces import Shares
 from demo.together import train_together
-from demo.train import Training, shipped
-from tools.failure import say
+from demo.train import Trainer, Training, checkpoint, shipped
+from tools.failure import Failure, say
 
 from . import depth, models, ranges
 
 SMALL_STEPS = 8
 """Of a rehearsal: enough for a step to be captured."""
+APART = 0.3
+"""How far from one another weights may come on their way, for sums in another order and TF32."""
 
 
 def every(is_small: bool = False) -> list[Training]:
@@ -40,6 +46,34 @@ def every(is_small: bool = False) -> list[Training]:
     return [*pairs, *(subject.training for subject in studied), *depths]
 
 
+def check_graphs(folder: Path, device: str = "cuda") -> None:
+    """Raise `Failure` unless trainings side by side come to where one comes by itself, so that no
+    lent minute is spent on models that learn nothing, or learn slowly.
+
+    folder: for what is thrown away again.
+    """
+    for network in ("unet", "transformer"):
+        training = Training(f"trial-{network}", Shares(), 1, 12, network=network)
+        found: dict[str, torch.Tensor] = {}
+        told: list[str] = []
+        keep = partial(lambda _training, average, into: into.update(average), into=found)
+        train_together([training], folder, device, keep, say=told.append)
+        checkpoint(folder, training.name).unlink(missing_ok=True)
+        trainer = Trainer(training, folder, device)
+        start = {name: value.cpu().clone() for name, value in trainer.average.items()}
+        alone = {name: value.cpu() for name, value in trainer.run().items()}
+        checkpoint(folder, training.name).unlink()
+        if not found or any("graph" in line for line in told):
+            raise Failure("Steps cannot be captured here: " + "; ".join(told))
+        apart, way = (
+            sum(float((one[n] - alone[n]).square().sum()) for n in alone) ** 0.5
+            for one in (found, start)
+        )
+        say(f"{network}: side by side and alone are {apart / way:.1%} of the way apart")
+        if not apart <= APART * way:
+            raise Failure(f"{network}: trained side by side it comes to other weights.")
+
+
 def main(arguments: Sequence[str]) -> int:
     """Train what is not trained yet, in the time that there is; 0 if all is trained."""
     parser = argparse.ArgumentParser(prog="python -m evidence.dial.train_all")
@@ -48,6 +82,7 @@ def main(arguments: Sequence[str]) -> int:
     add("--device", choices=("cpu", "cuda"), default="cuda")
     add("--deadline", type=float, metavar="S", default=math.inf, help="seconds; then all is saved")
     add("--small", action="store_true", help="a few models and steps: a rehearsal")
+    add("--anyway", action="store_true", help="also where steps cannot be captured")
     options = parser.parse_args(arguments)
     deadline, folder = time.monotonic() + options.deadline, options.output
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,6 +91,13 @@ def main(arguments: Sequence[str]) -> int:
         for training in every(options.small)
         if not (folder / f"{training.name}.safetensors").is_file()
     ]
+    try:
+        if options.device == "cuda":
+            check_graphs(folder)
+    except Failure as failure:
+        say(f"Error: {failure}")
+        if not options.anyway:
+            return 1
     keep = models.keep_in(folder, options.device)
     left = train_together(missing, folder, options.device, keep, deadline=deadline, say=say)
     say(f"Trained {len(missing) - len(left)} of {len(missing)} models.")

@@ -52,7 +52,7 @@ def test_the_weights_are_those_of_training_one_by_one(tmp_path, device, capsys):
     found, left = trained(tmp_path / "stopped", device, SECOND, FIRST)
     assert set(found) == {"first", "second"} and not left
     assert "graph" not in capsys.readouterr().out  # it could be captured
-    atol = 1e-5 if device == "cpu" else 2e-3  # TF32, and other sums
+    atol = 1e-5 if device == "cpu" else 1e-4  # TF32, and other sums
     for name, average in found.items():
         for key, value in average.items():
             assert torch.allclose(value, alone[name][key].cpu(), atol=atol), (name, key)
