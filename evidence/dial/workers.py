@@ -172,7 +172,7 @@ def measure_ahead(
         rows = tuple((PLACEBO, setting) for setting in noises)
         is_whole = crew.fill(list(_choosing(choosing, rows, pieces)))
     if not is_whole:
-        raise Failure("Time was over before settings were chosen. What is measured is kept.")
+        raise Failure("Settings are not chosen: time was over, or rows failed. The rest is kept.")
     chosen = choose(study, choosing)
     asked = {question: tuple(settings_for(study, question, chosen)) for question in questions}
     jobs = [

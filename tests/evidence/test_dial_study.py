@@ -162,7 +162,7 @@ def test_rows_are_measured_ahead_question_after_question(make_study, tmp_path):
     study = make_study(subjects)
     models, choosing, questions = subjects[:2], subjects[2:], QUESTIONS[:2]
     late = Crew(study, "cpu", deadline=0.0)
-    with pytest.raises(Failure, match="before settings were chosen"):
+    with pytest.raises(Failure, match="not chosen: time was over"):
         measure_ahead(late, models, choosing, questions, {})
     assert not study.host.drawn
     (tmp_path / "rows-77.jsonl").write_text('{"key": {"facts": 2}, "found": {"device": "other"}}')
