@@ -22,6 +22,7 @@ import torch
 
 from demo.faces import (
     JOBS,
+    TWINS,
     Shares,
     has_dark_skin,
     has_long_hair,
@@ -102,10 +103,11 @@ def shares(attribute: str, present: bool) -> Shares:
     return Shares(dict.fromkeys(JOBS, share["long hair"]), share["dark skin"], share["glasses"])
 
 
-def shipped_pair(names: Sequence[str] = ("demo", "mirror")) -> list[tuple[Subject, Path]]:
+def shipped_pair(model: str = "demo") -> list[tuple[Subject, Path]]:
     """A tiny model that comes with Detour and its twin, with their files. The minority are nurses
     with short hair in the one, with long hair in the other."""
-    trainings = [training for training in shipped(1.0, 0) if training.name in names]
+    both = (model, TWINS[model])
+    trainings = [training for training in shipped(1.0, 0) if training.name in both]
     return [
         (Subject(one, "long hair", one.shares.long["nurse"] < 0.5), weights_file(one.name))
         for one in trainings

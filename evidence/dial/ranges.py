@@ -23,7 +23,6 @@ from .models import Subject
 from .ways import PLACEBO, PLAIN, WAYS, Setting, Way, patched
 
 NETWORK = "transformer"
-TWINS = ("transformer", "transformer_mirror")
 STEPS = 4500
 """As many as the U-Nets have from their first step on."""
 LAYERS: int = NETWORKS[NETWORK].architecture["n_layers"]
@@ -54,7 +53,7 @@ def shipped_pair(folder: Path) -> list[tuple[Subject, Path]]:
     models where it has them."""
     return [
         (subject, models.trained(subject, folder) or path)
-        for subject, path in models.shipped_pair(TWINS)
+        for subject, path in models.shipped_pair(NETWORK)
     ]
 
 
