@@ -49,7 +49,8 @@ from .workers import make_pool
 ROOT = Path(__file__).resolve().parents[2]
 SHARES = Shares(dict.fromkeys(JOBS, 0.42), dark=0.5, glasses=0.008)
 """The figure's two minorities: less than 1 % have glasses, 42 % long hair, independently."""
-SEEDS, STEPS, PICTURES = 4, 4500, 2000
+SEEDS, STEPS, PICTURES = 4, 4500, 4000
+"""Of so many pictures about thirty have the glasses that are rare."""
 SETTINGS: Mapping[str, Setting] = MappingProxyType(
     {PLAIN: WAYS[PLAIN].settings[0], BYPASS: Setting(1.0, 0.3)}
 )

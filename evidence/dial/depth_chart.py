@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,7 +45,7 @@ def _panel(pen: ImageDraw.ImageDraw, left: int, minority: str, means: Sequence[R
         pen.text((left + 20, TOP + 20), "Not measured.", INK, font(16))
         return
     trained = shown[0]["training_share"]
-    top = 1.15 * max(trained, *(each["greatest"] for each in shown))
+    top = _round_up(1.1 * max(trained, *(each["greatest"] for each in shown)))
 
     def height(value: float) -> int:
         return TOP + HIGH - round(HIGH * value / top)
@@ -62,3 +63,9 @@ def _panel(pen: ImageDraw.ImageDraw, left: int, minority: str, means: Sequence[R
         y = height(each["share"])
         pen.ellipse((x - 6, y - 6, x + 6, y + 6), ink)
         pen.text((middle, TOP + HIGH + 10), str(each["depth"]), SOFT_INK, font(16), anchor="ma")
+
+
+def _round_up(value: float) -> float:
+    """To a number that its quarters are short of."""
+    unit = 10.0 ** math.floor(math.log10(value))
+    return next(unit * factor for factor in (1, 2, 4, 6, 8, 10) if unit * factor >= value)
