@@ -53,7 +53,7 @@ def _panel(pen: ImageDraw.ImageDraw, left: int, minority: str, means: Sequence[R
     for step in range(5):
         y = height(top * step / 4)
         pen.line((left, y, left + WIDE, y), RULE)
-        pen.text((left - 8, y), f"{top * step / 4:.1%}", SOFT_INK, font(14), anchor="rm")
+        pen.text((left - 8, y), f"{25 * top * step:.3g}%", SOFT_INK, font(14), anchor="rm")
     pen.line((left, height(trained), left + WIDE, height(trained)), SOFT_INK, 2)
     depths = sorted({each["depth"] for each in shown})
     for each in shown:
