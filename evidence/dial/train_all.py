@@ -92,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
         if not (folder / f"{training.name}.safetensors").is_file()
     ]
     try:
-        if options.device == "cuda":
+        if missing and options.device == "cuda":
             check_graphs(folder)
     except Failure as failure:
         say(f"Error: {failure}")
