@@ -165,7 +165,7 @@ def model_of(one: Training, weights: Path) -> Model:
         depth=int(one.network.removeprefix("depth")),
         seed=one.seed,
         steps=one.steps,
-        parameters=sum(value.numel() for value in read_tiny(weights).unet.values()),
+        parameters=sum(value.numel() for value in read_tiny(weights).network.values()),
         sha256=sha256(weights),
         shares={name: share(HAS[name](people))["share"] for name in MINORITIES},
     )
