@@ -67,9 +67,11 @@ FRAME = """([chart, leftOut, width, height]) => {
   if (node) {
     const { element } = node.widgets.find(({ name }) => name === "detour_result");
     const image = element.querySelector("img");
-    const top = (image.getBoundingClientRect().top - canvas.getBoundingClientRect().top) / ds.scale;
-    const [[x], [w]] = [node.pos, node.size];
-    boxes = [[x, top - ds.offset[1], x + w, top - ds.offset[1] + (w * height) / width]];
+    const seen = image.getBoundingClientRect();
+    const below = (seen.top - canvas.getBoundingClientRect().top) / ds.scale - ds.offset[1];
+    const [[x, above], [w]] = [node.pos, node.size];
+    const y = seen.height ? below : above;
+    boxes = [[x, y, x + w, y + (w * height) / width]];
   }
   const [left, top] = [0, 1].map((side) => Math.min(...boxes.map((box) => box[side])));
   const [right, bottom] = [2, 3].map((side) => Math.max(...boxes.map((box) => box[side])));
