@@ -11,7 +11,7 @@ from torch import Tensor
 from ..edit.record import Change
 from .one_weight import BYTES_PER_CELL, Progress
 from .scan import pack
-from .smoothed import Batch, Fit, Sample, climb, score, spread_of, start_from, units
+from .smoothed import Batch, Fit, Sample, climb, score, start_from
 
 PROMISING = 16
 """How many weights are tried before one is added: those with the steepest slope."""
@@ -65,10 +65,10 @@ def promising(
     step = max(1, max_bytes // (BYTES_PER_CELL * len(sample.rows)))
     for first in range(0, width, step):
         block = sample.probes.columns(sample.rows, first, min(width, first + step))
-        mean, spread = units(block)
-        found.append((pulls @ block - pulls.sum(1)[:, None] * mean).abs() / spread)
+        found.append(pulls @ block)
         progress(min(width, first + step) / width)
-    steep = torch.cat(found, dim=1)
+    mean, spread = sample.units
+    steep = (torch.cat(found, dim=1) - pulls.sum(1)[:, None] * mean).abs() / spread
     rows = list(bases)
     for row, column in fit.cells:
         steep[rows.index(row), column] = 0
@@ -102,13 +102,13 @@ def _pulls(sample: Sample, fit: Fit, row: int) -> Tensor:
 def _slope(sample: Sample, fit: Fit) -> tuple[Tensor, Tensor]:
     """What the score gains where each margin rises, and the row of the best other logit, `[n]`."""
     batch, numbers = Batch.of(sample, [fit]), fit.numbers[None]
-    width = sample.widths(batch.margins(numbers)[0])
-    return score(batch, width, numbers, _own_spread(sample)).slope[0], _rival(sample, batch, fit)
+    width = sample.widths(batch.margins(numbers))
+    return score(batch, width, numbers, sample.spread).slope[0], _rival(sample, batch, fit)
 
 
 def _rival(sample: Sample, batch: Batch, fit: Fit) -> Tensor:
     """The row of the best other logit of each probe."""
-    at, rest = batch.margins(fit.numbers[None])[1][0], sample.rest(fit.rows)[2]
+    at, rest = batch.rivals(fit.numbers[None])[0], sample.rest(fit.rows)[2]
     rows = torch.tensor([*fit.rows, 0], dtype=torch.long)
     return torch.where(at < len(fit.rows), rows[at], rest)
 
@@ -117,7 +117,7 @@ def exact_key(sample: Sample, change: Change) -> int:
     """The key of the exact group accuracies after a change; ties as in `predictions`."""
     fit = start_from(sample, change)
     batch = Batch.of(sample, [fit])
-    margin = batch.margins(fit.numbers[None])[0]
+    margin = batch.margins(fit.numbers[None])
     right = (margin > 0) | ((margin == 0) & (sample.own < _rival(sample, batch, fit)))
     share = sample.accuracies(right)[0]
     return int(pack(share.min(), share.mean()))
@@ -129,8 +129,8 @@ def _best_of(
     """The finalists of fits with as many numbers each, fitted to the end."""
     numbers = torch.stack([one.numbers for one in fits])
     batch = Batch.of(sample, fits)
-    width = sample.widths(batch.margins(numbers)[0])
-    numbers, value = climb(batch, width, numbers, _own_spread(sample), FIRST_STEPS)
+    width = sample.widths(batch.margins(numbers))
+    numbers, value = climb(batch, width, numbers, sample.spread, FIRST_STEPS)
     tick()
     keep = value.argsort(descending=True, stable=True)[:finalists]
     done = _finish(sample, batch.part(keep), [fits[i] for i in keep.tolist()], numbers[keep])
@@ -139,11 +139,11 @@ def _best_of(
 
 
 def _finish(sample: Sample, batch: Batch, fits: list[Fit], numbers: Tensor) -> list[Fit]:
-    own = _own_spread(sample)
+    own = sample.spread
     for _ in range(WIDTHS):
-        width = sample.widths(batch.margins(numbers)[0])
+        width = sample.widths(batch.margins(numbers))
         numbers, _ = climb(batch, width, numbers, own, STEPS)
-    width = sample.widths(batch.margins(numbers)[0])
+    width = sample.widths(batch.margins(numbers))
     value = score(batch, width, numbers, own).value.tolist()
     found = zip(fits, numbers, value, strict=True)
     return [Fit(fit.cells, fit.rows, one, worth) for fit, one, worth in found]
@@ -151,9 +151,3 @@ def _finish(sample: Sample, batch: Batch, fits: list[Fit], numbers: Tensor) -> l
 
 def _count(fit: Fit) -> int:
     return len(fit.numbers)
-
-
-def _own_spread(sample: Sample) -> float:
-    """The spread of the margins without an edit."""
-    own, best, _ = sample.rest(())
-    return float(spread_of((own - best)[None])[0])

@@ -29,6 +29,7 @@ from .scan import (
     Events,
     at_a_time,
     best_point,
+    crossed,
     group_counts,
     peaks,
     point,
@@ -37,6 +38,7 @@ from .scan import (
     shift_events,
     unpack,
 )
+from .shifts import shift_levels
 from .smoothed import Sample, change_of
 from .where import on_device
 
@@ -129,7 +131,7 @@ def _candidates(
     few = between(TRIED, TRIED_PROBES // max(len(p.rows) for p in problems))
     fits = add_weight(sample, list(own), no_edit(), max_bytes, progress, few) if own else []
     changes = [simple.change, *(change_of(sample, fit) for fit in fits)]
-    return [(own[one.row], j, [t]) for one in changes for j, t in one.weights]
+    return [(own[one.row], j, t) for one in changes for j, t in one.weights]
 
 
 # Lines through a pivot: the search over (t, s) as scans over t alone.
@@ -149,25 +151,20 @@ def pivot_events(problem: Problem, columns: Tensor, pivots: Tensor) -> Events:
     """
     a = columns.T[:, None, :] - columns.T[:, pivots, None]
     m = (problem.margin[None, :] - problem.margin[pivots, None]).expand_as(a)
-    tau = m / a
-    moving = (a != 0) & (tau.abs() <= LIMIT)
-    right_up = torch.where(a < 0, problem.sign, -problem.sign)
-    delta = torch.where(moving, right_up, torch.zeros_like(right_up))
-    tau = torch.where(moving, tau, torch.inf)
-    chosen = torch.where(moving, a > 0, m > 0)
-    right = group_counts(problem, chosen == (problem.sign > 0))
+    tau, delta, right = crossed(m / a, a > 0, problem.sign > 0, m > 0)
     count = len(problem.rows)
     return Events(
         tau=tau.view(-1, count),
         delta=delta.view(-1, count),
-        base=right.view(-1, len(problem.size)),
+        base=group_counts(problem, right).view(-1, len(problem.size)),
         group=problem.group,
         size=problem.size,
     )
 
 
 def pivot_keys(problem: Problem, columns: Tensor, floor: int = -1) -> Tensor:
-    """The best key of each column `[K, B]` over all lines, `[B]`; `floor` as in `peaks`."""
+    """The best key of each column `[K, B]` over all lines, `[B]`; see `peaks` for which
+    are exact and for `floor`."""
     count = len(problem.rows)
     all_above = present_key(replace(problem, margin=torch.ones_like(problem.margin)))
     pivots = torch.arange(count)
@@ -211,6 +208,8 @@ def best_shift_at(problem: Problem, column: Tensor, slopes: Tensor) -> tuple[int
 
     Ties: smaller |t|, then smaller |s|.
     """
+    levels = shift_levels(problem, column[:, None], slopes[None])[0]
+    slopes = slopes[levels == levels.max()]
     best, choices = -1, []
     for part in slopes.split(max(1, at_a_time(column.device) // max(1, len(column)))):
         moves = shift_events(problem, problem.margin - part[:, None] * column)
@@ -235,8 +234,8 @@ TRIED, TRIED_PROBES = (3, 16), 2**14
 """How many weights are searched closely, in the same way."""
 PIVOTS = (8, 32)
 ROUNDS = 6
-Candidate = tuple[Problem, int, list[float]]
-"""A weight: its problem (row), its column, and slopes worth trying."""
+Candidate = tuple[Problem, int, float]
+"""A weight: its problem (row), its column, and a slope worth trying."""
 
 
 def refine_pair(
@@ -244,27 +243,37 @@ def refine_pair(
 ) -> tuple[int, int, int, float, float]:
     """The best (row, column, key, t, s) of the kept weights.
 
-    Each is tried near the slopes that it comes with and at quantiles of sampled crossings,
-    then by turning the line about the probes next to it; of many probes on a sample first, and
-    the best few on all of them.
+    Each is tried near the slopes that it comes with and at quantiles of sampled crossings, of
+    many probes on a sample; the best few then by turning the line about the probes next to it.
     tick: called after each; may raise.
     """
-    tried = []
-    for p, j, slopes in kept if max(len(p.rows) for p, _, _ in kept) > LEVEL else []:
-        q = p.part(thinned(p, LEVEL))
-        key, t, _ = _close(q, probes.columns(q.rows, j, j + 1)[:, 0], slopes, 2)
+    tried: list[tuple[int, Problem, int, list[float]]] = []
+    for p in {id(p): p for p, _, _ in kept}.values():
+        own = [(j, t) for q, j, t in kept if q is p]
+        for (j, t), level, best in zip(own, *_levels(probes, p, own), strict=True):
+            tried.append((level, p, j, [t, best]))
         tick()
-        tried.append((key, (p, j, [*slopes, t])))
     tried.sort(key=lambda item: -item[0])
-    kept = [candidate for _, candidate in tried[:STAY]] or kept
     results = []
-    for p, j, slopes in kept:
+    for _, p, j, slopes in tried[:STAY]:
         column = probes.columns(p.rows, j, j + 1)[:, 0]
         key, t, s = _close(p, column, slopes, ROUNDS)
         tick()
         results.append((-key, abs(t), abs(s), p.row, j, t, s))
     key, _, _, row, j, t, s = min(results)
     return row, j, -key, t, s
+
+
+def _levels(
+    probes: Probes, problem: Problem, kept: list[tuple[int, float]]
+) -> tuple[list[int], list[float]]:
+    """Of columns with a slope each: the best worst-group accuracy near it, and a slope that has
+    it."""
+    few = problem.part(thinned(problem, LEVEL))
+    columns = torch.cat([probes.columns(few.rows, j, j + 1) for j, _ in kept], dim=1)
+    slopes = _slopes(few, columns, torch.tensor([[t] for _, t in kept], dtype=torch.float64))
+    best, at = shift_levels(few, columns, slopes).max(dim=1)
+    return best.tolist(), slopes.gather(1, at[:, None])[:, 0].tolist()
 
 
 def thinned(problem: Problem, size: int) -> Tensor:
@@ -307,14 +316,20 @@ def _draw_pairs(problem: Problem, count: int) -> tuple[Tensor, Tensor]:
     return drawn(ups), drawn(downs)
 
 
+def _slopes(problem: Problem, columns: Tensor, around: Tensor) -> Tensor:
+    """Slopes to try for columns `[K, B]`, `[B, T]`: none, near the given ones `[B, S]`, and
+    quantiles of sampled crossings."""
+    levels = between(CLOSE_SLOPES, CLOSE_THRESHOLDS // len(columns))
+    near = (around[..., None] * torch.tensor(NEAR, dtype=torch.float64)).flatten(1)
+    quantiles = crossing_quantiles(problem, columns, levels)
+    return torch.cat([quantiles, torch.zeros_like(near[:, :1]), near], dim=1)
+
+
 def _close(
     problem: Problem, column: Tensor, slopes: list[float], rounds: int
 ) -> tuple[int, float, float]:
-    levels = between(CLOSE_SLOPES, CLOSE_THRESHOLDS // len(column))
-    quantiles = crossing_quantiles(problem, column[:, None], levels)[0]
-    near = [t * share for t in slopes for share in NEAR]
-    t = torch.cat([quantiles, torch.tensor([0.0, *near], dtype=torch.float64)])
-    best = best_shift_at(problem, column, t)
+    around = torch.tensor([slopes], dtype=torch.float64)
+    best = best_shift_at(problem, column, _slopes(problem, column[:, None], around)[0])
     for _ in range(rounds):
         line = problem.margin - best[1] * column + best[2]
         pivots = min(len(line), between(PIVOTS, CLOSE_THRESHOLDS // len(line)))

@@ -22,6 +22,8 @@ LIMIT = 1e30
 GRID = 2**30
 """Accuracies count as equal when they agree on a grid of this many steps (1e-9)."""
 
+FEW = 8
+"""So many scans, those that look best, are made first: the others then have more to reach."""
 BATCH, DEVICE_BATCH = 2**18, 2**23
 """Scans are done for about this many thresholds at a time, on the CPU and on other devices."""
 
@@ -41,10 +43,13 @@ class Events:
     group: Tensor
     size: Tensor
 
+    def some(self, rows: Tensor | slice) -> Events:
+        """Only some of the scans."""
+        return replace(self, tau=self.tau[rows], delta=self.delta[rows], base=self.base[rows])
+
     def one(self, row: int) -> Events:
         """Only one of the scans."""
-        part = slice(row, row + 1)
-        return replace(self, tau=self.tau[part], delta=self.delta[part], base=self.base[part])
+        return self.some(slice(row, row + 1))
 
 
 def events(problem: Problem, columns: Tensor) -> Events:
@@ -56,13 +61,18 @@ def events(problem: Problem, columns: Tensor) -> Events:
 def crossings(problem: Problem, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Of B columns `[K, B]`: `tau` and `delta` as in `Events`, and who is right at x = -inf."""
     a = columns.T.contiguous()
-    tau = problem.margin / a
-    moving = (a != 0) & (tau.abs() <= LIMIT)
-    tau = torch.where(moving, tau, torch.inf)
-    right_up = torch.where(a < 0, problem.sign, -problem.sign)
-    delta = torch.where(moving, right_up, torch.zeros_like(right_up))
-    chosen = torch.where(moving, a > 0, problem.chosen)
-    return tau, delta, chosen == (problem.sign > 0)
+    return crossed(problem.margin / a, a > 0, problem.sign > 0, problem.chosen)
+
+
+def crossed(
+    tau: Tensor, below: Tensor, positive: Tensor, chosen: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same, given thresholds (not finite where nothing changes), who is chosen below them,
+    who is to be chosen, and who is chosen where nothing changes."""
+    moving = tau.abs() <= LIMIT  # neither is infinity, nor NaN
+    right = torch.where(moving, below == positive, chosen == positive)
+    delta = moving.to(torch.int8) - 2 * (moving & right).to(torch.int8)
+    return tau.masked_fill_(~moving, torch.inf), delta, right
 
 
 def group_counts(problem: Problem, right: Tensor) -> Tensor:
@@ -72,9 +82,12 @@ def group_counts(problem: Problem, right: Tensor) -> Tensor:
 
 
 def column_peaks(problem: Problem, columns: Tensor, floor: int = -1) -> Tensor:
-    """The best key of each column `[K, B]`, `[B]`; `floor` as in `peaks`."""
-    step = max(1, at_a_time(columns.device) // max(1, len(problem.rows)))
-    return torch.cat([peaks(events(problem, part), floor) for part in columns.split(step, dim=1)])
+    """The best key of each column `[K, B]`, `[B]`; which are exact, and `floor`, as in `peaks`."""
+    step, found = max(1, at_a_time(columns.device) // max(1, len(problem.rows))), []
+    for part in columns.split(step, dim=1):
+        found.append(peaks(events(problem, part), floor))
+        floor = max(floor, int(found[-1].max()))
+    return torch.cat(found)
 
 
 def shift_events(problem: Problem, margins: Tensor) -> Events:
@@ -109,32 +122,74 @@ def scan(moves: Events) -> tuple[Tensor, Tensor]:
 def peaks(moves: Events, floor: int = -1) -> Tensor:
     """The best key of each scan, `[B]`: `scan(moves)[0].amax(1)`, only faster.
 
-    Where the best worst-group accuracy is below that of the key `floor` the mean is not
-    computed; the key then is too low, but still on its side of the floor.
+    So it is for those with the best worst-group accuracy of all, if that is not below the one of
+    the key `floor`. The others are only looked at as far as it takes to know that they cannot
+    reach it: their key may be too low, but is then below both.
     """
-    ordered = sort_events(moves)
+    keys, order = torch.full((len(moves.tau),), -1), rising(moves.tau)
+    rows = torch.arange(len(keys))
+    for few in (FEW, len(keys)) if len(keys) > 4 * FEW else (len(keys),):
+        where = reaching(moves.some(rows), order[rows], worst_of(floor))
+        rows = rows[where.argsort(descending=True, stable=True)[: int((where > 0).sum())]]
+        first, rows = rows[:few], rows[few:]
+        if len(first):
+            keys[first] = _peaks(sort_events(moves.some(first), order[first]))
+            floor = max(floor, int(keys.max()))
+        if len(rows) == 0:
+            break
+    return keys
+
+
+def _peaks(ordered: Events) -> Tensor:
     worst = None
     for right in accuracies(ordered):
         worst = right.clone() if worst is None else torch.minimum(worst, right, out=worst)
     assert worst is not None
     worst[:, 1:-1][_empty(ordered.tau)] = -1
-    best = worst.amax(dim=1)
-    keys = pack(best, torch.zeros_like(best))
-    rows = (keys // (2 * GRID) >= floor // (2 * GRID)).nonzero().flatten()
-    if len(rows) == 0:
-        return keys
-    total = None
-    for right in accuracies(_take(ordered, rows)):
+    best, total = worst.amax(dim=1), None
+    for right in accuracies(ordered):
         total = right.clone() if total is None else total.add_(right)
     assert total is not None
-    total.div_(len(moves.size))[worst[rows] != best[rows, None]] = -1
-    keys[rows] = pack(best[rows], total.amax(dim=1))
-    return keys
+    total.div_(len(ordered.size))[worst != best[:, None]] = -1
+    return pack(best, total.amax(dim=1))
 
 
-def sort_events(moves: Events) -> Events:
-    """The same scans with their thresholds in order; `group` becomes `[B, K]`."""
-    order = rising(moves.tau)
+def reaching(moves: Events, order: Tensor, worst: int) -> Tensor:
+    """In how many intervals each scan reaches a worst-group accuracy (in steps of `GRID`), `[B]`;
+    those that are empty count too.
+
+    order: of the thresholds. Several groups' counts are added up in one whole number: each has
+    some bits of it, and the highest of these is set where the group has as many right as it needs.
+    """
+    needed = counts_for(moves.size, torch.tensor([worst]))[0]
+    bits = 16 if int(moves.size.max()) < 2**14 else 32
+    met = torch.ones(len(order), order.shape[1] + 1, dtype=torch.bool)
+    for first in range(0, len(needed), 64 // bits):
+        own = moves.group - first
+        inside = (own >= 0) & (own < 64 // bits)
+        unit = (1 << (own.clamp(0, 64 // bits - 1) * bits)) * inside
+        place = 1 << (torch.arange(len(needed[first : first + 64 // bits])) * bits)
+        enough = place << (bits - 1)
+        start = (moves.base - needed).long()[:, first : first + 64 // bits] * place + enough
+        mask, start = enough.sum(), start.sum(1)
+        found = (moves.delta * unit).gather(1, order).cumsum(1).add_(start[:, None])
+        met[:, 0] &= (start & mask) == mask
+        met[:, 1:] &= found.bitwise_and_(mask) == mask
+    return met.sum(1)
+
+
+def counts_for(size: Tensor, worst: Tensor) -> Tensor:
+    """How many of each group must be right for worst-group accuracies `[L]` in steps of `GRID`,
+    `[L, G]`."""
+    low = (size * (worst[:, None] / GRID)).floor().sub_(1).clamp_min_(0)
+    tried = low[..., None] + torch.arange(4)
+    short = (tried / size[:, None]).mul(GRID).round() < worst[:, None, None]
+    return low.long() + short.sum(-1)
+
+
+def sort_events(moves: Events, order: Tensor | None = None) -> Events:
+    """The same scans with their thresholds in order, if it is known; `group` becomes `[B, K]`."""
+    order = rising(moves.tau) if order is None else order
     return Events(
         tau=moves.tau.gather(1, order),
         delta=moves.delta.gather(1, order),
@@ -154,13 +209,6 @@ def rising(values: Tensor) -> Tensor:
 def at_a_time(device: torch.device) -> int:
     """For about how many thresholds scans are done at a time: on the CPU what fits its cache."""
     return BATCH if device.type == "cpu" else DEVICE_BATCH
-
-
-def _take(ordered: Events, rows: Tensor) -> Events:
-    if len(rows) == len(ordered.tau):
-        return ordered
-    taken = {n: getattr(ordered, n)[rows] for n in ("tau", "delta", "base", "group")}
-    return Events(size=ordered.size, **taken)
 
 
 def accuracies(ordered: Events) -> Iterator[Tensor]:

@@ -24,6 +24,10 @@ WIDTH = 0.6
 """Width of the step in a group of n probes: this times the spread of its margins / n^(1/3)."""
 SOFTNESS = 0.01
 """The lowest group accuracy is a soft minimum: groups this close to it count too."""
+FEW_GROUPS = 16
+"""Up to so many groups their sums are one product of matrices."""
+BLOCK = 2**22
+"""Features are read in blocks of so many."""
 PENALTY = 1e-5
 """Cost of a number that moves the margins by their own spread (it grows with the square):
 nothing beside an accuracy, but an edit that helps at every size stays finite."""
@@ -99,17 +103,48 @@ class Sample:
         one = [self.probes.columns(self.rows, j, j + 1) for j in columns]
         return torch.cat(one, dim=1) if one else torch.zeros(len(self.rows), 0).double()
 
-    def basis(self, cells: Sequence[Cell]) -> Tensor:
-        """What one unit of each cell adds to the logit of its row, `[n, w]`."""
-        features = self.read([column for _, column in cells])
-        mean, spread = units(features)
-        return (mean - features) / spread
+    def basis(self, columns: Sequence[int]) -> dict[int, Tensor]:
+        """What one unit of a weight of each column adds to the logit of its row, `[n]`."""
+        found = {}
+        for column in dict.fromkeys(columns):
+            values = self.read([column])[:, 0]
+            mean, spread = units(values)
+            found[column] = (mean - values) / spread
+        return found
+
+    @cached_property
+    def units(self) -> tuple[Tensor, Tensor]:
+        """Mean and spread of every feature, two times `[D]`."""
+        width = self.probes.features.shape[1]
+        step = max(1, BLOCK // len(self.rows))
+        parts = [
+            units(self.probes.columns(self.rows, first, min(width, first + step)))
+            for first in range(0, width, step)
+        ]
+        mean, spread = (torch.cat(each) for each in zip(*parts, strict=True))
+        return mean, spread
+
+    @cached_property
+    def spread(self) -> float:
+        """The spread of the margins without an edit."""
+        own, best, _ = self.rest(())
+        return float(spread_of((own - best)[None])[0])
+
+    @cached_property
+    def _ends(self) -> Tensor:
+        return self.size.long().cumsum(0) - 1
+
+    @cached_property
+    def _members(self) -> Tensor:
+        """1 where a probe is of a group, `[n, G]`."""
+        return torch.nn.functional.one_hot(self.group).double()
 
     def sums(self, values: Tensor) -> Tensor:
-        """Sums over the probes of each group: `[B, n, ...]` to `[B, G, ...]`."""
-        ends = self.size.long().cumsum(0) - 1
-        total = values.cumsum(1)[:, ends]
-        return torch.cat([total[:, :1], total.diff(dim=1)], dim=1)
+        """Sums over the probes of each group: `[..., n]` to `[..., G]`."""
+        if len(self.size) <= FEW_GROUPS:
+            return values @ self._members
+        total = values.cumsum(-1)[..., self._ends]
+        return torch.cat([total[..., :1], total.diff(dim=-1)], dim=-1)
 
     def widths(self, margins: Tensor) -> Tensor:
         """Width of the step for each probe, `[B, n]`, never 0."""
@@ -156,9 +191,9 @@ def _extended(numbers: Tensor, at: int) -> Tensor:
 class Batch:
     """B fits with as many weights (w) and rows (r) each, side by side.
 
-    basis `[B, n, w]`: what one unit of each weight adds to its row's logit. place `[B, w, r]`:
-    1 where the weight is in the row. logits `[B, n, r]`: of the rows, unedited. mine
-    `[B, n, r]`: whether the row is the probe's own. own, best `[B, n]`: see `Sample.rest`.
+    basis `[B, w, n]`: what one unit of each weight adds to its row's logit. place `[B, w, r]`:
+    1 where the weight is in the row. logits `[B, r, n]`: of the rows, unedited. mine
+    `[B, r, n]`: whether the row is the probe's own. own, best `[B, n]`: see `Sample.rest`.
     """
 
     sample: Sample
@@ -175,13 +210,17 @@ class Batch:
         fixed = {rows: sample.rest(rows) for rows in dict.fromkeys(fit.rows for fit in fits)}
         place = [[[float(r == row) for r in fit.rows] for row, _ in fit.cells] for fit in fits]
         shape = len(fits), len(fits[0].cells), len(fits[0].rows)
-        own = sample.own[:, None]
+        basis = sample.basis([column for fit in fits for _, column in fit.cells])
+        each = [basis[column] for fit in fits for _, column in fit.cells]
+        count = len(sample.rows)
         return cls(
             sample,
-            torch.stack([sample.basis(fit.cells) for fit in fits]),
+            torch.stack(each).view(*shape[:2], count)
+            if each
+            else torch.zeros(*shape[:2], count).double(),
             torch.tensor(place, dtype=torch.float64).view(shape),
-            torch.stack([sample.logits(fit.rows) for fit in fits]),
-            torch.stack([own == own.new_tensor(fit.rows) for fit in fits]),
+            torch.stack([sample.logits(fit.rows).T for fit in fits]),
+            torch.stack([sample.own == sample.own.new_tensor(fit.rows)[:, None] for fit in fits]),
             torch.stack([fixed[fit.rows][0] for fit in fits]),
             torch.stack([fixed[fit.rows][1] for fit in fits]),
         )
@@ -191,17 +230,44 @@ class Batch:
         names = [each.name for each in fields(self)[1:]]
         return Batch(self.sample, *(getattr(self, name)[keep] for name in names))
 
-    def margins(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """With these numbers: margins `[B, n]`, which row is the best other one (r: none of the
-        edited), and by how much each row's logit counts in the margin, `[B, n, r]`."""
+    @cached_property
+    def _fixed(self) -> tuple[Tensor, Tensor] | None:
+        """Margins at 0 and `moves` where these are the same whatever the numbers are: with one
+        row that is either the probe's own or its only rival (two classes, or one tag)."""
+        if self.place.shape[2] != 1 or not bool((self.mine[:, 0] | self.best.isneginf()).all()):
+            return None
+        return self._moves(torch.zeros(len(self.basis), self.place.shape[1] + 1).double())
+
+    def _compare(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Margins `[B, n]`, and which row is the best other one (r: none of the edited)."""
         count = self.place.shape[1]
-        moved = (self.basis * numbers[:, None, :count]) @ self.place
-        z = self.logits + moved + numbers[:, None, count:]
-        others = torch.cat([z.masked_fill(self.mine, -torch.inf), self.best[..., None]], dim=2)
-        best, at = others.max(dim=2)
-        own = self.own + z.masked_fill(~self.mine, 0).sum(2)
-        rows = torch.arange(self.place.shape[2])
-        return own - best, at, self.mine.double() - (at[..., None] == rows).double()
+        moved = self.place.mT @ (self.basis * numbers[:, :count, None])
+        z = self.logits + moved + numbers[:, count:, None]
+        others = torch.cat([z.masked_fill(self.mine, -torch.inf), self.best[:, None]], dim=1)
+        best, at = others.max(dim=1)
+        return self.own + z.masked_fill(~self.mine, 0).sum(1) - best, at
+
+    def _moves(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        margin, at = self._compare(numbers)
+        rows = torch.arange(self.place.shape[2])[:, None]
+        sign = self.mine.double() - (at[:, None] == rows).double()
+        return margin, torch.cat([self.basis * (self.place @ sign), sign], dim=1)
+
+    def moves(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """With these numbers: margins `[B, n]`, and what each moves with each of them, `[B, P,
+        n]`."""
+        if self._fixed is None:
+            return self._moves(numbers)
+        start, moves = self._fixed
+        return start + (numbers[:, None] @ moves)[:, 0], moves
+
+    def margins(self, numbers: Tensor) -> Tensor:
+        """Margins `[B, n]` with these numbers."""
+        return self._compare(numbers)[0] if self._fixed is None else self.moves(numbers)[0]
+
+    def rivals(self, numbers: Tensor) -> Tensor:
+        """Which row of the edited is the best other one (r: none of them), `[B, n]`."""
+        return self._compare(numbers)[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,23 +284,22 @@ class Score:
 def score(batch: Batch, width: Tensor, numbers: Tensor, own: float) -> Score:
     """The score of these numbers at this width `[B, n]`; own: the spread of unedited margins."""
     sample = batch.sample
-    margin, _, sign = batch.margins(numbers)
+    margin, moves = batch.moves(numbers)
     right = torch.sigmoid(margin / width)
     accuracy = sample.accuracies(right)
     share = (-accuracy / SOFTNESS).softmax(1)
     value = -SOFTNESS * (-accuracy / SOFTNESS).logsumexp(1)
     value = value - PENALTY * (numbers / own).square().sum(1)
-    moves = torch.cat([batch.basis * (sign @ batch.place.mT), sign], dim=2)
     steep = right * (1 - right) / width
-    rise = sample.sums(moves * steep[..., None]) / sample.size[:, None]
-    gradient = (share[..., None] * rise).sum(1)
-    counts = (share / sample.size)[:, sample.group]
-    bend = counts * steep * (1 - 2 * right) / width
-    hessian = moves.mT @ (moves * bend[..., None])
-    apart = (rise * share[..., None]).mT @ rise - gradient[:, :, None] * gradient[:, None]
+    rise = sample.sums(moves * steep[:, None]) / sample.size
+    gradient = (rise @ share[..., None])[..., 0]
+    counts = (share / sample.size)[:, sample.group] * steep
+    bend = counts * (1 - 2 * right) / width
+    hessian = (moves * bend[:, None]) @ moves.mT
+    apart = (rise * share[:, None]) @ rise.mT - gradient[:, :, None] * gradient[:, None]
     hessian = hessian - apart / SOFTNESS
     hessian = hessian - 2 * PENALTY / own**2 * torch.eye(numbers.shape[1], dtype=torch.float64)
-    return Score(value, gradient - 2 * PENALTY * numbers / own**2, hessian, counts * steep)
+    return Score(value, gradient - 2 * PENALTY * numbers / own**2, hessian, counts)
 
 
 def climb(
@@ -242,7 +307,7 @@ def climb(
 ) -> tuple[Tensor, Tensor]:
     """Numbers `[B, P]` further up at this width, and their values `[B]`: damped Newton steps
     with the curvatures' absolute values (Dauphin et al. 2014, arXiv 1406.2572)."""
-    unit = spread_of(batch.margins(numbers)[0])[:, None]
+    unit = spread_of(batch.margins(numbers))[:, None]
     damping = torch.full((len(numbers), 1), FIRST_DAMPING, dtype=torch.float64)
     now = score(batch, width, numbers, own)
     value, gradient, hessian = now.value, now.gradient, now.hessian

@@ -77,7 +77,7 @@ def test_score_gradient_and_hessian_equal_the_literal_ones(random_probes, change
     batch = Batch.of(sample, [fit])
     numbers = fit.numbers[None]
     widths = literal_widths(probes, change)
-    width = sample.widths(batch.margins(numbers)[0])
+    width = sample.widths(batch.margins(numbers))
     assert [widths[g] for g in probes.groups[sample.rows].tolist()] == pytest.approx(
         width[0].tolist()
     )
@@ -116,7 +116,7 @@ def test_a_climb_ends_at_the_top_and_a_refit_is_better_than_its_start(headed):
     start = Change(2, ((0, 0.3), (2, -0.1)), 0.2, (Change(1, ((1, 0.1),)),))
     fit = start_from(sample, start)
     batch = Batch.of(sample, [fit])
-    width = sample.widths(batch.margins(fit.numbers[None])[0])
+    width = sample.widths(batch.margins(fit.numbers[None]))
     numbers, value = climb(batch, width, fit.numbers[None], 1.0, 60)
     for at in range(numbers.shape[1]):
         for step in (-0.1, 0.1):
@@ -137,7 +137,7 @@ def test_the_steepest_weights_are_tried_and_no_weight_twice(headed):
     fit = refit(sample, Change(2, ((4, 0.1),)))
     now = change_of(sample, fit)
     groups = probes.groups.unique().tolist()
-    width = sample.widths(Batch.of(sample, [fit]).margins(fit.numbers[None])[0])[0]
+    width = sample.widths(Batch.of(sample, [fit]).margins(fit.numbers[None]))[0]
     widths = {g: float(width[sample.group == n][0]) for n, g in enumerate(groups)}
     features, steep = probes.features.double(), {}
     for j in range(20):
