@@ -74,6 +74,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--blocks", type=int, metavar="N", help=told)
     add("--steps", type=int, metavar="N", help="of each training")
     add("--pictures", type=int, metavar="N", help=f"of each row (default {PICTURES})")
+    told = "the same of those that settings are chosen by, where it is another number"
+    add("--choosing", type=int, metavar="N", help=told)
     told = f"the first ones of: {'; '.join(question.label for question in QUESTIONS)}"
     add("--questions", type=int, metavar="N", default=len(QUESTIONS), help=told)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -109,7 +111,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     sweep = swept(study, choosing)
     figures = {
         **study.facts(options.device),
-        "pictures": study.pictures,
+        "choosing": study.facts(options.device, CHOOSING_SEED),
         "seeds": {"choosing": CHOOSING_SEED, "report": REPORT_SEED},
         "models": [facts(subject, weights[subject.name]) for subject in subjects],
         "chosen": {name: asdict(setting) for name, setting in chosen.items()},
@@ -179,7 +181,8 @@ def open_study(
     count = options.pictures or (quick.PICTURES if options.quick else PICTURES)
     store = Store(options.output / "rows.jsonl")
     ways = design.ways, design.bypass
-    return Study(partial(Host, options.device), store, weights, count, say, *ways)
+    host = partial(Host, options.device)
+    return Study(host, store, weights, count, say, *ways, choosing=options.choosing)
 
 
 def measure_shipped(options: argparse.Namespace) -> dict[str, Any]:

@@ -46,9 +46,9 @@ class Study:
     """Models at hand and what was found with them.
 
     make_host: loads the host; asked once something is to be drawn. weights: by subject's name.
-    pictures: of each row. say: for progress.
+    pictures: of each row that is reported. say: for progress.
     ways: what is tried, plain and placebo among them. bypass: the one of them that the placebo is
-    held against.
+    held against. choosing: pictures of each row that settings are chosen by, None for as many.
     """
 
     make_host: Callable[[], Host]
@@ -58,6 +58,7 @@ class Study:
     say: Callable[[str], None] = print
     ways: Mapping[str, Way] = field(default_factory=lambda: WAYS)
     bypass: str = BYPASS
+    choosing: int | None = None
     hashes: dict[str, str] = field(default_factory=dict)
     reals: dict[tuple[str, str], Real] = field(default_factory=dict)
     plains: dict[tuple[str, Question, int], Seen] = field(default_factory=dict)
@@ -103,14 +104,17 @@ class Study:
             "way": way,
             **asdict(setting),
             "seed": seed,
-            "pictures": self.pictures,
+            "pictures": self._count(seed),
             "steps": STEPS,
             "measure": MEASURE,
         }
 
-    def facts(self, device: str) -> dict[str, Any]:
-        """What was, or is, measured with: where rows come from elsewhere, that is what counts."""
-        return self.store.get({"facts": MEASURE}, lambda: self.host.facts(device))
+    def facts(self, device: str, seed: int = REPORT_SEED) -> dict[str, Any]:
+        """What was, or is, measured with, and how many pictures a row: where rows come from
+        elsewhere, that is what counts. seed: of those to choose by, or to report."""
+        count = {"pictures": self._count(seed)}
+        key = {"facts": MEASURE, **count}
+        return self.store.get(key, lambda: {**self.host.facts(device), **count})
 
     def floor(self, subject: Subject, question: Question) -> dict[str, Any]:
         """What real pictures would get."""
@@ -142,7 +146,10 @@ class Study:
         self, subject: Subject, question: Question, way: str, setting: Setting, seed: int
     ) -> Drawn:
         run = self.host.run_of(self.weights[subject.name], question.prompt, question.cfg)
-        return self.host.draw_all(run, self.ways[way].apply, setting, seed, self.pictures)
+        return self.host.draw_all(run, self.ways[way].apply, setting, seed, self._count(seed))
+
+    def _count(self, seed: int) -> int:
+        return self.choosing or self.pictures if seed == CHOOSING_SEED else self.pictures
 
     def _real(self, subject: Subject, question: Question) -> Real:
         place = (subject.name, question.prompt)

@@ -113,17 +113,18 @@ class Crew:
         """What a process needs to open the study."""
         study = self.study
         place = study.store.path, self.device, dict(study.weights), study.pictures
-        return pickle.dumps((*place, dict(study.ways), study.bypass))
+        return pickle.dumps((*place, dict(study.ways), study.bypass, study.choosing))
 
 
 @cache
 def study_there(parts: bytes) -> Study:
     """The study of this process, with a file of its own."""
-    path, device, weights, pictures, ways, bypass = pickle.loads(parts)
+    path, device, weights, pictures, *ways = pickle.loads(parts)
     store = Store(path.with_name(f"{path.stem}-{os.getpid()}{path.suffix}"))
     host = partial(Host, device)
-    study = Study(host, store, weights, pictures, lambda _text: None, ways, bypass)
-    study.facts(device)
+    study = Study(host, store, weights, pictures, lambda _text: None, *ways)
+    for seed in (CHOOSING_SEED, REPORT_SEED):
+        study.facts(device, seed)
     return study
 
 

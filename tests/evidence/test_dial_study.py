@@ -165,7 +165,9 @@ def test_rows_are_measured_ahead_question_after_question(make_study, tmp_path):
     with pytest.raises(Failure, match="not chosen: time was over"):
         measure_ahead(late, models, choosing, questions, {})
     assert not study.host.drawn
-    (tmp_path / "rows-77.jsonl").write_text('{"key": {"facts": 2}, "found": {"device": "other"}}')
+    (tmp_path / "rows-77.jsonl").write_text(
+        f'{{"key": {{"facts": 2, "pictures": {COUNT}}}, "found": {{"device": "other"}}}}'
+    )
     chosen, whole = measure_ahead(Crew(study, "cpu"), models, choosing, questions, {})
     assert chosen[BYPASS] == Setting(end=0.45) and whole == list(questions)
     assert study.facts("cpu") == {"device": "other"}  # of a process that was ended
