@@ -10,6 +10,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -52,6 +53,13 @@ def no_such_model(refiner: str) -> str:
         f"Refiner is set to {refiner!r}, but all model calls were the {other}'s, so nothing was "
         "bypassed; choose 'both'."
     )
+
+
+def make_temporary_folder(opts: Any) -> None:
+    """Make the folder that the host's settings name for temporary pictures: Forge Neo's start
+    scripts make it, its `launch.py` does not, and then no extension can show a picture."""
+    if folder := getattr(opts, "temp_dir", ""):
+        Path(folder).mkdir(parents=True, exist_ok=True)
 
 
 def show_told(p: Any, processed: Any) -> None:
@@ -245,9 +253,15 @@ def _is_tiled(model: Any, denoiser: Any) -> bool:
 
 
 def _find_log() -> logging.Logger:
-    """SD.Next throws away whatever is not written to its own logger or a child of it."""
+    """SD.Next throws away whatever is not written to its own logger or a child of it; Forge Neo
+    whatever is no error, but the API's users are told of a value that cannot be used here only."""
     own = getattr(sys.modules.get("modules.logger"), "log", None)
-    return logging.getLogger("detour") if own is None else own.getChild("detour")
+    if own is not None:
+        return own.getChild("detour")
+    found = logging.getLogger("detour")
+    if not found.isEnabledFor(logging.WARNING):
+        found.setLevel(logging.WARNING)
+    return found
 
 
 log = _find_log()

@@ -120,6 +120,7 @@ def _on_settings() -> None:
 
 def _on_before_ui() -> None:
     add_axes(scripts)
+    host.make_temporary_folder(shared.opts)
 
 
 def _on_ui_tabs() -> list[tuple[Any, str, str]]:

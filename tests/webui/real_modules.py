@@ -17,9 +17,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKOUT, DATA = (Path(argument).resolve() for argument in sys.argv[1:3])
-CPU = ["--skip-torch-cuda-test", "--use-cpu", "all", "--no-half"]
-NO_MODELS = ["--ui-debug-mode", "--no-download-sd-model"]
+ALWAYS = ["--skip-torch-cuda-test", "--ui-debug-mode"]
+NOT_NEO = ["--use-cpu", "all", "--no-half", "--no-download-sd-model"]
 FORGE = (CHECKOUT / "modules_forge").is_dir()
+NEO = FORGE and 'version = "neo"' in (CHECKOUT / "modules_forge/forge_version.py").read_text()
 
 
 def start() -> None:
@@ -27,8 +28,9 @@ def start() -> None:
     extensions = DATA / "extensions"
     extensions.mkdir(parents=True)
     (extensions / "detour").symlink_to(ROOT, target_is_directory=True)
-    always = ["--always-cpu"] if FORGE else []
-    sys.argv = ["webui.py", "--data-dir", str(DATA), *CPU, *NO_MODELS, *always]
+    forge = ["--always-cpu"] if FORGE else []
+    own = ["--cpu"] if NEO else [*NOT_NEO, *forge]
+    sys.argv = ["webui.py", "--data-dir", str(DATA), *ALWAYS, *own]
     sys.path[0] = str(CHECKOUT)
     os.chdir(CHECKOUT)
     if FORGE:

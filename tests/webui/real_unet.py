@@ -15,7 +15,7 @@ from pathlib import Path
 CHECKOUT = Path(sys.argv[1]).resolve()
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
-sys.argv = ["webui.py", "--always-cpu"]
+sys.argv = ["webui.py", "--always-cpu", "--cpu"]  # Forge Neo's is the second
 
 import torch  # noqa: E402
 from stand_in import make_modules, run_shim  # noqa: E402
@@ -40,6 +40,7 @@ TINY = {
 FOLDERS = (
     ".",
     "packages_3rdparty",
+    "modules_forge/packages",
     "repositories/huggingface_guess",
     "repositories/stable-diffusion-stability-ai",
 )

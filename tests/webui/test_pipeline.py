@@ -340,6 +340,19 @@ def test_the_log_is_a_part_of_the_hosts_where_it_has_its_own(world, monkeypatch)
     assert host._find_log().parent is own.log
 
 
+def test_a_warning_is_logged_where_the_host_logs_errors_only(world, monkeypatch):
+    import logging
+
+    from detour_webui.extension import host
+
+    log = logging.getLogger("detour")
+    monkeypatch.setattr(log, "level", log.level)
+    for host_level, expected in ((logging.ERROR, logging.WARNING), (logging.INFO, logging.INFO)):
+        monkeypatch.setattr(logging.getLogger(), "level", host_level)
+        log.setLevel(logging.NOTSET)
+        assert host._find_log().getEffectiveLevel() == expected
+
+
 def test_the_panel_says_what_is_different_here(world):
     assert "SD.Next" in world.script._note()
     assert "cfg_denoiser" not in {e for e, f in world.callbacks.lists.items() if f}

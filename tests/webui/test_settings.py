@@ -296,6 +296,16 @@ def test_settings_of_the_host_set_the_panels_start(extension):
         assert extension.shim.DetourScript().ui(False)[1].kwargs["value"] == 1.0
 
 
+def test_the_folder_for_temporary_pictures_is_there_before_the_page(extension, tmp_path):
+    opts = extension.made["modules.shared"].opts
+    fire = extension.made["modules.script_callbacks"].fire
+    fire("before_ui")  # a host that has no such setting
+    for folder in ("", str(tmp_path / "new" / "tmp")):
+        opts.temp_dir = folder
+        fire("before_ui")
+    assert (tmp_path / "new" / "tmp").is_dir()
+
+
 def test_the_first_picture_is_of_the_panels_start(extension, monkeypatch):
     drawn = []
     monkeypatch.setattr(extension.panel, "draw_settings", drawn.append)
