@@ -29,6 +29,7 @@ DEPTHS: dict[str, dict[str, Any]] = {
     "chroma": {"depth": 3, "depth_single_blocks": 3},
     "radiance": {"depth": 3, "depth_single_blocks": 3},
     "cosmos": {"num_blocks": 4},
+    "anima": {"num_blocks": 4},
     "krea2": {"layers": 4},
     "ernie": {"num_layers": 4},
 }

@@ -20,6 +20,7 @@ INSIDE = [
     ("chroma", 1, 3),
     ("radiance", 2, 3),
     ("cosmos", 1, 2),
+    ("anima", 1, 2),
     ("krea2", 1, 2),
     ("ernie", 1, 2),
 ]

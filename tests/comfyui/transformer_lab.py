@@ -173,6 +173,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "chroma": ("Chroma", CHROMA),
     "radiance": ("ChromaRadiance", RADIANCE),
     "cosmos": ("CosmosT2IPredict2", COSMOS),
+    "anima": ("Anima", {**COSMOS, "image_model": "anima"}),
     "krea2": ("Krea2", KREA_2),
     "ernie": ("ErnieImage", ERNIE),
 }
@@ -193,6 +194,7 @@ LATENTS = {
     "QwenImage": (16, 1, 8, 8),
     "WAN21": (16, 1, 8, 8),
     "CosmosPredict2": (16, 1, 8, 8),
+    "Anima": (16, 1, 8, 8),
     "Krea2": (16, 1, 8, 8),
     "ErnieImage": (128, 4, 4),
     "Flux2": (128, 4, 4),

@@ -89,7 +89,7 @@ def only_local(route: Any) -> None:
     (route.continue_ if route.request.url.startswith(local) else route.abort)()
 
 
-def keep_screenshot(page: Any, name: str) -> None:
-    """Leave a screenshot where `DETOUR_PANEL_PICTURES` says."""
+def keep_screenshot(page: Any, name: str, of: str = "body") -> None:
+    """Leave a screenshot of the element `of` where `DETOUR_PANEL_PICTURES` says."""
     if PICTURES in os.environ:
-        page.screenshot(path=Path(os.environ[PICTURES]) / f"{name}.png", full_page=True)
+        page.locator(of).first.screenshot(path=Path(os.environ[PICTURES]) / f"{name}.png")

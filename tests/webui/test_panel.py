@@ -89,7 +89,7 @@ def test_a_field_has_one_sentence_and_the_closed_help_has_the_rest(page):
     page.click(f"#{element('help')} >> text=What you should see")
 
 
-def test_three_sliders_are_seen_and_each_fold_has_the_rest_of_its_own(page):
+def test_three_sliders_are_seen_and_each_fold_has_the_rest_of_its_own(web, page):
     def seen():
         return [n for n in ARGUMENTS[1:] if page.locator(f"#{element(n)}").is_visible()]
 
@@ -102,6 +102,7 @@ def test_three_sliders_are_seen_and_each_fold_has_the_rest_of_its_own(page):
         page.click(f"#{element(fold)} >> text={titles[fold]}")
         page.locator(f"#{element(rest[-1])}").wait_for(state="visible")
         assert seen() == [n for n in ARGUMENTS if n in [*always, *rest]]
+        keep_screenshot(page, f"panel-{web['version']}-{fold}", f"#{element('enabled')}")
         page.click(f"#{element(fold)} >> text={titles[fold]}")
         page.locator(f"#{element(rest[-1])}").wait_for(state="hidden")
 

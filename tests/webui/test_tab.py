@@ -89,7 +89,7 @@ def test_from_the_classifier_to_the_edit(web, page):
         "before => document.querySelector('#detour_tab_chart img').getAttribute('src') != before",
         arg=before,
     )
-    keep_screenshot(page, f"tab-{web['version']}-neutralized")
+    keep_screenshot(page, f"tab-{web['version']}-neutralized", "#detour_tab")
 
 
 def test_the_degree_moves_without_a_new_search(web, page):

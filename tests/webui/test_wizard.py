@@ -98,7 +98,7 @@ def test_a_newcomer_mends_the_tiny_classifier(web, page):
     wait_for(page, f"{len(wrong)} wrong, {FACES - len(wrong)} right.")
     press(page, "mend", f"{len(wrong)} of {len(wrong)} wrong pictures and 0 of ")
     sheet(page, "after")
-    keep_screenshot(page, f"wizard-{web['version']}-mended")
+    keep_screenshot(page, f"wizard-{web['version']}-mended", "#detour_tab")
     press(page, "save_edit", "Saved mended.edit.json in detour/edits.")
     assert (web["data"] / "detour" / "edits" / "mended.edit.json").stat().st_size < 10_000
 
