@@ -43,7 +43,7 @@ def run(report: Report, small: bool) -> None:
     """Whether both find the same, then a row for each size, the largest last."""
     device = "cpu" if small else "cuda"
     for shape in SMALL_SAME if small else SAME:
-        for seed in SEEDS:
+        for seed in SEEDS[:1] if small else SEEDS:
             name = f"search of {shape[0]} x {shape[1]} x {shape[2]}, seed {seed}, as on the CPU"
             if report.attempt(name, partial(same, device, shape, seed), "failed", 1.0):
                 report.add("passed", name)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tools import gpu, gpu_pack
+from tools import commands, gpu, gpu_pack
 from tools.editor import local_host
 from tools.failure import Failure
 from tools.gpu_part import Report, read_lines
-from tools.gpu_search import SEEDS, SMALL_SAME
+from tools.gpu_search import SMALL_SAME
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPES = ("sd15", "sdxl")
@@ -55,15 +55,29 @@ def test_a_pack_is_small_and_holds_no_words_of_tokenizers(pack: Path) -> None:
     assert (pack / "site" / "torchsde" / "__init__.py").is_file()
 
 
+ALL = "import sys; from tools import gpu; [gpu.main([p, *sys.argv[1:]]) for p in {}]"
+"""All parts one after the other; the one without ComfyUI first, so that it is without."""
+
+
 def test_the_rehearsal_does_everything(pack: Path, tmp_path: Path) -> None:
-    file = tmp_path / "gpu.json"
-    told = dev_gpu("--small", "--minutes", "30", "--from", str(pack), "--json", str(file))
-    figures = json.loads(file.read_text())
+    """In one process, as importing torch and the host takes longer than what the parts do."""
+    file, parts = tmp_path / "lines", ("machine", "edit", "exact", "cost")
+    assert sorted(parts) == sorted(gpu.PARTS)
+    host, packages = gpu_pack.check_pack(pack)
+    environment = {gpu.SITE: str(packages), "COMFYUI_PATH": str(host), "DETOUR_DEVICE": "cpu"}
+    subprocess.run(
+        [sys.executable, "-c", ALL.format(parts), str(file), "1800", "--small"],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        check=True,
+        timeout=900,
+    )
+    figures = gpu.empty()
+    gpu.merge(figures, read_lines(file))
     assert figures["skipped"] == {} and figures["exact"]["failed"] == []
-    assert told.returncode == 0
     exact = [f"{a}: {b}" for a in SHAPES for b in EXACT]
     assert [name for name in figures["exact"]["passed"] if "search" not in name] == exact
-    assert len(figures["exact"]["passed"]) == len(exact) + len(SMALL_SAME) * len(SEEDS)
+    assert len(figures["exact"]["passed"]) == len(exact) + len(SMALL_SAME)
     assert set(figures) == set(gpu.empty())
     rows = {(row["shape"], row["mode"], row["case"]) for row in figures["cost"]}
     ours = ("lam0", "lam0.5", "lam1")
@@ -80,6 +94,20 @@ def test_the_rehearsal_does_everything(pack: Path, tmp_path: Path) -> None:
     searches = ["one_weight", "k_weights_bias", "one_weight"]
     assert [row["what"] for row in figures["edit"]] == [*searches, "convnext_tiny"]
     assert all(row["same"] and row["left_mib"] == [0, 0] for row in figures["edit"][:-1])
+
+
+@pytest.mark.parametrize("kind", ["passed", "failed", "skipped"])
+def test_each_part_has_its_process_and_what_failed_is_the_exit_status(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+) -> None:
+    monkeypatch.setattr(gpu, "run_part", lambda name, *_: [("device", name), found])
+    found = (kind, "all" if kind == "passed" else ["cost", "why"])
+    file = tmp_path / "gpu.json"
+    options = commands.make_parser().parse_args(["gpu", "--small", "--json", str(file)])
+    assert gpu.run(options, Path(sys.executable), {}) == (kind != "passed")
+    figures = json.loads(file.read_text())
+    assert figures["device"] == list(gpu.PARTS)[-1]
+    assert len(figures["exact"]["passed"]) == 4 * (kind == "passed")
 
 
 def test_where_there_is_no_device_nothing_is_claimed(pack: Path, tmp_path: Path) -> None:
