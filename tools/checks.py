@@ -8,6 +8,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ IN_HOST = ("browser", "comfyui", "registry")
 """How the names of the folders begin whose tests run inside a ComfyUI."""
 SLOW = ("browser", "comfyui_http", "comfyui", "tools", "registry", "webui", "evidence")
 """Folders whose files take long: they come first, so that no process waits for one at the end."""
+LINT_LEFT_OUT = "Lint: left out."
 LEFT_OUT = "NOT RUN: the browser tests were left out (--no-browser)."
 COUNTS = "DETOUR_COUNTS"
 """Names the file that tests/conftest.py writes the counts to."""
@@ -47,8 +49,8 @@ OUTCOMES = {
 """What is counted, and pytest's words for it."""
 
 
-def lint(python: Path) -> bool:
-    """Run ruff and pyright; print what they say; True when both are content."""
+def lint(python: Path) -> tuple[bool, str]:
+    """Run ruff and pyright; whether both are content, and what they say."""
     steps = {
         "ruff check": ["ruff", "check", "."],
         "ruff format": ["ruff", "format", "--check", "."],
@@ -57,19 +59,22 @@ def lint(python: Path) -> bool:
     environment = clean_environment()
     # Node.js comes from the environment, never from this machine or a download.
     environment.update(PYRIGHT_PYTHON_GLOBAL_NODE="0", PYRIGHT_PYTHON_IGNORE_WARNINGS="1")
-    good = True
+    good, said = True, ""
     for name, arguments in steps.items():
-        say(f"Lint: {name}")
-        result = subprocess.run([str(python), "-m", *arguments], cwd=ROOT, env=environment)
+        command = [str(python), "-m", *arguments]
+        told = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
+        result = subprocess.run(command, cwd=ROOT, env=environment, **told)
+        said += f"Lint: {name}\n{result.stdout}"
         if result.returncode:
-            say(f"Lint: {name} found something (see above)")
+            said += f"Lint: {name} found something (see above)\n"
             good = False
-    return good
+    return good, said.rstrip()
 
 
 def lint_command(_options: argparse.Namespace, _extra: Sequence[str]) -> int:
     """`dev.py lint`: the exit status."""
-    good = lint(prepare(dev=True))
+    good, said = lint(prepare(dev=True))
+    say(said)
     say("Lint: all good" if good else "Lint: failed")
     return 0 if good else 1
 
@@ -153,14 +158,17 @@ def test_command(options: argparse.Namespace, extra: Sequence[str]) -> int:
     )
     if options.old_torch:
         beside |= prepare_old_torch()
-    lint_good = options.no_lint or options.host is not None or lint(python)
     pictures = make_folder(cache_root() / "screenshots")
     environment = {**clean_environment(), **beside, "COMFYUI_PATH": str(host)}
     # The processes share the cores; threads of their own would only stand in the way.
     environment.update(OMP_NUM_THREADS="1", DETOUR_SCREENSHOTS=str(pictures))
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # each would compile the host again
     command = pytest_command(python, options.k, words, named)
-    status, counts = run_pytest(command, environment)
+    with ThreadPoolExecutor() as pool:  # while servers and pages start
+        linted = pool.submit(lint, python) if not (options.no_lint or options.host) else None
+        status, counts = run_pytest(command, environment)
+    lint_good, said = linted.result() if linted else (True, LINT_LEFT_OUT)
+    say(said)
     if options.host is not None:
         counts["host"] = {**asdict(read_facts(host)), "newest_frontend": newest_version()}
     if options.json:

@@ -35,7 +35,9 @@ def test_compiled_runs_equal_uncompiled_ones_by_the_same_few_graphs(lab, model, 
         lab.sample(compiled(lab.bypass(model, **FALLING), backend), steps=8), wanted
     ), "the dial before the compile node"
     sweeps(lab, model, backend)
-    assert torch.equal(lab.sample(lab.bypass(once), steps=2), lab.sample(lab.bypass(model), steps=2))
+    assert torch.equal(
+        lab.sample(lab.bypass(once), steps=2), lab.sample(lab.bypass(model), steps=2)
+    )
     assert torch.equal(lab.sample(once, steps=8), plain), "the branch without the dial"
     assert beside_a_cache(lab, once, notices) == beside_a_cache(lab, model, notices)
     assert len(graphs) <= 4

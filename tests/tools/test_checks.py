@@ -162,6 +162,35 @@ def test_a_folder_that_is_no_comfyui_is_refused(tmp_path: Path) -> None:
         run_tests("--host", str(tmp_path))
 
 
+@pytest.mark.parametrize("good", [True, False])
+def test_what_lint_finds_stands_behind_the_tests(
+    ran: Ran, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, good: bool
+) -> None:
+    monkeypatch.setattr(checks, "lint", lambda python: (good, f"{python}: x.py:3 is odd"))
+    assert run_tests("--no-browser") == (not good)
+    said = capsys.readouterr().out
+    assert said.index("Tests: pytest") < said.index("python: x.py:3 is odd")
+    assert ("Lint: failed" in said) != good
+
+
+def test_lint_says_what_each_of_its_steps_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(command: list[str], **_: object) -> SimpleNamespace:
+        name = " ".join(command[2:4])
+        return SimpleNamespace(returncode=int("format" in name), stdout=f"[{name}]\n")
+
+    monkeypatch.setattr(checks.subprocess, "run", run)
+    good, said = checks.lint(Path("python"))
+    assert not good and said.splitlines() == [
+        "Lint: ruff check",
+        "[ruff check]",
+        "Lint: ruff format",
+        "[ruff format]",
+        "Lint: ruff format found something (see above)",
+        "Lint: pyright",
+        "[pyright --pythonpath]",
+    ]
+
+
 def test_old_torch_is_asked_for_by_name(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "prepare_old_torch", lambda: {"DETOUR_OLD_TORCH": "there"})
     for options in ([], ["--old-torch"]):
