@@ -35,7 +35,7 @@ WORKERS = min(4, os.cpu_count() or 1)
 BROWSER, WEBUI, ARCHIVE = "tests/browser", "tests/webui", "tests/registry"
 IN_HOST = ("browser", "comfyui", "registry")
 """How the names of the folders begin whose tests run inside a ComfyUI."""
-SLOW = ("browser", "comfyui_http", "comfyui", "tools", "registry", "webui", "evidence")
+SLOW = ("browser", "comfyui_http", "comfyui", "tools", "long", "registry", "webui", "evidence")
 """Folders whose files take long: they come first, so that no process waits for one at the end."""
 LINT_LEFT_OUT = "Lint: left out."
 LEFT_OUT = "NOT RUN: the browser tests were left out (--no-browser)."
