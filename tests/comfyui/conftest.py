@@ -29,6 +29,7 @@ def lab() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[LAB] = module
     spec.loader.exec_module(module)
+    module.before_the_pack()
     return module
 
 

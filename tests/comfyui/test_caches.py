@@ -26,7 +26,7 @@ def runs_of(lab, model) -> tuple[list, object]:
 @pytest.mark.parametrize("order", ["dial_first", "cache_first"])
 @pytest.mark.parametrize("kind", ["EasyCache", "LazyCache"])
 def test_what_is_said_is_what_ran(lab, kind, order, notices):
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     if order == "dial_first":
         both = with_cache(lab, lab.bypass(model, 0.5, unique_id="7"), kind, 1.0)
     else:
@@ -46,7 +46,7 @@ def test_what_is_said_is_what_ran(lab, kind, order, notices):
 
 @pytest.mark.parametrize("kind", ["EasyCache", "LazyCache"])
 def test_pictures_are_those_by_hand(lab, kind):
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     got = lab.sample(with_cache(lab, lab.bypass(model, 0.5), kind, 1.0), steps=STEPS)
     with lab.by_hand(model, lab.lerp(0.5)):
         assert torch.equal(got, lab.sample(with_cache(lab, model, kind, 1.0), steps=STEPS))
@@ -54,7 +54,7 @@ def test_pictures_are_those_by_hand(lab, kind):
 
 def test_another_wrapper_around_the_u_net_changes_no_count(lab, notices):
     """It only has to be asked whether it let the call through."""
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     patched = lab.bypass(model, 0.5, unique_id="7", end_percent=0.5)
     patched.add_wrapper_with_key(
         lab.WrappersMP.DIFFUSION_MODEL,
@@ -68,7 +68,7 @@ def test_another_wrapper_around_the_u_net_changes_no_count(lab, notices):
 
 def test_the_u_net_is_given_what_it_would_have_without_us(lab):
     """Nothing of ours is left in its options, where torch.compile would see it."""
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     seen: list[dict] = []
 
     def look(executor, x, t, concat, context, control, options, **named):

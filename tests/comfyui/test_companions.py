@@ -25,7 +25,7 @@ def with_deep_shrink(lab, model):
 @pytest.mark.parametrize("order", ["dial_first", "pag_first"])
 @pytest.mark.parametrize("strength", [0.5, -0.5])
 def test_perturbed_attention_guidance(lab, strength, order):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     if order == "dial_first":
         got = lab.sample(with_pag(lab.bypass(model, strength)))
     else:
@@ -37,7 +37,7 @@ def test_perturbed_attention_guidance(lab, strength, order):
 
 def test_perturbed_attention_guidance_is_zero_at_strength_1(lab):
     """What it perturbs is bypassed, in both of its passes."""
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     got = lab.sample(with_pag(lab.bypass(model)), cfg=1.0)
     assert torch.equal(got, lab.sample(lab.bypass(model), cfg=1.0))
 

@@ -16,7 +16,7 @@ FALLING = {"shape": "curve", "points": "0:1, 0.2:1, 0.2:0.8, 0.6:0.2, 0.7:0, 1:0
 def model(lab) -> Iterator:
     """A small model (tracing is slow) whose compiled code is thrown away afterwards."""
     torch.compiler.reset()
-    yield lab.tiny("sd15", **lab.SMALL)
+    yield lab.tiny("small")
     torch.compiler.reset()
 
 

@@ -15,7 +15,7 @@ WEIGHT = "diffusion_model.middle_block.0.in_layers.2.weight"
     [(0.3, 0.5), (0.5, -0.4), (0.0, 0.4), (0.4, 0.0), (0.4, 1.0), (1.0, 0.5, 0.25)],
 )
 def test_stacked_dials_blend_one_after_the_other(lab, strengths):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     patched = model
     for strength in strengths:
         patched = lab.bypass(patched, strength)
@@ -35,7 +35,7 @@ def test_two_dials_act_as_one_of_their_product(lab, shape):
 
 
 def test_two_dials_with_windows_of_their_own(lab):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     two = lab.bypass(lab.bypass(model, 0.6, end_percent=0.5), -0.3, start_percent=0.5)
     got = lab.sample(two)
     with lab.by_hand(model, lab.lerp_each([0.6, 0.6, -0.3, -0.3])):
@@ -43,7 +43,7 @@ def test_two_dials_with_windows_of_their_own(lab):
 
 
 def test_the_given_model_is_not_touched(lab):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     before = (repr(model.model_options), repr(model.wrappers), dict(model.object_patches))
     lab.sample(lab.bypass(model))
     assert (repr(model.model_options), repr(model.wrappers), dict(model.object_patches)) == before
@@ -51,7 +51,7 @@ def test_the_given_model_is_not_touched(lab):
 
 
 def test_branches_of_one_graph_interleaved_call_by_call(lab):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     branches = [model, lab.bypass(model), lab.bypass(model, 0.5), model.clone()]
     x = lab.latent(model)
     alone = [lab.call(branch, x, [4.0, 4.0]) for branch in branches]
@@ -63,7 +63,7 @@ def test_branches_of_one_graph_interleaved_call_by_call(lab):
 
 def test_a_run_of_one_branch_inside_a_call_of_the_other(lab):
     """A wrapper may sample with the plain model while the patched one is under way."""
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     x = lab.latent(model)
     plain = lab.call(model, x, [4.0, 4.0])
     inner = []
@@ -81,7 +81,7 @@ def test_a_run_of_one_branch_inside_a_call_of_the_other(lab):
 
 
 def test_a_clone_of_the_patched_model_is_patched_once(lab):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     patched = lab.bypass(model, 0.5)
     assert torch.equal(lab.sample(patched.clone().clone()), lab.sample(patched))
 
@@ -102,7 +102,7 @@ ORDERS: dict[str, Callable] = {
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_lora_on_the_mid_block(lab, order):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     plain = lab.sample(model)
     got = lab.sample(ORDERS[order](lab, model))
     with lab.by_hand(model, lab.lerp(0.5)):

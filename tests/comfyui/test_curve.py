@@ -97,7 +97,7 @@ def test_a_curve_that_leaves_the_range_is_refused(read, height):
 
 
 def test_every_dial_reads_it(lab):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     flat = Drawn(lambda _: 0.0)
     (patched,) = lab.run_node("DetourMidBlockBypass", model=model, strength=1.0, curve=flat)
     models, _ = lab.run_node("DetourBypassSweep", model=model, strengths="1", curve=flat)

@@ -82,7 +82,7 @@ MANY_CALLS = ("heun", "dpm_2")
 @pytest.mark.parametrize(("denoise", "schedule_by"), [(1.0, "sigma"), (0.6, "step")])
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_no_read_far_from_the_window_and_one_near_it(lab, sampler, denoise, schedule_by):
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     window = {"start_percent": 0.5, "end_percent": 0.7, "schedule_by": schedule_by}
     patched = lab.bypass(model, 0.6, **window)
 
@@ -107,7 +107,7 @@ def test_no_read_far_from_the_window_and_one_near_it(lab, sampler, denoise, sche
 @pytest.mark.parametrize("denoise", [1.0, 0.6])
 def test_the_bypass_is_the_true_sigmas_all_the_same(lab, sampler, denoise):
     """The lams of all calls, by the sigma that each one had, in one picture by hand."""
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     window = {"start_percent": 0.35, "end_percent": 0.62}
     patched = lab.bypass(model, 0.8, shape="ramp_down", **window)
     given = {"sampler": sampler, "steps": 9, "denoise": denoise}
@@ -122,7 +122,7 @@ def test_the_bypass_is_the_true_sigmas_all_the_same(lab, sampler, denoise):
 
 
 def test_two_dials_share_the_read(lab):
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     two = lab.bypass(model, 0.5, end_percent=0.4, apply_to="cond")
     two = lab.bypass(two, 0.3, end_percent=0.6, schedule_by="step")
     seen = counted(lab, two, lambda watched: lab.sample(watched, steps=10))
@@ -131,7 +131,7 @@ def test_two_dials_share_the_read(lab):
 
 @pytest.mark.parametrize("schedule_by", ["sigma", "step"])
 def test_a_relief_reads_once_in_an_evaluation_near_its_window(lab, reliefs, schedule_by):
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     window = {"start_percent": 0.5, "end_percent": 0.7, "schedule_by": schedule_by}
     patched = reliefs.relief(model, **window)
     seen = counted(
@@ -144,7 +144,7 @@ def test_a_relief_reads_once_in_an_evaluation_near_its_window(lab, reliefs, sche
 
 def test_an_evaluation_whose_sigma_a_wrapper_before_ours_changed_is_read(lab, reliefs):
     """For the relief, and for the model calls in it."""
-    model = lab.tiny("sd15", **lab.SMALL).clone()
+    model = lab.tiny("small").clone()
     scales = []
 
     def early(executor, x, timestep, *rest, **named):
@@ -164,7 +164,7 @@ def test_an_evaluation_whose_sigma_a_wrapper_before_ours_changed_is_read(lab, re
 
 def test_a_sampler_that_makes_its_own_steps_is_read_at_each_call(lab):
     """dpm_adaptive visits no sigma of the list and goes back where a step was too long."""
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     patched = lab.bypass(model, start_percent=0.2, end_percent=0.5)
 
     def run(watched):
@@ -180,7 +180,7 @@ def test_a_sampler_that_makes_its_own_steps_is_read_at_each_call(lab):
 
 def test_a_call_that_is_not_the_samplers_own_is_read(lab):
     """A patch may call the model at a sigma of its own."""
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     patched = lab.bypass(model, end_percent=0.3)
     other = 10.0  # early, though the run is late
 
@@ -203,7 +203,7 @@ def test_a_call_that_is_not_the_samplers_own_is_read(lab):
 
 def test_a_call_whose_sigmas_a_wrapper_before_ours_may_have_changed_is_read(lab):
     """Another pack's wrapper of the call, put in before the dial: what it hands on counts."""
-    model = lab.tiny("sd15", **lab.SMALL).clone()
+    model = lab.tiny("small").clone()
     other = 10.0  # early, though the run is late
 
     def at_another_sigma(executor, x, t, *rest, **named):
@@ -218,7 +218,7 @@ def test_a_call_whose_sigmas_a_wrapper_before_ours_may_have_changed_is_read(lab)
 
 def test_rows_of_different_sigmas_are_read(lab):
     """A sampler of another pack with a sigma for each row."""
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     patched = lab.bypass(model, start_percent=0.3, end_percent=0.6)
 
     def each_row_its_own(model, x, sigmas, extra_args, callback, disable):
@@ -275,7 +275,7 @@ def test_all_samplers_that_are_not_read_keep_the_rule(lab, scheduler, monkeypatc
     steps_module = lab.pack("nodes.run")
     known = [*lab.comfy.samplers.KSAMPLER_NAMES, "uni_pc", "uni_pc_bh2", "ddim"]
     found, checked = [], set()
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     patched = lab.bypass(model, start_percent=0.999)
     span = steps_module.SamplerSteps.span
 
@@ -312,7 +312,7 @@ def test_options_that_reach_further_are_not_trusted(lab, option):
 
 def test_weights_of_rows_are_queued_and_not_waited_for(lab):
     """By half the lams are a tensor: its way to the device does not wait either."""
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     patched = lab.bypass(model, 0.5, apply_to="cond", end_percent=0.5)
     seen = counted(lab, patched, lambda watched: lab.sample(watched, steps=6))
     assert max(seen.reads) == 1 and min(seen.reads) == 0

@@ -24,9 +24,13 @@ def by_hand(lab, fades, model, positive, negative, lams, **settings) -> torch.Te
     return lab.sample(model, positive=ranged, negative=negative, **settings)
 
 
-@pytest.mark.parametrize("cfg", [1.0, 3.0])
-@pytest.mark.parametrize("strength", [1.0, 0.4])
-@pytest.mark.parametrize("shape", ["sd15", "sdxl", "refiner"])
+@pytest.mark.parametrize(
+    ("shape", "strength", "cfg"),
+    [
+        *(("small", strength, cfg) for strength in (1.0, 0.4) for cfg in (1.0, 3.0)),
+        *((shape, 0.4, 3.0) for shape in ("sdxl", "refiner")),
+    ],
+)
 def test_inside_the_window_the_prompt_is_replaced(lab, fades, shape, strength, cfg):
     """Also without guidance, where the host never evaluates the negative prompt; and of SDXL's
     vector the text alone: the refiner has other scores for prompt and negative prompt."""
@@ -39,7 +43,7 @@ def test_inside_the_window_the_prompt_is_replaced(lab, fades, shape, strength, c
 
 
 def test_a_ramp_is_another_mixture_at_each_step(lab, fades):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     given = {"positive": lab.conditioning(model, 10), "negative": lab.conditioning(model, 20)}
     ramp = fades.fade(model, 0.8, shape="ramp_down", end_percent=1.0, schedule_by="sigma")
     places = [lab.progress_by_hand(model, sigma) for sigma in sigmas_of(lab, model)[:STEPS]]
@@ -48,7 +52,7 @@ def test_a_ramp_is_another_mixture_at_each_step(lab, fades):
 
 
 def test_strength_0_is_the_model_as_it_is(lab, fades):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     for off in (fades.fade(model, 0.0), fades.fade(model, shape="curve", points="0:0, 1:0")):
         assert off.wrappers == model.wrappers
         assert torch.equal(lab.sample(off), lab.sample(model))
@@ -115,7 +119,7 @@ KINDS = (several, masked, controlled, hooked, with_gligen, long)
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_else_of_the_prompt_stays(lab, fades, kind):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     given = {"positive": kind(lab, model), "negative": lab.conditioning(model, 20)}
     got = lab.sample(fades.fade(model), **given)
     assert torch.equal(got, by_hand(lab, fades, model, lams=[1.0, 1.0, 0.0, 0.0], **given))
@@ -125,7 +129,7 @@ def test_all_else_of_the_prompt_stays(lab, fades, kind):
 @pytest.mark.parametrize("strength", [1.0, 0.4])
 def test_areas_fade_to_the_negative_prompt_of_their_area(lab, fades, strength):
     """For the whole run: with ranges the host pairs areas with the first step's alone."""
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     positive = lab.conditioning(model, 10) + lab.conditioning(model, 11, area=(4, 8, 0, 0))
     area = lab.conditioning(model, 21, area=(4, 8, 0, 0))
     negative = lab.conditioning(model, 20)
@@ -143,7 +147,7 @@ def test_areas_fade_to_the_negative_prompt_of_their_area(lab, fades, strength):
 
 
 def test_prompts_for_some_steps_fade_to_the_negative_prompt_that_is_there(lab, fades):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     first, last = {"end_percent": 0.4}, {"start_percent": 0.4}
     positive = lab.conditioning(model, 10, **first) + lab.conditioning(model, 11, **last)
     negative = lab.conditioning(model, 20, **first) + lab.conditioning(model, 21, **last)
@@ -152,7 +156,7 @@ def test_prompts_for_some_steps_fade_to_the_negative_prompt_that_is_there(lab, f
 
 
 def test_two_lengths_are_mixed_as_the_host_would_batch_them(lab, fades):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     positive, negative = (
         lab.conditioning(model, 10, tokens=4),
         lab.conditioning(model, 20, tokens=6),
@@ -198,7 +202,7 @@ def test_each_picture_has_noise_of_its_own(lab, fades, strength):
 
 
 def test_combined_prompts_each_have_noise_of_their_length(lab, fades):
-    model, fade = lab.tiny("sd15"), lab.pack("detour.ways.fade")
+    model, fade = lab.tiny("small"), lab.pack("detour.ways.fade")
     positive = lab.conditioning(model, 10) + lab.conditioning(model, 11, tokens=10)
     noisy = []
     for text, extra in positive:
@@ -209,7 +213,7 @@ def test_combined_prompts_each_have_noise_of_their_length(lab, fades):
 
 
 def test_noise_comes_again_with_its_seed_only(lab, fades):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     runs = [lab.sample(fades.fade(model, toward="noise", seed=seed)) for seed in (1, 1, 2)]
     assert torch.equal(runs[0], runs[1])
     assert not torch.equal(runs[0], runs[2])

@@ -15,7 +15,7 @@ WHOLE = {"end_percent": 1.0}
 @pytest.mark.parametrize("kind", ["dual", "perp_neg"])
 def test_guiders_with_three_conditionings(lab, guided, fades, kind):
     """Only the prompt fades, and to the negative prompt, not to the third one."""
-    model, make = lab.tiny("sd15"), getattr(guided, kind)
+    model, make = lab.tiny("small"), getattr(guided, kind)
     text = guided.texts(model)
     got = guided.sampled(make(fades.fade(model, 0.4, **WHOLE)), model)
     mixed = fades.mixed(text["positive"], text["negative"], 0.4)
@@ -23,7 +23,7 @@ def test_guiders_with_three_conditionings(lab, guided, fades, kind):
 
 
 def test_basic_guider_can_fade_to_noise_only(lab, guided, fades):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     text = guided.texts(model)["positive"]
 
     def run(patched):
@@ -36,7 +36,7 @@ def test_basic_guider_can_fade_to_noise_only(lab, guided, fades):
 
 
 def test_a_guider_with_names_of_its_own_is_refused(lab, guided, fades):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     guider = lab.comfy.samplers.CFGGuider(fades.fade(model, toward="noise"))
     guider.inner_set_conds({"left": guided.texts(model)["positive"]})
     with pytest.raises(ValueError, match="no conditioning that is called positive"):
@@ -55,7 +55,7 @@ def refused(lab, message, model, **conds):
 
 
 def test_several_negative_prompts_are_refused(lab, fades):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     both = lab.conditioning(model, 20) + lab.conditioning(model, 21)
     refused(
         lab,
@@ -76,7 +76,7 @@ def test_a_video_model_is_refused_by_what_it_is_given(lab, fades):
 
 
 def test_texts_of_two_encoders_are_refused(lab, fades):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     narrow = lab.conditioning(model, 20)
     narrow[0][0] = narrow[0][0][..., :8]
     refused(
@@ -109,7 +109,7 @@ BAD = {
 def test_bad_value_is_one_sentence(lab, fades, case):
     inputs, message = BAD[case]
     with pytest.raises(ValueError, match=re.escape(message)):
-        fades.fade(lab.tiny("sd15", **lab.SMALL), **inputs)
+        fades.fade(lab.tiny("small"), **inputs)
 
 
 # --- rows ------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def batched(lab, seeds):
 
 
 def test_texts_of_a_batch_fade_row_by_row(lab, fades):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     positive, negative = batched(lab, (10, 11, 12)), batched(lab, (20, 21))
     got = lab.sample(fades.fade(model, 0.4, **WHOLE), positive=positive, negative=negative)
     mixed = [[torch.lerp(positive[0][0][:2], negative[0][0], 0.4), {}]]
@@ -136,7 +136,7 @@ def test_texts_of_a_batch_fade_row_by_row(lab, fades):
 
 def test_rows_with_sigmas_of_their_own(lab, guided, fades):
     """A sampler that gives each row another sigma: each fades as far as its own place wants."""
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     sampling = model.get_model_object("model_sampling")
     rows = torch.tensor([float(sampling.sigma_max), float(sampling.sigma_min)])
 
@@ -179,7 +179,7 @@ def in_windows(lab, model):
 @pytest.mark.parametrize("toward", ["negative", "noise"])
 def test_context_windows(lab, fades, toward, monkeypatch):
     """All frames of a video share one noise: another one for each would flicker."""
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     # As many frames as sigmas: with other numbers this host's windows fail by themselves.
     monkeypatch.setattr(lab, "latent", lambda _model: lab.randn(5, 4, 8, 8, seed=3))
     positive, negative = lab.conditioning(model, 10), lab.conditioning(model, 20)
@@ -197,7 +197,7 @@ def test_context_windows(lab, fades, toward, monkeypatch):
 
 @pytest.mark.parametrize("order", ["fade_first", "bypass_first"])
 def test_together_with_the_bypass(lab, fades, order):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     if order == "fade_first":
         both = lab.bypass(fades.fade(model, 0.4, **WHOLE), 0.5, apply_to="cond")
     else:
@@ -208,7 +208,7 @@ def test_together_with_the_bypass(lab, fades, order):
 
 
 def test_two_fades_go_one_after_the_other(lab, fades):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     positive, negative = lab.conditioning(model, 10), lab.conditioning(model, 20)
     got = lab.sample(fades.fade(fades.fade(model, 0.4, **WHOLE), 0.5, **WHOLE))
     mixed = fades.mixed(fades.mixed(positive, negative, 0.4), negative, 0.5)
@@ -217,7 +217,7 @@ def test_two_fades_go_one_after_the_other(lab, fades):
 
 def test_patches_that_evaluate_the_prompt_again_see_it_faded(lab, fades):
     """Perturbed-Attention Guidance compares the prompt's own evaluation with a second one."""
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     mixed = fades.mixed(lab.conditioning(model, 10), lab.conditioning(model, 20), 0.4)
     got = lab.sample(with_pag(fades.fade(model, 0.4, **WHOLE)))
     assert torch.equal(got, lab.sample(with_pag(model), positive=mixed))
@@ -225,7 +225,7 @@ def test_patches_that_evaluate_the_prompt_again_see_it_faded(lab, fades):
 
 def test_compiled(lab, fades):
     """No graph more than without the fade."""
-    model, graphs = lab.tiny("sd15", **lab.SMALL), []
+    model, graphs = lab.tiny("small"), []
     torch.compiler.reset()
     once = compiled(model, counted(graphs))
     lab.sample(once)
@@ -240,7 +240,7 @@ def test_compiled(lab, fades):
 def test_nothing_stays_after_an_error_or_cancel(lab, fades):
     from comfy.model_management import InterruptProcessingException
 
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     plain, patched = lab.sample(model), fades.fade(model)
     faded = lab.sample(patched)
 
@@ -263,7 +263,7 @@ def test_nothing_stays_after_an_error_or_cancel(lab, fades):
 
 
 def test_the_node_tells_what_was_done(lab, fades, notices):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     lab.sample(fades.fade(model, unique_id="7"))
     lab.sample(fades.fade(model, schedule_by="sigma", unique_id="8"), denoise=0.3)
     (node, text, missed), (_, late, late_missed) = notices

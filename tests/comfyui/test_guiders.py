@@ -18,7 +18,7 @@ GUIDERS = {
 @pytest.mark.parametrize(("half", "split"), [("cond", True), ("uncond", False)])
 @pytest.mark.parametrize("kind", GUIDERS)
 def test_only_that_half_is_bypassed(lab, guided, kind, half, split, monkeypatch):
-    model, make = lab.tiny("sd15"), GUIDERS[kind]
+    model, make = lab.tiny("small"), GUIDERS[kind]
     if split:
         monkeypatch.setattr(model.model, "memory_required", lambda *_, **__: 1e15)
     got = guided.sampled(make(guided, lab.bypass(model, 0.5, apply_to=half)), model)
@@ -31,7 +31,7 @@ def test_only_that_half_is_bypassed(lab, guided, kind, half, split, monkeypatch)
 
 @pytest.mark.parametrize("kind", GUIDERS)
 def test_both_is_all_rows(lab, guided, kind):
-    model, make = lab.tiny("sd15"), GUIDERS[kind]
+    model, make = lab.tiny("small"), GUIDERS[kind]
     got = guided.sampled(make(guided, lab.bypass(model, 0.5)), model)
     with lab.by_hand(model, lab.lerp(0.5)):
         assert torch.equal(got, guided.sampled(make(guided, model), model))
@@ -45,7 +45,7 @@ def test_a_conditioning_that_a_patch_evaluates_alone(lab, guided, half):
     def with_sag(model):
         return sag.execute(model=model, scale=0.5, blur_sigma=2.0).result[0]
 
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     with lab.watching(with_sag(lab.bypass(model, 0.5, apply_to=half))) as watch:
         got = guided.sampled(guided.ordinary(watch.model), model)
     assert [0] in [call.cond_or_uncond for call in watch.calls]
@@ -58,7 +58,7 @@ def test_a_conditioning_that_a_patch_evaluates_alone(lab, guided, half):
 def test_a_conditioning_that_no_one_knows_is_refused_by_half(lab, guided, half):
     """The old Perp-Neg node evaluates one that is not the guider's."""
     node = lab.extra_node("nodes_perpneg", "PerpNeg")
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
 
     def run(patched):
         empty = guided.texts(model)["third"]
@@ -73,7 +73,7 @@ def test_a_conditioning_that_no_one_knows_is_refused_by_half(lab, guided, half):
 
 
 def test_a_guider_with_names_of_its_own_is_refused_by_half(lab, guided):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
 
     class Own(lab.comfy.samplers.CFGGuider):
         def predict_noise(self, x, timestep, model_options={}, seed=None):  # noqa: B006
@@ -105,7 +105,7 @@ def cut_to_windows(executor, model, conds, x, timestep, model_options):
 @pytest.mark.parametrize("half", HALVES)
 def test_conditionings_that_were_cut_to_windows(lab, guided, half, order):
     """Areas too, of which each list has a copy with the other's id."""
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     kind = lab.WrappersMP.CALC_COND_BATCH
     first = model.clone()
     if order == "before":
@@ -150,7 +150,7 @@ def in_tiles(lab, model, at_once: int, is_known: bool = True):
 @pytest.mark.parametrize("at_once", [1, 2])
 @pytest.mark.parametrize("half", HALVES)
 def test_tiles(lab, guided, half, at_once):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     got = guided.sampled(
         guided.ordinary(in_tiles(lab, lab.bypass(model, 0.5, apply_to=half), at_once)), model
     )
@@ -160,7 +160,7 @@ def test_tiles(lab, guided, half, at_once):
 
 
 def test_tiles_of_an_unknown_pack_are_refused_by_half(lab, guided):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     patched = in_tiles(lab, lab.bypass(model, 0.5, apply_to="cond"), 2, is_known=False)
     with pytest.raises(ValueError, match="use apply_to = both"):
         guided.sampled(guided.ordinary(patched), model)

@@ -9,7 +9,7 @@ from graph_parts import hook_group, lora_hook
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])
 def test_hook_for_all_conditionings_is_the_dial(lab, strength):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     hooks = hook_group(lab.bypass(model, strength), "AllConditioning")
     hooked = {
         "positive": lab.conditioning(model, 10, hooks=hooks),
@@ -22,7 +22,7 @@ def test_hook_for_all_conditionings_is_the_dial(lab, strength):
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])
 def test_hook_for_one_conditioning_bypasses_that_one(lab, strength):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     hooks = hook_group(lab.bypass(model, strength), "HookedOnly")
     positive = lab.conditioning(model, 10, hooks=hooks)
     with lab.watching(model) as watch:
@@ -37,7 +37,7 @@ def test_hook_for_one_conditioning_bypasses_that_one(lab, strength):
 @pytest.mark.parametrize("strength", [0.5, 1.0, -0.5])
 def test_dial_beside_a_weight_hook(lab, strength):
     """Each call is blended once, with the hooked weights where the hook says so."""
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     plain = lab.sample(model)
     positive = lab.conditioning(model, 10, hooks=lora_hook(1.0))
     with lab.watching(lab.bypass(model, strength)) as watch:

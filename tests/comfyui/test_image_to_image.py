@@ -25,7 +25,7 @@ def run(lab, model, denoise: float) -> torch.Tensor:
 @pytest.mark.parametrize("denoise", [0.3, 0.5])
 def test_missed_window_changes_nothing_and_is_said_once(lab, denoise, notices, caplog):
     caplog.set_level(logging.INFO, "detour")
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     got = run(lab, lab.bypass(model, unique_id="7", **EARLY), denoise)
     assert torch.equal(got, run(lab, model, denoise))
     ((node, text, missed),) = notices
@@ -43,7 +43,7 @@ def test_missed_window_changes_nothing_and_is_said_once(lab, denoise, notices, c
 
 def test_reached_window_is_no_missed_window(lab, notices, caplog):
     caplog.set_level(logging.INFO, "detour")
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     with lab.watching(lab.bypass(model, unique_id="7", **EARLY)) as watch:
         got = run(lab, watch.model, 0.7)
     reached = sum(lab.progress_by_hand(model, sigma) < 0.35 for sigma in watch.sigmas)
@@ -57,7 +57,7 @@ def test_reached_window_is_no_missed_window(lab, notices, caplog):
 
 @pytest.mark.parametrize("denoise", [0.3, 0.5, 0.7, 1.0])
 def test_by_step_the_window_lies_over_this_run(lab, denoise, notices):
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     with lab.watching(lab.bypass(model, unique_id="7", **BY_STEP)) as watch:
         got = run(lab, watch.model, denoise)
     assert watch.skipped == [True] * 7 + [False] * 13
@@ -66,14 +66,14 @@ def test_by_step_the_window_lies_over_this_run(lab, denoise, notices):
 
 
 def test_missed_window_by_step_says_something_else(lab, notices):
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     inputs = {"start_percent": 0.96, "end_percent": 0.99, "schedule_by": "step"}
     run(lab, lab.bypass(model, unique_id="7", **inputs), 0.5)
     assert notices[0][1].endswith("was never reached; widen the window.")
 
 
 def test_each_dial_speaks_on_its_own_node(lab, notices):
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     two = lab.bypass(lab.bypass(model, unique_id="7", **EARLY), unique_id="8", **BY_STEP)
     run(lab, two, 0.3)
     texts = {node: text for node, text, _ in notices}
@@ -83,7 +83,7 @@ def test_each_dial_speaks_on_its_own_node(lab, notices):
 
 
 def test_each_run_is_counted_afresh(lab, notices):
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     patched = lab.bypass(model, unique_id="7", **EARLY)
     run(lab, patched, 1.0)
     run(lab, patched, 0.3)
@@ -96,7 +96,7 @@ def test_the_log_warns_once_a_prompt(lab, notices, caplog):
     """A detailer samples many times in one prompt; the page is told of each and counts them."""
     caplog.set_level(logging.INFO, "detour")
     server = sys.modules["server"].PromptServer.instance
-    patched = lab.bypass(lab.tiny("sd15", **lab.SMALL), unique_id="7", **EARLY)
+    patched = lab.bypass(lab.tiny("small"), unique_id="7", **EARLY)
     for prompt, denoise in (("a", 0.3), ("a", 0.4), ("a", 1.0), ("a", 0.3), ("b", 0.3)):
         server.last_prompt_id = prompt
         run(lab, patched, denoise)
@@ -108,7 +108,7 @@ def test_the_log_warns_once_a_prompt(lab, notices, caplog):
 def test_the_starting_point_for_few_steps_takes_the_first_one_alone(lab, notices):
     presets = json.loads((ROOT / "js" / "presets.json").read_text(encoding="utf-8"))["presets"]
     (few,) = (preset["schedule"] for preset in presets if preset["id"] == "few_steps")
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     for steps in (2, 4, 10):
         with lab.watching(lab.bypass(model, unique_id="7", **few)) as watch:
             lab.sample(watch.model, steps=steps)
@@ -124,7 +124,7 @@ def test_without_a_server_only_the_log_speaks(lab, server, monkeypatch, caplog):
     """Scripts sample in process."""
     monkeypatch.setitem(sys.modules, "server", server)
     caplog.set_level(logging.INFO, "detour")
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     got = lab.sample(lab.bypass(model, unique_id="7"))
     assert not torch.equal(got, lab.sample(model))
     assert caplog.messages[-1].startswith("Detour: strength 1: bypassed ")

@@ -23,7 +23,7 @@ def texts(lab) -> dict:
     probes = probes.chain(
         lab.pack("detour.probes.probe_set").batch_probes(pictures, "builder", "y", 0)
     )
-    model, schema = lab.tiny("sd15", **lab.SMALL), {"strength": 1.0, "shape": "curve"}
+    model, schema = lab.tiny("small"), {"strength": 1.0, "shape": "curve"}
     found = {
         ("DetourLoadClassifier", "file"): {},
         ("DetourSaveClassifier", "filename"): {"classifier": hosted},

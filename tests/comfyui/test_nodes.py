@@ -23,7 +23,7 @@ class Curve:
 
 
 def test_sweep_gives_a_model_and_a_label_for_each_strength(lab):
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     models, labels = lab.run_node(
         "DetourBypassSweep", model=model, strengths="0, 0.25; 1\n-0.5", end_percent=0.5
     )
@@ -38,7 +38,7 @@ def test_sweep_gives_a_model_and_a_label_for_each_strength(lab):
 
 
 def test_sweep_passes_every_input_on(lab):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     inputs = {
         "shape": "curve",
         "points": "0:1, 1:0.5",
@@ -54,7 +54,7 @@ def test_sweep_passes_every_input_on(lab):
 
 
 def test_sweep_over_ways_has_each_way_at_each_strength(lab, reliefs, fades):
-    model, given = lab.tiny("sd15", **lab.SMALL), {"strengths": "0, 0.5", "end_percent": 0.6}
+    model, given = lab.tiny("small"), {"strengths": "0, 0.5", "end_percent": 0.6}
     models, labels = lab.run_node(
         "DetourBypassSweep", model=model, ways="relief, bypass, fade", **given
     )
@@ -71,9 +71,7 @@ def test_sweep_over_ways_has_each_way_at_each_strength(lab, reliefs, fades):
 
 def test_curve_is_read_across_its_window_at_node_time(lab):
     curve = Curve(lambda u: math.sin(3 * u))
-    patched = lab.bypass(
-        lab.tiny("sd15", **lab.SMALL), 0.5, curve=curve, start_percent=0.2, end_percent=0.7
-    )
+    patched = lab.bypass(lab.tiny("small"), 0.5, curve=curve, start_percent=0.2, end_percent=0.7)
     count = len(curve.places)
     assert count == 101
     assert curve.places == sorted(curve.places)
@@ -89,7 +87,7 @@ def test_curve_is_read_across_its_window_at_node_time(lab):
 
 
 def test_curve_as_points_gives_the_same_picture(lab):
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     curve = Curve(lambda u: 1.0 if u < 0.5 else 0.5)
     got = lab.sample(lab.bypass(model, curve=curve))
     points = "0:1, 0.49:1, 0.5:0.5, 1:0.5"
@@ -98,7 +96,7 @@ def test_curve_as_points_gives_the_same_picture(lab):
 
 @pytest.mark.parametrize("schedule_by", ["sigma", "step"])
 def test_plot_is_one_picture(lab, schedule_by):
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     sigmas = lab.comfy.samplers.calculate_sigmas(model.model.model_sampling, "normal", 10)
     (bare,) = lab.run_node("DetourPlotSchedule", schedule_by=schedule_by)
     (marked,) = lab.run_node(

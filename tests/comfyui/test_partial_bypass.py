@@ -63,7 +63,7 @@ def test_shapes_follow_their_formula(lab, shape, schedule_by):
 def test_lams_are_those_of_the_golden_table(lab):
     """As in the web UIs' order and in diffusers (`tests/webui/test_golden.py`)."""
     file = Path(__file__).parents[1] / "golden" / "schedule.json"
-    model, found = lab.tiny("sd15", **lab.SMALL), []
+    model, found = lab.tiny("small"), []
     unet = lab.unet_of(model)
     patched = lab.bypass(model, 0.8, shape="ramp_down", start_percent=0.05, end_percent=0.95)
     patched.add_wrapper_with_key(

@@ -46,7 +46,7 @@ def foreign(lab):
 
 
 def in_the_place_of_a_unet(lab, whole):
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     model.model.diffusion_model = whole
     return model
 
@@ -105,7 +105,7 @@ def test_a_range_that_the_model_has_not_is_refused_by_name(lab, ranges, dial, bl
 def test_a_unet_has_no_numbered_blocks(lab):
     said = "blocks is 1-2, and UNetModel is a U-Net, which has 1 mid-block and no numbered blocks"
     with pytest.raises(ValueError, match=said):
-        lab.bypass(lab.tiny("sd15", **lab.SMALL), blocks="1-2")
+        lab.bypass(lab.tiny("small"), blocks="1-2")
 
 
 def test_too_few_blocks_for_a_middle(lab, transformers):
@@ -148,7 +148,7 @@ BAD = {
 def test_bad_value_is_one_sentence(lab, case):
     inputs, message = BAD[case]
     with pytest.raises(ValueError, match=re.escape(message)) as refusal:
-        lab.bypass(lab.tiny("sd15", **lab.SMALL), **inputs)
+        lab.bypass(lab.tiny("small"), **inputs)
     text = str(refusal.value)
     assert "\n" not in text
     assert text.endswith(".")
@@ -162,7 +162,7 @@ def test_plot_refuses_the_same_values(lab, case):
 
 
 def test_points_count_only_for_the_curve(lab):
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     odd = lab.sample(lab.bypass(model, 0.5, points="nonsense"))
     assert torch.equal(odd, lab.sample(lab.bypass(model, 0.5)))
 
@@ -181,7 +181,7 @@ STRENGTHS = {
 @pytest.mark.parametrize("strengths", STRENGTHS)
 def test_bad_strengths_make_no_sweep(lab, strengths):
     with pytest.raises(ValueError, match=re.escape(STRENGTHS[strengths])) as refusal:
-        lab.run_node("DetourBypassSweep", model=lab.tiny("sd15", **lab.SMALL), strengths=strengths)
+        lab.run_node("DetourBypassSweep", model=lab.tiny("small"), strengths=strengths)
     assert "\n" not in str(refusal.value)
 
 

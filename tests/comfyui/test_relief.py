@@ -26,7 +26,7 @@ def constant(strength: float):
 @pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2m_sde"])
 @pytest.mark.parametrize("strength", [1.0, 0.4, -0.5])
 def test_the_scale_is_the_formulas_inside_the_window(lab, reliefs, strength, sampler):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     got = reliefs.sampled(reliefs.guider(reliefs.relief(model, strength, **EARLY)), sampler=sampler)
     oracle = reliefs.by_hand(model, constant(strength))
     assert torch.equal(got, reliefs.sampled(oracle, sampler=sampler))
@@ -34,7 +34,7 @@ def test_the_scale_is_the_formulas_inside_the_window(lab, reliefs, strength, sam
 
 
 def test_a_shape_gives_each_evaluation_a_scale_of_its_own(lab, reliefs):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     got = reliefs.sampled(reliefs.guider(reliefs.relief(model, 0.8, shape="ramp_down", **EARLY)))
     oracle = reliefs.by_hand(model, falling(0.8))
     torch.testing.assert_close(got, reliefs.sampled(oracle), rtol=1e-5, atol=1e-5)
@@ -43,7 +43,7 @@ def test_a_shape_gives_each_evaluation_a_scale_of_its_own(lab, reliefs):
 
 def test_the_limits_are_the_plain_run_and_the_run_at_cfg_1(lab, reliefs):
     """Through KSampler; also at a scale below 1, and image to image by step."""
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     for cfg in (3.0, 7.1, 0.5):
         whole, none = reliefs.relief(model), reliefs.relief(model, 0.0)
         assert torch.equal(lab.sample(whole, cfg=cfg), lab.sample(model, cfg=1.0))
@@ -55,7 +55,7 @@ def test_the_limits_are_the_plain_run_and_the_run_at_cfg_1(lab, reliefs):
 
 def test_sampler_custom(lab, reliefs):
     custom = lab.extra_node("nodes_custom_sampler", "SamplerCustom")
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     given = {
         "add_noise": True,
         "noise_seed": 3,
@@ -99,7 +99,7 @@ def areas(lab, model):
 def test_the_rows_that_are_told_are_those_that_did_not_come(
     lab, reliefs, texts, split, notices, monkeypatch
 ):
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     if split:
         monkeypatch.setattr(model.model, "memory_required", lambda *_, **__: 1e15)
     given = {"steps": 6, **texts(lab, model)}
@@ -124,7 +124,7 @@ def as_it_is(lab, model):
 
 @pytest.mark.parametrize("asks", [with_sag, as_it_is])
 def test_what_needs_the_negative_prompt_gets_it_and_nothing_is_saved(lab, reliefs, asks, notices):
-    model, sampler = asks(lab, lab.tiny("sd15"))
+    model, sampler = asks(lab, lab.tiny("small"))
     patched = reliefs.relief(model, unique_id="7", **EARLY)
     got = reliefs.sampled(reliefs.guider(patched), sampler=sampler)
     assert torch.equal(got, reliefs.sampled(reliefs.by_hand(model, constant(1.0)), sampler=sampler))
@@ -138,7 +138,7 @@ def test_what_needs_the_negative_prompt_gets_it_and_nothing_is_saved(lab, relief
 def test_a_patch_that_mixes_gets_the_relieved_scale(lab, reliefs):
     """RescaleCFG, and one that writes down what it is given."""
     rescale = lab.extra_node("nodes_model_advanced", "RescaleCFG")
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     (rescaled,) = rescale().patch(model, 0.7)
     got = reliefs.sampled(reliefs.guider(reliefs.relief(rescaled, 0.5, **EARLY)))
     assert torch.equal(got, reliefs.sampled(reliefs.by_hand(rescaled, constant(0.5))))
@@ -158,7 +158,7 @@ def test_a_patch_that_mixes_gets_the_relieved_scale(lab, reliefs):
 
 
 def test_no_guidance_is_said(lab, reliefs, notices, caplog):
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     patched = reliefs.relief(model, unique_id="7")
     basic = lab.extra_node("nodes_custom_sampler", "BasicGuider")
     (guider,) = basic.execute(model=patched, conditioning=lab.conditioning(model, 10)).result
@@ -171,7 +171,7 @@ def test_no_guidance_is_said(lab, reliefs, notices, caplog):
 
 
 def test_a_window_that_was_never_reached_is_said(lab, reliefs, notices):
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     late = {"denoise": 0.3, "start": lab.latent(model, seed=8)}
     patched = reliefs.relief(model, end_percent=0.1, unique_id="7")
     assert torch.equal(lab.sample(patched, **late), lab.sample(model, **late))
@@ -192,7 +192,7 @@ def guiders(lab, guided, model):
 
 
 def test_a_guider_with_a_rule_of_its_own_is_refused_by_name(lab, guided, reliefs, notices):
-    patched = reliefs.relief(lab.tiny("sd15", **lab.SMALL), unique_id="7")
+    patched = reliefs.relief(lab.tiny("small"), unique_id="7")
     for guider in guiders(lab, guided, patched):
         with pytest.raises(ValueError, match=f"be used with {type(guider).__name__}, which mixes"):
             reliefs.sampled(guider)
@@ -201,7 +201,7 @@ def test_a_guider_with_a_rule_of_its_own_is_refused_by_name(lab, guided, reliefs
 
 def test_a_batch_at_several_sigmas_is_refused(lab, reliefs):
     """Guidance has one scale for it; nothing of the refused evaluation stays."""
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     guider = reliefs.guider(reliefs.relief(model, **EARLY))
 
     def uneven(denoiser, x, sigmas, extra_args, callback, disable):

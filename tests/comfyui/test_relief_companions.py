@@ -39,7 +39,7 @@ def with_bypass(lab, model, strength: float):
 @pytest.mark.parametrize("order", ["bypass_first", "relief_first"])
 @pytest.mark.parametrize("strength", [0.5, 1.0])
 def test_a_stack_with_the_bypass_is_both(lab, reliefs, strength, order, notices):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     if order == "bypass_first":
         both = lab.bypass(model, 0.4, unique_id="7", **EARLY)
         both = reliefs.relief(both, strength, unique_id="8", **EARLY)
@@ -59,7 +59,7 @@ def test_a_stack_with_the_bypass_is_both(lab, reliefs, strength, order, notices)
 
 
 def test_a_stack_of_all_three_ways_in_any_order(lab, reliefs, fades):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     ways = {
         "bypass": lambda one: lab.bypass(one, 0.4, **EARLY),
         "relief": lambda one: reliefs.relief(one, 0.5, **EARLY),
@@ -79,7 +79,7 @@ def test_a_stack_of_all_three_ways_in_any_order(lab, reliefs, fades):
 
 
 def test_two_reliefs_are_one_after_the_other(lab, reliefs):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     two = reliefs.relief(reliefs.relief(model, 0.5, **EARLY), 0.25, **EARLY)
     scales = []
 
@@ -115,7 +115,7 @@ def control_net(lab, model) -> dict:
 @pytest.mark.parametrize("make", [weights_hook, control_net])
 @pytest.mark.parametrize("strength", [0.5, 1.0])
 def test_beside_what_hangs_on_a_conditioning(lab, reliefs, make, strength):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     got = reliefs.sampled(
         reliefs.guider(reliefs.relief(model, strength, **EARLY), **make(lab, model))
     )
@@ -127,7 +127,7 @@ def test_beside_what_hangs_on_a_conditioning(lab, reliefs, make, strength):
 
 
 def test_a_hook_for_all_conditionings_carries_it(lab, reliefs):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     group = hook_group(reliefs.relief(model, 0.5, **EARLY), "AllConditioning")
     texts = {
         "positive": lab.conditioning(model, 10, hooks=group),
@@ -155,7 +155,7 @@ def test_context_windows_are_counted_as_they_come(lab, reliefs, notices):
             noise, torch.zeros_like(noise), plan, sigmas, disable_pbar=True, seed=5
         )
 
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     patched = windowed(reliefs.relief(model, unique_id="7", **EARLY))
     got = sampled(reliefs.guider(patched))
     oracle = reliefs.by_hand(windowed(model), lambda place: 1.0 if place < 0.6 else 0.0)
@@ -170,7 +170,7 @@ def test_a_compiled_model(lab, reliefs):
     """One graph with the negative prompt, one without, whatever the scale is."""
     graphs: list = []
     torch.compiler.reset()
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     once = compiled(model, counted(graphs))
     points = {"shape": "curve", "points": "0:1, 0.4:1, 0.4:0.9, 1:0"}
     got = lab.sample(reliefs.relief(once, **points), steps=8)
@@ -206,7 +206,7 @@ def cancelled(lab, model) -> type[BaseException]:
 @pytest.mark.parametrize("failure", [broken, cancelled])
 def test_the_guider_has_its_scale_again_after(lab, reliefs, failure):
     """One guider for all runs, as SamplerCustomAdvanced nodes share it."""
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     guider = reliefs.guider(reliefs.relief(model, **EARLY))
     first = reliefs.sampled(guider)
     options = repr(guider.model_patcher.model_options)

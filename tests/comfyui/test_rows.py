@@ -11,7 +11,7 @@ HALVES = {"cond": 0, "uncond": 1}
 @pytest.fixture(params=["batched", "split_by_shape", "split_by_memory"])
 def evaluation(lab, request, monkeypatch):
     """A model and the arguments of a run whose halves go together or one after the other."""
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     if request.param == "split_by_memory":
         monkeypatch.setattr(model.model, "memory_required", lambda *_, **__: 1e15)
     tokens = 77 if request.param == "split_by_shape" else 5
@@ -43,7 +43,7 @@ def test_a_split_half_at_strength_1_is_not_computed(lab, evaluation, apply_to):
 
 
 def test_without_guidance_cond_is_both_and_uncond_is_nothing(lab):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     both = lab.sample(lab.bypass(model, 0.5), cfg=1.0)
     assert torch.equal(lab.sample(lab.bypass(model, 0.5, apply_to="cond"), cfg=1.0), both)
     uncond = lab.sample(lab.bypass(model, 0.5, apply_to="uncond"), cfg=1.0)
@@ -51,7 +51,7 @@ def test_without_guidance_cond_is_both_and_uncond_is_nothing(lab):
 
 
 def test_several_prompts_in_one_batch_all_belong_to_the_prompt(lab):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     positive = lab.conditioning(model, 10) + lab.conditioning(model, 11)
     patched = lab.bypass(model, 0.5, apply_to="cond")
     with lab.watching(patched) as watch:
@@ -63,7 +63,7 @@ def test_several_prompts_in_one_batch_all_belong_to_the_prompt(lab):
 
 def test_options_are_found_where_another_wrapper_puts_them(lab):
     """A wrapper of another pack may turn the options into a keyword."""
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
 
     def by_keyword(executor, x, t, concat, context, control, options, **named):
         return executor(x, t, concat, context, control, transformer_options=options, **named)
@@ -78,7 +78,7 @@ def test_options_are_found_where_another_wrapper_puts_them(lab):
 @pytest.mark.parametrize("apply_to", HALVES)
 def test_regional_prompts_of_several_sizes(lab, apply_to):
     """Areas of one size go together, each with a negative prompt of its own."""
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     positive = (
         lab.conditioning(model, 10)
         + lab.conditioning(model, 11, area=(4, 8, 0, 0))
@@ -93,7 +93,7 @@ def test_regional_prompts_of_several_sizes(lab, apply_to):
 
 @pytest.mark.parametrize("chunks", [(), (0, 1, 0)])
 def test_rows_that_cannot_be_told_are_refused(lab, chunks):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     patched = lab.bypass(model, 0.5, apply_to="cond")
     with pytest.raises(ValueError, match="use apply_to = both"):
         lab.call(patched, lab.latent(model), [3.0, 3.0], cond_or_uncond=chunks)
@@ -128,7 +128,7 @@ def test_rows_with_different_sigmas(lab, shape):
 
 def test_a_full_row_sees_nothing_of_the_mid_block(lab):
     """Among mixed rows it is computed for all, but infinities in it do not get out."""
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     patched = lab.bypass(model, end_percent=0.5)
     x, sigmas = lab.latent(model), [4.0, 0.3]
     whole = lab.call(patched, x, sigmas)
@@ -145,7 +145,7 @@ def test_a_full_row_sees_nothing_of_the_mid_block(lab):
 
 
 def test_rows_with_different_sigmas_equal_runs_of_their_own(lab):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     patched = lab.bypass(model, shape="ramp_down", end_percent=0.8)
     sigmas = [sigma_at(model, place) for place in (0.0, 0.3, 0.6, 0.9)]
     x, context = lab.latent(model, batch=4), lab.randn(4, 5, 16, seed=30)

@@ -20,7 +20,7 @@ def drop(_out: torch.Tensor, h: torch.Tensor, _options: dict) -> torch.Tensor:
 @pytest.mark.parametrize("order", ["dial_first", "sag_first"])
 @pytest.mark.parametrize("skip_compute", [True, False])
 def test_sag_works_at_strength_1_from_the_first_step(lab, skip_compute, order):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     if order == "dial_first":
         both = with_sag(lab, lab.bypass(model, skip_compute=skip_compute))
     else:
@@ -40,7 +40,7 @@ def test_attention_replaced_elsewhere_does_not_stop_the_skipping(lab):
     def replacement(q, k, v, options):
         return optimized_attention(q, k, v, heads=options["n_heads"])
 
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     patched = lab.bypass(model)
     patched.set_model_attn1_replace(replacement, "output", 0)
     with lab.watching(patched) as watch:

@@ -44,7 +44,7 @@ def step_by_hand(sigmas: Sequence[float], sigma: float) -> float:
 @pytest.mark.parametrize("window", [(0.0, 0.4), (0.3, 0.65), (0.8, 1.0)])
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_fires_by_sigma(lab, sampler, window):
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     start, end = window
     with lab.watching(lab.bypass(model, start_percent=start, end_percent=end)) as watch:
         got = ksampler(lab, watch.model, sampler)
@@ -59,7 +59,7 @@ def test_fires_by_sigma(lab, sampler, window):
 @pytest.mark.parametrize("window", [(0.0, 0.45), (0.3, 0.7), (0.7, 1.0)])
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_fires_by_step(lab, sampler, window):
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     start, end = window
     patched = lab.bypass(model, start_percent=start, end_percent=end, schedule_by="step")
     run_sigmas = []
@@ -84,14 +84,14 @@ def test_fires_by_step(lab, sampler, window):
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_picture_equals_the_one_by_hand(lab, sampler):
     """One strength over the whole run, so that only the sampler differs."""
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     got = ksampler(lab, lab.bypass(model, 0.4), sampler)
     with lab.by_hand(model, lab.lerp(0.4)):
         assert torch.equal(got, ksampler(lab, model, sampler))
 
 
 def test_window_to_the_end_includes_the_last_call(lab):
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     with lab.watching(lab.bypass(model, start_percent=0.99)) as watch:
         ksampler(lab, watch.model, "euler")
         assert watch.skipped == [False] * 7 + [True]
@@ -103,7 +103,7 @@ def test_window_to_the_end_includes_the_last_call(lab):
 
 def test_progress_between_two_entries_of_the_table(lab):
     """Half way in log sigma is half way in progress; the host's own timestep would round."""
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     low, high = model.model.model_sampling.sigmas[500:502].tolist()
     place = 1.0 - 500.5 / 999
     patched = lab.bypass(model, start_percent=place - 1e-4, end_percent=place + 1e-4)
@@ -115,7 +115,7 @@ def test_progress_between_two_entries_of_the_table(lab):
 
 def test_window_is_half_open(lab):
     """With 5 calls at progress 0, 0.25, ..., 1 the window 0.25 to 0.75 holds two of them."""
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     sigmas = model.model.model_sampling.sigmas
     places = [len(sigmas) - 1 - round((len(sigmas) - 1) * part / 4) for part in range(5)]
     table = lab.pack("detour.progress").SigmaTable.of(model.model.model_sampling.sigmas)
@@ -193,7 +193,7 @@ def custom(lab, model, sampler: str, sigmas: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("sampler", ["euler", "heun"])
 def test_sampler_custom(lab, sampler, schedule_by):
     """Free sigmas, here of a scheduler whose steps are far from even."""
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     sigmas = lab.comfy.samplers.calculate_sigmas(model.model.model_sampling, "karras", 8)
     with lab.watching(lab.bypass(model, end_percent=0.35, schedule_by=schedule_by)) as watch:
         custom(lab, watch.model, sampler, sigmas)
@@ -209,7 +209,7 @@ def test_sampler_custom(lab, sampler, schedule_by):
 
 def test_by_step_without_the_runs_sigmas_is_refused(lab):
     """Something that calls the model directly gives no list of sigmas."""
-    model = lab.tiny("sd15", **lab.SMALL)
+    model = lab.tiny("small")
     patched = lab.bypass(model, schedule_by="step")
     with pytest.raises(ValueError, match="use schedule_by = sigma"):
         lab.call(patched, lab.latent(model), [3.0, 3.0])

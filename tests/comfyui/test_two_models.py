@@ -79,7 +79,7 @@ def stand_in(lab) -> type:
 @pytest.fixture(params=["two_checkpoints", "one_checkpoint"])
 def pair(lab, request):
     """Two models for the guider; of one checkpoint they share the U-Net."""
-    first = lab.tiny("sd15")
+    first = lab.tiny("small")
     return first, lab.tiny("sd15", seed=1) if request.param == "two_checkpoints" else first.clone()
 
 
@@ -131,7 +131,7 @@ def test_a_dial_on_the_second_model_says_that_it_is_left_out(lab, guided, pair, 
 
 
 def test_one_patched_model_in_both_places_is_bypassed_in_both(lab, guided, notices):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     patched = lab.bypass(model, 0.5, unique_id="7")
     got = guided.sampled(two_models(guided, patched, patched), model)
     with lab.by_hand(model, lab.lerp(0.5)):
@@ -141,7 +141,7 @@ def test_one_patched_model_in_both_places_is_bypassed_in_both(lab, guided, notic
 
 def test_the_second_model_alone_is_an_ordinary_one_again(lab, guided, notices):
     """Nothing is kept from a run of two models."""
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     patched = lab.bypass(model, 0.5, unique_id="8")
     guided.sampled(two_models(guided, model, patched), model)
     got = guided.sampled(guided.ordinary(patched), model)
@@ -151,7 +151,7 @@ def test_the_second_model_alone_is_an_ordinary_one_again(lab, guided, notices):
 
 
 def test_a_run_of_two_models_that_fails_says_nothing_of_the_second(lab, guided, notices):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     patched = lab.bypass(model, 0.5, unique_id="8")
 
     def fail(*_):
@@ -167,7 +167,7 @@ def test_a_run_of_two_models_that_fails_says_nothing_of_the_second(lab, guided, 
 
 
 def test_guidance_off_is_said_where_only_the_negative_prompt_is_wanted(lab, guided, notices):
-    model = lab.tiny("sd15")
+    model = lab.tiny("small")
     lab.sample(lab.bypass(model, 0.5, apply_to="uncond", unique_id="7"), cfg=1.0)
     ((_, text, missed),) = notices
     assert missed and "guidance is off" in text
