@@ -13,10 +13,10 @@ from tools.environment import write_json
 
 SHARED = re.compile(
     r"^tests/(?:browser/.*\[(own|newest)-(?:canvas|nodes2)|webui/.*\[(DETOUR_GRADIO\d)"
-    r"|(comfyui|comfyui_http|registry)/)"
+    r"|(comfyui|comfyui_http|registry|core/report)/)"
 )
 """A test, and what takes long to start that it shares: the server of a frontend, that of a web
-UI, or that of a folder, or the host in this process."""
+UI, or that of a folder, or the host in this process, or edits that are searched once."""
 
 
 def group_of(test: str) -> str:

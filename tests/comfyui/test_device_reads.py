@@ -293,7 +293,7 @@ def test_all_samplers_that_are_not_read_keep_the_rule(lab, scheduler, monkeypatc
                 continue
             sampler = lab.comfy.samplers.KSAMPLER(function, options)
             found.clear()
-            custom(lab, patched, sampler, 6, scheduler)
+            custom(lab, patched, sampler, 4, scheduler)
             for told, sigmas, _ in found:
                 assert told is not None, f"{name}: more calls in a step than were thought of"
                 assert all(told[0] <= sigma <= told[1] for sigma in sigmas), (name, options)

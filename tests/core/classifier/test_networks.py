@@ -79,12 +79,12 @@ def same_logits(network: nn.Module, classifier, images: Tensor) -> bool:
     return sane and torch.equal(ours, theirs) and torch.equal(split, theirs)
 
 
-def usual_first(names: Iterable[str]) -> list:
+def usual_first(names: Iterable[str], usual: set[str]) -> list:
     """The names, those of large networks for `dev.py test --long` only."""
-    return [pytest.param(name, marks=() if name in USUAL else pytest.mark.long) for name in names]
+    return [pytest.param(name, marks=() if name in usual else pytest.mark.long) for name in names]
 
 
-@pytest.mark.parametrize("name", usual_first(TORCHVISION))
+@pytest.mark.parametrize("name", usual_first(TORCHVISION, USUAL))
 def test_torchvision(name: str, scratch: Path, randomise: Randomise, pictures: Make) -> None:
     build = torchvision.models.get_model
     # Swin's buffers hold content that its constructor computes.
@@ -107,7 +107,7 @@ def test_torchvision(name: str, scratch: Path, randomise: Randomise, pictures: M
     assert again.backbone_hash() == classifier.backbone_hash()
 
 
-@pytest.mark.parametrize("name", usual_first(TIMM))
+@pytest.mark.parametrize("name", usual_first(TIMM, USUAL - {"densenet121"}))
 def test_timm(name: str, scratch: Path, randomise: Randomise, pictures: Make) -> None:
     build = timm.create_model
     network = build(name, num_classes=4) if "swin" in name else without_drawing(build, name, 4)

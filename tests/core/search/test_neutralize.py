@@ -54,7 +54,7 @@ def test_cross_fitted_figures_are_held_out(headed):
 
 
 def test_evidence_takes_the_degree_that_is_best_on_validation(headed):
-    probes = headed(0, n=600, d=6)
+    probes = headed(0, n=300, d=6)
     done = neutralize(probes, Search(method="evidence", size="one_weight_bias"))
     curve = degree_curve(probes, done.stack, split_parts(probes).validate)
     assert done.edit.degree == curve.best()
