@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import subprocess
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -23,7 +22,7 @@ from .beside import (
     read_facts,
 )
 from .downloads import check_host, newest_version, prepare_all, prepare_browser
-from .environment import cache_root, make_folder, prepare, write_json
+from .environment import TEMPORARY, cache_root, make_folder, prepare, scratch, write_json
 from .failure import Failure, say
 from .process import clean_environment
 
@@ -204,11 +203,11 @@ def prepare_other(folder: Path) -> tuple[Path, Path]:
 
 
 def run_pytest(command: list[str], environment: dict[str, str]) -> tuple[int, dict[str, Any]]:
-    """Run pytest; its exit status and the counts."""
-    with tempfile.TemporaryDirectory(prefix="detour-test-") as folder:
-        file = Path(folder) / "counts.json"
+    """Run pytest with a temporary folder of its own; its exit status and the counts."""
+    with scratch("test") as folder:
+        file = folder / "counts.json"
         say("Tests: pytest")
-        told = {**environment, COUNTS: str(file)}
+        told = {**environment, **dict.fromkeys(TEMPORARY, str(folder)), COUNTS: str(file)}
         status = subprocess.run(command, cwd=ROOT, env=told).returncode
         if not file.is_file():
             raise Failure(f"pytest wrote no result (exit status {status}).")

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +25,8 @@ from .failure import Failure, say, tail
 from .process import clean_environment, end_process, start_process
 
 LOCK_POLL_SECONDS, HEARTBEAT_SECONDS, STOP_SECONDS = 0.3, 30.0, 10.0
+TEMPORARY = ("TMPDIR", "TEMP", "TMP")
+"""What names the temporary folder, on one system or another."""
 HERE = Path(__file__).resolve().parent
 HOST_REQUIREMENTS = HERE / "requirements-host.txt"
 DEV_REQUIREMENTS = HERE / "requirements-dev.txt"
@@ -141,6 +144,30 @@ def lock(name: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def scratch(name: str) -> Iterator[Path]:
+    """An empty folder in the cache, removed at the end; what a killed process left is gone too.
+
+    The first of `name-0`, `name-1` ... whose lock nobody holds, so that each process has its own.
+    """
+    try_lock, locks = _locker(), make_folder(cache_root() / "locks")
+    for number in count():
+        with (locks / f"{name}-{number}.lock").open("ab") as file:
+            file.seek(0)
+            try:
+                try_lock(file)
+            except OSError:
+                continue
+            folder = make_folder(cache_root() / "tmp") / f"{name}-{number}"
+            remove_tree(folder)
+            folder.mkdir()
+            try:
+                yield folder
+            finally:  # what still runs there may write; the next one removes it
+                shutil.rmtree(folder, ignore_errors=True)
+            return
+
+
 def run_pip(python: Path, arguments: Sequence[str], stage: str) -> None:
     """Run pip in an environment and report the stage in one line with its seconds.
 
@@ -149,7 +176,7 @@ def run_pip(python: Path, arguments: Sequence[str], stage: str) -> None:
     name = "".join(letter if letter.isalnum() else "-" for letter in stage)
     log = make_folder(cache_root() / "logs") / f"pip-{name}.log"
     temporary = str(make_folder(cache_root() / "tmp"))
-    environment = clean_environment() | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), temporary)
+    environment = clean_environment() | dict.fromkeys(TEMPORARY, temporary)
     command = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input"]
     command += [*arguments, "--retries", "2", "--progress-bar", "off"]
     start = time.monotonic()

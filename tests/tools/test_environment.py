@@ -168,6 +168,24 @@ def test_a_lock_of_a_killed_process_is_free() -> None:
         pass
 
 
+def test_what_a_killed_process_left_is_removed_and_nothing_of_others(own_cache: Path) -> None:
+    script = (
+        "import time\nfrom tools.environment import scratch\n"
+        "with scratch('run') as folder:\n"
+        "    (folder / 'left').mkdir(); print('made', flush=True); time.sleep(60)\n"
+    )
+    command, left = [sys.executable, "-c", script], own_cache / "tmp" / "run-0" / "left"
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with environment.scratch("run") as mine:
+            assert mine.name == "run-1" and left.is_dir()
+        process.kill()
+    with environment.scratch("run") as mine:
+        assert mine == left.parent and not left.exists()
+    assert list((own_cache / "tmp").iterdir()) == []
+
+
 def test_a_file_is_written_whole(tmp_path: Path) -> None:
     environment.write_whole(tmp_path / "stamp", "text")
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["stamp"]
