@@ -1,16 +1,18 @@
 """Runs a command and ends it, with all that it started, as soon as standard input ends.
 
-`python -I guard.py SECONDS COMMAND ...`; the exit status is the command's. Whoever starts the
-guard holds the other end of its standard input and never writes to it. The operating system
+`python -I guard.py SECONDS FOLDER COMMAND ...`; the exit status is the command's. Whoever starts
+the guard holds the other end of its standard input and never writes to it. The operating system
 closes that end when its holder ends, in whatever way, so nobody has to be there to say so.
 The command is asked to end first (not on Windows, which has no way to ask), and killed after
-so many seconds.
+so many seconds. FOLDER (or an empty text) is what its starter would remove, had it not been
+killed: the guard does it then (not on Windows, which does not tell).
 """
 
 from __future__ import annotations
 
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +24,8 @@ NOT_STARTED = 127
 
 def main(arguments: list[str]) -> int:
     """Run the command to its end or to ours."""
-    seconds, command = float(arguments[0]), arguments[1:]
+    seconds, folder, command = float(arguments[0]), arguments[1], arguments[2:]
+    starter = os.getppid()
     events: queue.SimpleQueue[str] = queue.SimpleQueue()
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         if hasattr(signal, name):
@@ -46,6 +49,8 @@ def main(arguments: list[str]) -> int:
             pass  # it is killed below
     end_tree(process, ask=False)
     code = process.wait()
+    if folder and os.getppid() != starter:
+        shutil.rmtree(folder, ignore_errors=True)  # links are removed, not followed
     return 128 - code if code < 0 else code
 
 

@@ -15,15 +15,16 @@ MARGIN_SECONDS = 5.0
 
 
 def start_process(
-    command: Sequence[str], seconds: float, **options: Any
+    command: Sequence[str], seconds: float, folder: Path | None = None, **options: Any
 ) -> subprocess.Popen[bytes]:
     """Start a command behind a guard, which ends it and all that it started when we end.
 
-    seconds: how long it may take to end once it is asked to. `options` go to `Popen`. The
+    seconds: how long it may take to end once it is asked to. folder: what is to be removed then,
+    where we were killed and cannot do it. `options` go to `Popen`. The
     guard's exit status is the command's. On Linux and macOS the command lies outside the
     terminal's group: Ctrl-C reaches only us, and `end_process` ends it in good order.
     """
-    guarded = [sys.executable, "-I", str(GUARD), f"{seconds:g}", *command]
+    guarded = [sys.executable, "-I", str(GUARD), f"{seconds:g}", str(folder or ""), *command]
     apart = sys.platform != "win32"
     return subprocess.Popen(guarded, stdin=subprocess.PIPE, start_new_session=apart, **options)
 

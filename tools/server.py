@@ -212,8 +212,9 @@ class ComfyServer:
         environment = clean_environment() | QUIET | self._environment
         with self.log.open("wb") as output:
             told = {"stdout": output, "stderr": subprocess.STDOUT}
+            ours = self.base if self._kept_base is None else None
             self._process = start_process(
-                command, STOP_SECONDS, cwd=self.base, env=environment, **told
+                command, STOP_SECONDS, ours, cwd=self.base, env=environment, **told
             )
 
     def _wait_until_ready(self) -> None:

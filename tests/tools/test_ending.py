@@ -57,13 +57,14 @@ def command_line(command: str, folder: Path) -> list[str]:
 def start(tmp_path: Path) -> Iterator[Callable[..., Tree]]:
     """Start a command up to a busy server with a child; the process and all below it."""
     (tmp_path / "comfy").mkdir()
+    (tmp_path / "made").mkdir()
     (tmp_path / "main.py").write_text(BUSY_MAIN)
     trees: list[Tree] = []
 
     def start(command: str, before: tuple[str, ...] = (), **options: object) -> Tree:
         process = psutil.Popen(
             [sys.executable, *before, *command_line(command, tmp_path)],
-            env={**os.environ, "COMFYUI_PATH": str(tmp_path)},
+            env={**os.environ, "COMFYUI_PATH": str(tmp_path), "TMPDIR": str(tmp_path / "made")},
             # Whoever starts the tests in the background, or by nohup, has signals ignored.
             preexec_fn=take_signals if os.name == "posix" else None,
             **{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **options},
@@ -106,10 +107,15 @@ if sys.platform != "win32":
 
 
 @pytest.mark.parametrize(("command", "name"), CASES)
-def test_a_signal_to_dev_py(start: Callable[..., Tree], command: str, name: str) -> None:
+def test_a_signal_to_dev_py(
+    start: Callable[..., Tree], command: str, name: str, tmp_path: Path
+) -> None:
     tree = start(command)
+    used = list((tmp_path / "made").glob("detour-comfyui-*"))
+    assert len(used) == (command == "demo"), "where its server works"
     tree[0].send_signal(getattr(signal, name))
     assert_all_end(tree)
+    assert sys.platform == "win32" or list((tmp_path / "made").iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
@@ -140,8 +146,9 @@ def server_file(process: psutil.Process) -> str:
     return names[0] if names else ""
 
 
-def test_who_runs_the_module_is_killed(start: Callable[..., Tree]) -> None:
+def test_who_runs_the_module_is_killed(start: Callable[..., Tree], tmp_path: Path) -> None:
     tree = start("demo")
     runs = [each for each in tree[1] if arguments_of(each)[1:3] == ["-m", "demo.run"]]
     runs[0].kill()
     assert_all_end(tree)
+    assert sys.platform == "win32" or list((tmp_path / "made").iterdir()) == []
