@@ -7,8 +7,10 @@ from typing import Any
 
 from ..tables import say
 from .degree import SHOWN
-from .summary import ALLOWED_WORSE, Row
+from .summary import ALLOWED_WORSE, KINDS, Row
 
+OF_DFR = ("one_weight", "one_weight_bias", "three_weights_bias", "auto", "mistakes")
+TOLD = ("erm", "mistakes", "mistakes_unguarded", "one_weight_bias")
 UNIT = (
     "Unit: a random split of the people or digits, with a new head. Intervals: 95 %, paired by "
     "split."
@@ -23,6 +25,8 @@ def print_all(figures: dict[str, Any]) -> None:
     say()
     say(UNIT)
     print_worse(figures["rows"])
+    print_shares(figures["rows"])
+    print_told(figures["rows"])
     print_cliffs(figures["cliffs"])
     print_checker(figures["checker"])
     say()
@@ -64,18 +68,69 @@ def _gain(gain: dict[str, float | None]) -> str:
 
 
 def print_worse(rows: Sequence[Row]) -> None:
-    """How often each method fell below the unedited head, over all blocks."""
+    """How often each method fell below the unedited head, over all blocks and by their probes."""
     say()
     say("Splits on which the worst group of the report fell below the unedited head's")
+    say(f"  {'':19} {'all':>18}  {'balanced':>11}  {'unbalanced':>11}")
     for method in dict.fromkeys(row["method"] for row in rows if row["method"] != "erm"):
         own = [row for row in rows if row["method"] == method]
         lower = sum(row["worse_than_unedited"] for row in own)
         splits = sum(row["splits"] for row in own)
         more = sum(row["worse_than_unedited"] > ALLOWED_WORSE * row["splits"] for row in own)
         say(
-            f"  {method:19} {lower:4} of {splits:4} ({lower / splits:.0%}); more than 1 in 20 in "
+            f"  {method:19} {lower:4} of {splits:4} {f'({lower / splits:.0%})':>5}"
+            f"{_lower(own, 'balanced')}{_lower(own, 'unbalanced')}; more than 1 in 20 in "
             f"{more} of {len(own)} blocks"
         )
+
+
+def _lower(rows: Sequence[Row], kind: str) -> str:
+    own = [row for row in rows if row["probes"] == kind]
+    lower, splits = (sum(row[name] for row in own) for name in ("worse_than_unedited", "splits"))
+    return f"  {lower:3} of {splits:4}"
+
+
+def print_shares(rows: Sequence[Row]) -> None:
+    """How much of what DFR gains the edits gain, with balanced probes."""
+    found = _blocks(rows, "balanced", ("erm", "dfr"))
+    say()
+    say("Share of DFR's gain of the worst group, balanced probes")
+    say(f"  {'':26}{'unedited':>9} {'DFR':>6}" + "".join(f" {name:>18}" for name in OF_DFR))
+    for block in found:
+        before, most = block["erm"]["worst"], block["dfr"]["worst"]
+        shares = (
+            f"{(block[name]['worst'] - before) / (most - before):.0%}"
+            if name in block and most > before
+            else "-"
+            for name in OF_DFR
+        )
+        values = "".join(f" {share:>18}" for share in shares)
+        say(f"  {_place(block):26}{100 * before:9.1f} {100 * most:6.1f}{values}")
+
+
+def print_told(rows: Sequence[Row]) -> None:
+    """What `mistakes` loses by its guard, and what by knowing no attribute."""
+    say()
+    say("Worst group with an edit of one weight and bias, by what the search is told")
+    say(f"  {'':37}{'unedited':>10}{'right, wrong':>14}{'no guard':>10}{'groups':>8}")
+    for kind in KINDS:
+        for block in _blocks(rows, kind, TOLD):
+            before, told, free, most = (100 * block[name]["worst"] for name in TOLD)
+            where = f"{_place(block)}, {kind}"
+            say(f"  {where:37}{before:10.1f}{told:14.1f}{free:10.1f}{most:8.1f}")
+
+
+def _blocks(rows: Sequence[Row], kind: str, needed: Sequence[str]) -> list[dict[str, Row]]:
+    """The rows of each block with such probes by their methods, where those needed are measured."""
+    found: dict[tuple[str, str, str], dict[str, Row]] = {}
+    for row in rows:
+        if row["probes"] == kind:
+            found.setdefault(_block(row), {})[row["method"]] = row
+    return [own for own in found.values() if own.keys() >= set(needed)]
+
+
+def _place(block: dict[str, Row]) -> str:
+    return f"{block['erm']['question']}, {block['erm']['backbone']}"
 
 
 def print_cliffs(rows: Sequence[Row]) -> None:
