@@ -119,11 +119,11 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
         "rows": means,
         "sentences": sentences(means),
         "per_model": compact(rows),
-        "swept": sweep,
+        "swept": sweep if choosing else [],
     }
     if design.rivals:
         figures |= more(rows, subjects, means, design)
-        draw([row for row in means if row["question"] == MAIN.label], subjects, design, options)
+        draw(means, subjects, design, options)
     else:
         figures["shipped"] = quick.shipped_rows(study, pair, chosen) if questions else []
         draw(sweep, choosing, design, options)
@@ -137,9 +137,13 @@ def draw(
     design: Design,
     options: argparse.Namespace,
 ) -> None:
-    """The chart: where settings were chosen, or, of ranges, one point for each."""
+    """The chart: of the settings that there were to choose from, or, where there were none, of the
+    question with the most rows."""
+    asked = [row.get("question", MAIN.label) for row in rows] or [MAIN.label]
+    most = max(dict.fromkeys(asked), key=asked.count)
+    shown = [row for row in rows if row.get("question", most) == most]
     picture = options.output / f"{design.name}.png"
-    chart(rows, len(subjects), design.ways).save(picture)
+    chart(shown, len(subjects), design.ways, most).save(picture)
     say(f"Chart: {picture}")
 
 
@@ -180,7 +184,7 @@ def open_study(
     """A study with what was measured before."""
     count = options.pictures or (quick.PICTURES if options.quick else PICTURES)
     store = Store(options.output / "rows.jsonl")
-    ways = design.ways, design.bypass
+    ways = design.ways, design.bypass, design.correct
     host = partial(Host, options.device)
     return Study(host, store, weights, count, say, *ways, choosing=options.choosing)
 

@@ -20,9 +20,12 @@ MARKS = ("dot", "square", "cross")
 
 
 def chart(
-    rows: Sequence[dict[str, Any]], models: int, ways: Mapping[str, Way] = WAYS
+    rows: Sequence[dict[str, Any]],
+    models: int,
+    ways: Mapping[str, Way] = WAYS,
+    asked: str = MAIN.label,
 ) -> Image.Image:
-    """Rows of `results.swept`: all settings, at the main question."""
+    """Rows of `results.swept` or of `results.over_models`, all of the question `asked`."""
     points = {
         name: [
             (row["means"]["good"], row["means"]["vendi"])
@@ -33,7 +36,7 @@ def chart(
     }
     canvas = Image.new("RGB", (LEFT + WIDE + LEGEND, TOP + HIGH + 110), PAPER)
     pen = ImageDraw.Draw(canvas)
-    pen.text((30, 22), f"Variety against good pictures: {MAIN.label}", INK, font(26))
+    pen.text((30, 22), f"Variety against good pictures: {asked}", INK, font(26))
     note = f"Means over models: {models}. Lines go from the plain row to the strongest setting."
     pen.text((30, 58), note, SOFT_INK, font(16))
     known = [point for found in points.values() for point in found]

@@ -8,26 +8,37 @@ from typing import Any
 from . import results, signs
 from .designs import Design
 from .models import Subject
-from .stats import effects
+from .stats import Correct, by_holm, effects
 from .study import MAIN
-from .ways import PLAIN, Way
+from .ways import Way
 
 Row = dict[str, Any]
 
 
-def against(rows: Sequence[Row], ways: Mapping[str, Way], rivals: Sequence[str]) -> list[Row]:
+def against(
+    rows: Sequence[Row],
+    ways: Mapping[str, Way],
+    rivals: Sequence[str],
+    correct: Correct = by_holm,
+) -> list[Row]:
     """For each way that is no rival of Detour's own how much further than each rival it goes
     towards the minority, at the main question, over the models that have both; corrected
     together."""
     asked = [row for row in rows if (row["prompt"], row["cfg"]) == (MAIN.prompt, MAIN.cfg)]
+    own = ranges_of(ways, rivals)
     shares = {(row["way"], row["model"]): row["minority"]["share"] for row in asked}
-    own = [name for name, way in ways.items() if way.is_ours and name not in (PLAIN, *rivals)]
-    pairs = [(name, rival) for name in own for rival in rivals]
-    families = [_differences(shares, *pair) for pair in pairs]
+    every = [(name, rival) for name in own for rival in rivals]
+    found = {pair: values for pair in every if (values := _differences(shares, *pair))}
+    tested = effects(list(found.values()), correct)
     return [
         {"way": name, "rival": rival, **one.as_dict()}
-        for (name, rival), one in zip(pairs, effects(families), strict=True)
+        for (name, rival), one in zip(found, tested, strict=True)
     ]
+
+
+def ranges_of(ways: Mapping[str, Way], rivals: Sequence[str]) -> list[str]:
+    """Detour's own ways that are no rivals."""
+    return [name for name, way in ways.items() if way.is_ours and name not in rivals]
 
 
 def _differences(
@@ -49,8 +60,9 @@ def more(
     rows: of each model, as `results.measured` gives them. means: of `results.over_models`.
     """
     return {
-        "signs": signs.signs(rows, subjects, means),
-        "against": against(rows, design.ways, design.rivals),
+        "signs": signs.signs(rows, subjects, means, design.correct),
+        "against": against(rows, design.ways, design.rivals, design.correct),
+        "ranges": ranges_of(design.ways, design.rivals),
         "bypass": design.bypass,
         "rivals": design.rivals,
         "notes": design.notes,
@@ -60,11 +72,12 @@ def more(
 def conclusion(figures: Mapping[str, Any]) -> list[str]:
     """What a reader has to know before turning the dial of a transformer, from the figures alone:
     of the ranges, of the one that `auto` takes, and of the relief and the fade."""
-    ours = {row["way"] for row in figures["against"]}
     said = []
     for question in dict.fromkeys(row["question"] for row in figures["signs"]):
         own = [row for row in figures["signs"] if row["question"] == question]
-        said += _of(question, [row for row in own if row["way"] in ours], figures["bypass"])
+        said += _of(
+            question, [row for row in own if row["way"] in figures["ranges"]], figures["bypass"]
+        )
     return [*said, *(_beside(figures["against"], rival) for rival in figures["rivals"])]
 
 
@@ -75,8 +88,9 @@ def _of(question: str, ranges: Sequence[Row], auto: str) -> list[str]:
     away = [name for name, kind in kinds.items() if kind == "away"]
     pushes = [row["way"] for row in ranges if signs.pushed_to(row)]
     words = next(signs.words(row) for row in ranges if row["way"] == auto)
+    number = f"{len(ranges)} range{'s' if len(ranges) > 1 else ''}"
     return [
-        f"{question}: of {len(ranges)} ranges {_count(towards)} shown to go towards what is rare"
+        f"{question}: of {number} {_count(towards)} shown to go towards what is rare"
         f"{_named(towards)}, {_count(away)} shown to go away from it{_named(away)}, and "
         f"{_count(pushes)} shown to push one way whatever is rare{_named(pushes)}.",
         f"{question}: {auto}, which auto takes: {words}",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from . import models, ranges
 from .models import Subject
+from .stats import Correct, by_holm, flipped_together
 from .study import QUESTIONS, Question
 from .ways import BYPASS, WAYS, Way
 
@@ -20,10 +21,11 @@ class Design:
 
     name: of its chart. blocks, steps: how many blocks of all cells, and the steps of each training.
     plan: from these numbers to the models that are reported on. pair: from the folder of trained
-    models to those that settings are chosen on, with their files. ways: what is tried. bypass: what
-    the placebo is held against. questions: the most important one first. rivals: ways of Detour's
-    own that each other one has to be worth it beside; where there are some, it is also told what is
-    variety and what a push. notes: what is printed besides.
+    models to those that settings are chosen on, with their files; none where nothing is chosen.
+    ways: what is tried. bypass: what the placebo is held against. questions: the most important one
+    first. correct: how p is corrected over rows. rivals: ways of Detour's own that each other one
+    has to be worth it beside; where there are some, it is also told what is variety and what a
+    push. notes: what is printed besides.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Design:
     ways: Mapping[str, Way]
     bypass: str
     questions: tuple[Question, ...]
+    correct: Correct = by_holm
     rivals: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -53,10 +56,11 @@ TRANSFORMERS = Design(
     ranges.BLOCKS,
     ranges.STEPS,
     ranges.plan,
-    ranges.shipped_pair,
+    lambda _folder: [],
     ranges.RANGE_WAYS,
     ranges.BYPASS,
     QUESTIONS[:2],
+    flipped_together,
     ranges.RIVALS,
     ranges.NOTES,
 )

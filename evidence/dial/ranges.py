@@ -1,7 +1,7 @@
 """Ranges of a transformer's blocks, each a way of its own, on tiny transformers trained for it.
 
-The study is that of the U-Net: settings are chosen on the pair that ships, and reported on other
-models and seeds. Here every model has a beginning of its own.
+The study is that of the U-Net, but that nothing is chosen: a choice for each range would take more
+than the study, and so all ways have the settings that their nodes begin with.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 
 from demo.networks import NETWORKS
 from demo.parts import SIZE
+from detour.schedule import Schedule
 from detour.ways.targets import Blocks, middle_third, typed_blocks
 
 from . import models
@@ -32,11 +32,11 @@ MIDDLE = middle_third(LAYERS)
 """What the node takes with `auto`; there the noises are."""
 PLAN_SEED = 20_261
 BLOCKS = 2
-"""Of all cells: 12 models. With 8 a sign-flip test finds nothing in a table of more than 6 rows."""
+"""Of all cells: 12 models."""
 RIVALS = ("relief", "fade")
 """Those of Detour's own ways that a range has to be worth it beside."""
-SETTINGS = (Setting(0.5, 0.3), Setting(0.5, 0.5), Setting(1.0, 0.3))
-"""Of a range: those with which the prototype saw something move."""
+BEGINNING = Setting(Schedule.strength, Schedule.end_percent)
+"""What the nodes begin with."""
 NOTES = (
     "The host's own SkipLayerGuidanceDiTSimple does nothing in this class of model, whose blocks "
     "read no replacements; its formula is the dial with strength 1 on the negative prompt.",
@@ -46,15 +46,6 @@ NOTES = (
 def plan(blocks: int = BLOCKS, steps: int = STEPS) -> list[Subject]:
     """The models that are reported on; each has a beginning of its own."""
     return models.plan(blocks, steps, NETWORK, PLAN_SEED)
-
-
-def shipped_pair(folder: Path) -> list[tuple[Subject, Path]]:
-    """The transformers that come with Detour, with their files; those of a folder of trained
-    models where it has them."""
-    return [
-        (subject, models.trained(subject, folder) or path)
-        for subject, path in models.shipped_pair(NETWORK)
-    ]
 
 
 def ranges() -> list[Blocks]:
@@ -90,7 +81,7 @@ def _phases(_host: Host, run: Run, setting: Setting) -> Run:
 
 def _range_way(blocks: Blocks) -> Way:
     label = f"{name_of(blocks)}{' (auto)' if blocks == MIDDLE else ''} bypassed"
-    return Way(label, partial(_bypass, blocks=blocks), SETTINGS, is_ours=True)
+    return Way(label, partial(_bypass, blocks=blocks), (BEGINNING,), is_ours=True)
 
 
 BYPASS = name_of(MIDDLE)
@@ -99,27 +90,27 @@ RANGE_WAYS: Mapping[str, Way] = MappingProxyType(
     {
         PLAIN: WAYS[PLAIN],
         **{name_of(blocks): _range_way(blocks) for blocks in ranges()},
-        **{name: WAYS[name] for name in RIVALS},
+        **{name: replace(WAYS[name], settings=(BEGINNING,)) for name in RIVALS},
         "skip": Way(
             f"skip-layer guidance, {name_of(MIDDLE)}",
             partial(_bypass, blocks=MIDDLE, side="uncond"),
-            tuple(Setting(end=end) for end in (0.15, 0.3, 1.0)),
+            (BEGINNING,),
             needs="guidance",
         ),
         "inside": Way(
             f"smooth noise in {name_of(MIDDLE)}",
             _inside,
-            tuple(Setting(amount, 0.3) for amount in (0.1, 0.25, 0.5, 1.0)),
+            (Setting(0.25, BEGINNING.end),),
         ),
         "phases": Way(
             "phases turned",
             _phases,
-            (Setting(1.0, 0.15), Setting(1.0, 0.3), Setting(2.0, 0.3)),
+            (BEGINNING,),
         ),
         PLACEBO: Way(
             "placebo: noise",
             _placebo,
-            tuple(Setting(amount) for amount in (0.1, 0.25, 0.5, 1.0, 2.0)),
+            (Setting(0.25, BEGINNING.end),),
         ),
     }
 )

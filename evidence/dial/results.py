@@ -97,7 +97,8 @@ def _of(
         if way != PLAIN:
             pairs = [effect(plain[row["model"]], row) for row in own]
             families.append((found[-1], [value for value in pairs if value is not None]))
-    for (row, _), one in zip(families, effects([values for _, values in families]), strict=True):
+    tested = effects([values for _, values in families], study.correct)
+    for (row, _), one in zip(families, tested, strict=True):
         row["effect"] = one.as_dict()
     return found
 
@@ -137,13 +138,13 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 HEAD = (
-    f"  {'':40} {'minority':>8} {'effect':>22} {'p Holm':>7} {'good':>6} {'clean':>6} {'fits':>6} "
+    f"  {'':40} {'minority':>8} {'effect':>22} {'p corr':>7} {'good':>6} {'clean':>6} {'fits':>6} "
     f"{'Vendi':>6} {'unseen':>6} {'copies':>6} {'FD min':>13} {'FD oth':>13} {'tint':>6} "
     f"{'rows':>5} {'time':>5}"
 )
 LEGEND = """minority: share of it among the good pictures (clean, and what the prompt says)
 effect:   that minus the same of the plain row, mean over models and interval, in points
-p Holm:   sign-flip test over models, corrected over the rows of the same question
+p corr:   sign-flip test over models, corrected over the rows of the same question
 Vendi:    how many altogether different people would be as varied; of the clean pictures
 unseen:   good pictures with a combination that no training picture has
 copies:   good pictures that are a training picture in every part
@@ -181,7 +182,7 @@ def line(row: Row) -> str:
         moved = f"{100 * found['effect']:+.1f}"
         if found["low"] is not None:
             moved += f" ({100 * found['low']:+.1f} to {100 * found['high']:+.1f})"
-        p = f"{found['p_holm']:.2g}"
+        p = f"{found.get('p_corrected', found.get('p_holm')):.2g}"
     apart = [
         " ".join(_number(mean[f"frechet {group} {name}"], 2) for name in ("distance", "floor"))
         for group in ("minority", "others")

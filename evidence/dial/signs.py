@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .models import HAS, Subject
-from .stats import effects
+from .stats import Correct, by_holm, effects
 from .study import Question, effect
 from .ways import PLAIN
 
@@ -20,11 +20,17 @@ CODES = {"long hair": "hair", "dark skin": "skin", "glasses": "glas"}
 """Heads of narrow columns."""
 
 
-def signs(rows: Sequence[Row], subjects: Sequence[Subject], means: Sequence[Row]) -> list[Row]:
+def signs(
+    rows: Sequence[Row],
+    subjects: Sequence[Subject],
+    means: Sequence[Row],
+    correct: Correct = by_holm,
+) -> list[Row]:
     """For each way of each question: how far each model's minority moved, and how far each
     attribute moved over all models.
 
     rows: of each model, as `results.measured` gives them. means: of `results.over_models`.
+    correct: how p is corrected.
     """
     found = []
     for question in dict.fromkeys(row["question"] for row in means):
@@ -32,7 +38,7 @@ def signs(rows: Sequence[Row], subjects: Sequence[Subject], means: Sequence[Row]
         plain = {row["model"]: row for row in asked if row["way"] == PLAIN}
         tried = [row for row in means if row["question"] == question and row["way"] != PLAIN]
         own = [[one for one in asked if one["way"] == row["way"]] for row in tried]
-        for row, of_models, pushes in zip(tried, own, _pushes(own, plain), strict=True):
+        for row, of_models, pushes in zip(tried, own, _pushes(own, plain, correct), strict=True):
             moved = {one["model"]: effect(plain[one["model"]], one) for one in of_models}
             found.append(
                 {
@@ -48,7 +54,7 @@ def signs(rows: Sequence[Row], subjects: Sequence[Subject], means: Sequence[Row]
 
 
 def _told(one: Row) -> Row:
-    return {name: one[name] for name in ("effect", "p_holm", "verdict")}
+    return {name: one[name] for name in ("effect", "p_corrected", "verdict")}
 
 
 def _ordered(subjects: Sequence[Subject]) -> list[Subject]:
@@ -66,7 +72,9 @@ def _cell(subject: Subject, moved: Mapping[str, float | None]) -> Row:
     }
 
 
-def _pushes(ways: Sequence[Sequence[Row]], plain: Mapping[str, Row]) -> list[dict[str, Row]]:
+def _pushes(
+    ways: Sequence[Sequence[Row]], plain: Mapping[str, Row], correct: Correct
+) -> list[dict[str, Row]]:
     """For each way and attribute the change of the share of those who have it, over all models,
     corrected over all ways and attributes of a question."""
     changes = [
@@ -78,7 +86,7 @@ def _pushes(ways: Sequence[Sequence[Row]], plain: Mapping[str, Row]) -> list[dic
         for own in ways
         for name in HAS
     ]
-    tested = iter(effects(changes))
+    tested = iter(effects(changes, correct))
     return [{name: _told(next(tested).as_dict()) for name in HAS} for _ in ways]
 
 

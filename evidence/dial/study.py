@@ -11,6 +11,7 @@ from typing import Any
 from .host import STEPS, Drawn, Host
 from .measure import MEASURE, Real, Seen, columns, floors
 from .models import Subject, sha256
+from .stats import Correct, by_holm
 from .store import Store
 from .ways import BYPASS, PLACEBO, PLAIN, WAYS, Setting, Way
 
@@ -48,7 +49,9 @@ class Study:
     make_host: loads the host; asked once something is to be drawn. weights: by subject's name.
     pictures: of each row that is reported. say: for progress.
     ways: what is tried, plain and placebo among them. bypass: the one of them that the placebo is
-    held against. choosing: pictures of each row that settings are chosen by, None for as many.
+    held against. correct: how p is corrected over rows. choosing: pictures of each row that
+    settings are chosen by, None for as many. short: what was not measured in all models, so that it
+    is left out.
     """
 
     make_host: Callable[[], Host]
@@ -58,7 +61,9 @@ class Study:
     say: Callable[[str], None] = print
     ways: Mapping[str, Way] = field(default_factory=lambda: WAYS)
     bypass: str = BYPASS
+    correct: Correct = by_holm
     choosing: int | None = None
+    short: set[tuple[Question, str]] = field(default_factory=set)
     hashes: dict[str, str] = field(default_factory=dict)
     reals: dict[tuple[str, str], Real] = field(default_factory=dict)
     plains: dict[tuple[str, Question, int], Seen] = field(default_factory=dict)
@@ -167,8 +172,11 @@ def choose(study: Study, subjects: Sequence[Subject]) -> dict[str, Setting]:
     """For each way the setting that goes furthest towards the minority, on average over these
     models, of those that keep the pictures good; the gentlest where none does.
 
-    The placebo gets the bypass's window, and as much noise as costs no more good pictures.
+    The placebo gets the bypass's window, and as much noise as costs no more good pictures. Without
+    models to choose on, the first setting of each.
     """
+    if not subjects:
+        return {name: way.settings[0] for name, way in study.ways.items()}
     chosen = choose_ways(study, subjects)
     allowed = max(0.0, mean_gain(study, subjects, study.bypass, chosen[study.bypass])[1])
     noises = placebos(study, chosen)
@@ -230,9 +238,9 @@ def settings_for(
     study: Study, question: Question, chosen: Mapping[str, Setting]
 ) -> Iterator[tuple[str, Setting]]:
     """The rows of a question: plain first, then each way that can act as it was chosen."""
-    yield PLAIN, chosen[PLAIN]
-    yield from ((name, chosen[name]) for name, _ in study.acting(question))
-    yield PLACEBO, chosen[PLACEBO]
+    for name in (PLAIN, *(name for name, _ in study.acting(question)), PLACEBO):
+        if (question, name) not in study.short:
+            yield name, chosen[name]
 
 
 def all_settings(study: Study) -> Iterator[tuple[str, Setting]]:

@@ -39,7 +39,7 @@ from .study import (
     placebos,
     settings_for,
 )
-from .ways import PLACEBO, Setting
+from .ways import PLACEBO, PLAIN, Setting
 
 Rows = tuple[tuple[str, Setting], ...]
 
@@ -159,7 +159,7 @@ def measure_ahead(
     shipped: Mapping[Question, Sequence[str]],
 ) -> tuple[dict[str, Setting], list[Question]]:
     """All rows of a study: those to choose settings by, then each question's of all models; the
-    settings, and the questions that came to their end.
+    settings, and the questions of which something is known in all models.
 
     shipped: for questions the ways that the models to choose by are reported on as well.
     Raises `Failure` if time is over before settings are chosen.
@@ -168,7 +168,7 @@ def measure_ahead(
     gather(study.store)
     pieces = max(1, crew.workers // max(1, len(choosing)))
     is_whole = crew.fill(list(_choosing(choosing, tuple(all_settings(study)), pieces)))
-    if is_whole:
+    if is_whole and choosing:
         noises = placebos(study, choose_ways(study, choosing))
         rows = tuple((PLACEBO, setting) for setting in noises)
         is_whole = crew.fill(list(_choosing(choosing, rows, pieces)))
@@ -187,9 +187,9 @@ def measure_ahead(
         for subject in choosing
     ]
     crew.fill([*jobs[: len(subjects)], *own, *jobs[len(subjects) :]])
-    short = {job.question for job in jobs if job.missing(study)}
+    study.short |= {(job.question, way) for job in jobs for way, _ in job.missing(study)}
     gather(study.store)
-    return chosen, [question for question in questions if question not in short]
+    return chosen, [question for question in questions if (question, PLAIN) not in study.short]
 
 
 def _choosing(subjects: Iterable[Subject], rows: Rows, pieces: int) -> Iterator[Job]:

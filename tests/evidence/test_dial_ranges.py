@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from detour.schedule import Schedule
 from detour.ways.targets import middle_third
 from evidence.dial import conclusion, signs
 from evidence.dial.models import CELLS, HAS, Subject
@@ -34,6 +35,8 @@ def test_every_range_of_both_widths_is_tried():
     assert middle_third(LAYERS) == MIDDLE
     bypassed = {f"blocks {a}-{b}" for a, b in wanted}
     assert {name for name, way in RANGE_WAYS.items() if way.is_ours} == bypassed | set(RIVALS)
+    for name in bypassed | set(RIVALS):  # as their nodes begin
+        assert [one.schedule for one in RANGE_WAYS[name].settings] == [Schedule()]
 
 
 def share(value: float) -> dict[str, Any]:
@@ -78,6 +81,7 @@ def figures() -> dict[str, Any]:
     return {
         "signs": signs.signs(rows, SUBJECTS, means),
         "against": conclusion.against(rows, tried, RIVALS),
+        "ranges": [VARIED, PUSHED, STILL],
         "bypass": BYPASS,
         "rivals": RIVALS,
     }

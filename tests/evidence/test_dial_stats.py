@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from evidence.dial.scores import Components, frechet, vendi
-from evidence.dial.stats import Effect, effects, holm, interval, sign_flip
+from evidence.dial.stats import Effect, effects, flipped_together, holm, interval, sign_flip
 
 VALUES = [0.031, -0.004, 0.022, 0.05, 0.013, 0.008, -0.011]
 
@@ -40,6 +40,32 @@ def test_the_interval_is_where_the_test_tells_nothing():
 def test_holm():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.7]) == [1.0, 1.0] and holm([]) == []
+
+
+def test_rows_flipped_together_are_held_against_the_largest_of_all():
+    """By going through all signs, each model's the same in all rows."""
+    rows = [
+        VALUES,
+        [0.02, 0.03, 0.01, 0.02, 0.03, 0.02, 0.03],
+        [0.0, 0.0, 0.05, 0.0, 0.0, 0.0, 0.0],
+    ]
+
+    def statistic(row, signs):
+        size = sum(value**2 for value in row) ** 0.5
+        return abs(sum(sign * value for sign, value in zip(signs, row, strict=True))) / size
+
+    every = list(product((1, -1), repeat=7))
+    wanted = []
+    for row in rows:
+        own = statistic(row, (1,) * 7)
+        above = sum(max(statistic(r, signs) for r in rows) >= own - 1e-9 for signs in every)
+        wanted.append(above / len(every))
+    found = flipped_together(rows)
+    assert found == pytest.approx(wanted) and found[1] == 2 / 2**7
+    assert min(holm([sign_flip(row) for row in [*rows, *rows]])) > 0.05  # Holm could not tell
+    assert flipped_together([]) == [] and flipped_together([[0.0] * 8]) == [1.0]
+    with pytest.raises(ValueError, match="different models"):
+        flipped_together([[0.1], [0.1, 0.2]])
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,21 @@ def test_rows_are_measured_ahead_question_after_question(make_study, tmp_path):
     assert measure_ahead(more, models, choosing, QUESTIONS, {})[1] == list(questions)
 
 
+def test_what_is_not_measured_in_all_models_is_left_out(make_study):
+    subjects = plan(blocks=1)[:2]
+    study, asked = make_study(subjects), QUESTIONS[2]
+    chosen = choose(study, [])
+    assert chosen == {name: way.settings[0] for name, way in FEW.items()} and not study.store.found
+    study.row(subjects[0], asked, BYPASS, chosen[BYPASS], REPORT_SEED)
+    for subject in subjects:
+        study.row(subject, asked, PLAIN, chosen[PLAIN], REPORT_SEED)
+        study.row(subject, asked, "shift", chosen["shift"], REPORT_SEED)
+    late = Crew(study, "cpu", deadline=0.0)
+    assert measure_ahead(late, subjects, [], QUESTIONS, {}) == (chosen, [asked])
+    rows = measured(study, subjects, chosen, [asked])
+    assert [row["way"] for row in rows] == [PLAIN, "shift"] * 2
+
+
 def test_the_table_the_sentences_and_the_chart(make_study, capsys):
     subjects = plan(blocks=1)[:2]
     study = make_study(subjects)
