@@ -101,7 +101,8 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     study = open_study(options, weights | {subject.name: path for subject, path in pair}, design)
     choosing = [subject for subject, _ in pair]
     questions = design.questions[: options.questions]
-    say(f"Choosing settings on the shipped pair, then measuring on {len(subjects)} models ...")
+    chosen_on = "Choosing settings on the shipped pair, then measuring" if choosing else "Measuring"
+    say(f"{chosen_on} on {len(subjects)} models ...")
     shipped = {} if design.rivals else {asked: quick.own_ways(asked) for asked in quick.ASKED}
     with make_pool(options.workers) as pool:
         crew = Crew(study, options.device, deadline, options.workers, pool)

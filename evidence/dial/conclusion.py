@@ -107,6 +107,8 @@ def _named(names: Sequence[str]) -> str:
 
 def _beside(rows: Sequence[Row], rival: str) -> str:
     own = [row for row in rows if row["rival"] == rival]
+    if not own:
+        return f"Beside the {rival}: not measured in all models."
     further, behind = (
         [row["way"] for row in own if row["verdict"] == kind] for kind in ("towards", "away")
     )
