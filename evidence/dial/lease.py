@@ -25,7 +25,7 @@ from tools.gpu_pack import check_pack
 from tools.gpu_part import SITE
 from tools.process import end_process, start_process
 
-from .train_all import SMALL_STEPS, every
+from .train_all import SMALL_STEPS, STUDIES, every
 
 ROOT = Path(__file__).resolve().parents[2]
 MOST_FILES, FILE_BYTES, ALL_BYTES = 8, 15 * 2**20, 60 * 2**20
@@ -78,15 +78,17 @@ def main(arguments: Sequence[str]) -> int:
     if options.only in (None, "train"):
         device = ["--device", "cpu", "--small"] if options.small else ["--device", "cuda"]
         command = ["-m", "evidence.dial.train_all", "--output", str(options.work), *device]
+        command += ["--study", options.study] if options.study else []
         seconds = min(options.train_seconds, end - time.monotonic())
         good &= run("train", [*command, "--deadline", f"{seconds:.0f}"], seconds, options.work)
-    pack_weights(options.work, options.out, every(options.small))
+    pack_weights(options.work, options.out, every(options.small, options.study))
     if not list(options.work.glob("*.safetensors")):
         say("No model is trained; there is nothing to measure.")
         return 1
-    for place, step in enumerate(STEPS if options.only in (None, "measure") else ()):
-        left = end - time.monotonic() - (len(STEPS) - place) * GRACE / 2
-        seconds = left * step.share / sum(each.share for each in STEPS[place:])
+    steps = [step for step in STEPS if options.study in ("", step.name)]
+    for place, step in enumerate(steps if options.only in (None, "measure") else ()):
+        left = end - time.monotonic() - (len(steps) - place) * GRACE / 2
+        seconds = left * step.share / sum(each.share for each in steps[place:])
         good &= run(step.name, step.arguments(options, seconds), seconds, options.work)
         pack_results(options.work, options.out)
     pack_results(options.work, options.out)
@@ -102,6 +104,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         choices=("train", "measure", "pack"),
         help="one of its parts; pack comes by itself",
     )
+    add("--study", choices=STUDIES, default="", help="one of them alone")
     add("--minutes", type=float, metavar="M", default=9.0, help="in all")
     add("--train-seconds", type=float, metavar="S", default=270.0, help="of them at most")
     add("--out", type=Path, metavar="DIR", required=True, help="for what comes back")

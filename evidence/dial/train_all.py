@@ -30,20 +30,29 @@ APART = 0.3
 """How far from one another weights may come on their way, for sums in another order and TF32."""
 
 
-def every(is_small: bool = False) -> list[Training]:
+STUDIES = ("dial", "ranges", "depth")
+
+
+def every(is_small: bool = False, study: str = "") -> list[Training]:
     """The transformers that ship, the U-Nets that are reported on, the transformers that are, and
     those of several depths.
 
-    is_small: a few of each, with few steps, for a rehearsal.
+    is_small: a few of each, with few steps, for a rehearsal. study: of one of `STUDIES` alone.
     """
     pairs = [training for training in shipped(1.0, 0) if training.network != "unet"]
     if is_small:
         pairs = [replace(training, steps=SMALL_STEPS) for training in pairs]
-        studied = [*models.plan(1, SMALL_STEPS)[:2], *ranges.plan(1, SMALL_STEPS)[:2]]
+        unets, transformers = models.plan(1, SMALL_STEPS)[:2], ranges.plan(1, SMALL_STEPS)[:2]
         depths = depth.plan(1, SMALL_STEPS)
     else:
-        studied, depths = [*models.plan(), *ranges.plan()], depth.plan()
-    return [*pairs, *(subject.training for subject in studied), *depths]
+        unets, transformers, depths = models.plan(), ranges.plan(), depth.plan()
+    parts = (
+        ("ranges", pairs),
+        ("dial", [subject.training for subject in unets]),
+        ("ranges", [subject.training for subject in transformers]),
+        ("depth", depths),
+    )
+    return [one for name, part in parts if study in ("", name) for one in part]
 
 
 def check_graphs(folder: Path, device: str = "cuda") -> None:
@@ -82,13 +91,14 @@ def main(arguments: Sequence[str]) -> int:
     add("--device", choices=("cpu", "cuda"), default="cuda")
     add("--deadline", type=float, metavar="S", default=math.inf, help="seconds; then all is saved")
     add("--small", action="store_true", help="a few models and steps: a rehearsal")
+    add("--study", choices=STUDIES, default="", help="the models of one of them alone")
     add("--anyway", action="store_true", help="also where steps cannot be captured")
     options = parser.parse_args(arguments)
     deadline, folder = time.monotonic() + options.deadline, options.output
     folder.mkdir(parents=True, exist_ok=True)
     missing = [
         training
-        for training in every(options.small)
+        for training in every(options.small, options.study)
         if not (folder / f"{training.name}.safetensors").is_file()
     ]
     try:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from evidence.dial import lease
-from evidence.dial.train_all import every
+from evidence.dial.train_all import STUDIES, every
 
 NAMES = [f"model{number}" for number in range(7)]
 
@@ -60,3 +60,11 @@ def test_every_model_has_a_name_of_its_own_and_the_shipped_ones_come_first():
     names = [training.name for training in trainings]
     assert len(set(names)) == len(names) and len(names) > 30
     assert {t.network for t in every(is_small=True)} == {t.network for t in trainings}
+
+
+def test_a_study_can_be_asked_for_alone():
+    parts = {study: every(study=study) for study in STUDIES}
+    assert sorted(STUDIES) == sorted(step.name for step in lease.STEPS)
+    assert sum(map(len, parts.values())) == len(every())
+    assert {t.network for t in parts["depth"]} == {"depth1", "depth2", "depth3"}
+    assert {t.network for t in parts["dial"]} == {"unet"}
