@@ -45,6 +45,11 @@ def test_depths_differ_in_how_often_a_picture_is_halved_and_in_nothing_else(tmp_
         side = 16 // 2 ** DEPTHS[place]
         assert sides == [(64, side, side)]
         assert not words.any()  # without a prompt
+        path = tmp_path / "weights.safetensors"
+        train.save_weights(path, trainer.average, one)
+        told = depth.model_of(one, path)
+        assert (told.depth, told.seed, told.steps) == (DEPTHS[place], 1, depth.STEPS)
+        assert told.parameters == sum(value.numel() for value in unet.parameters())
         middles.append({name: p.shape for name, p in unet.middle_block.named_parameters()})
         batches.append(batch)
     assert len(middles) == 3 and middles[0] == middles[1] == middles[2]
