@@ -163,6 +163,13 @@ class Probes:
             return torch.from_numpy(np.asarray(block, dtype=np.float64)).to(rows.device)
         return self.features[:, start:stop][rows].double()
 
+    def cells(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """Features `[len(rows), len(columns)]` of some probes, float64, where `rows` are."""
+        if isinstance(self.features, np.ndarray):
+            block = self.features[np.ix_(rows.cpu().numpy(), columns.cpu().numpy())]
+            return torch.from_numpy(np.asarray(block, dtype=np.float64)).to(rows.device)
+        return self.features[rows[:, None], columns].double()
+
     def on(self, device: str) -> Probes:
         """The same probes, with another device for searches on them; nothing is moved yet."""
         made = copy.copy(self)

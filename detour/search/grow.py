@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 import torch
@@ -40,7 +41,6 @@ def add_weight(
     fit: Fit,
     max_bytes: int,
     progress: Progress,
-    finalists: int = FINALISTS,
 ) -> list[Fit]:
     """With one weight more, everything fitted again: the best few of the promising weights.
 
@@ -49,9 +49,18 @@ def add_weight(
     fits = promising(sample, searched, fit, max_bytes, progress)
     done: list[Fit] = []
     for _, alike in groupby(sorted(fits, key=_count), key=_count):
-        done += _best_of(sample, list(alike), finalists, lambda: progress(1.0))
+        done += _best_of(sample, list(alike), lambda: progress(1.0))
     done.sort(key=lambda one: -one.value)
-    return done[:finalists]
+    return done[:FINALISTS]
+
+
+def first_weights(
+    sample: Sample, searched: Sequence[int], few: int, max_bytes: int, progress: Progress
+) -> list[Fit]:
+    """The best few of the promising weights alone, each with the bias of its row, fitted in a few
+    steps: for those who search closely what they stand for."""
+    fits = promising(sample, searched, no_edit(), max_bytes, progress)
+    return _best_after(sample, fits, few)[1] if fits else []
 
 
 def promising(
@@ -89,7 +98,8 @@ def _bases(sample: Sample, searched: Sequence[int], fit: Fit) -> dict[int, Fit]:
     if new:
         starts = [fit.with_row(row) for row in new]
         numbers = torch.stack([start.numbers for start in starts])
-        bases |= zip(new, _finish(sample, Batch.of(sample, starts), starts, numbers), strict=True)
+        fits = _finish(sample, Batch.of(sample, starts), starts, numbers, widths=1)
+        bases |= zip(new, fits, strict=True)
     return bases
 
 
@@ -123,24 +133,31 @@ def exact_key(sample: Sample, change: Change) -> int:
     return int(pack(share.min(), share.mean()))
 
 
-def _best_of(
-    sample: Sample, fits: list[Fit], finalists: int, tick: Callable[[], None]
-) -> list[Fit]:
+def _best_of(sample: Sample, fits: list[Fit], tick: Callable[[], None]) -> list[Fit]:
     """The finalists of fits with as many numbers each, fitted to the end."""
-    numbers = torch.stack([one.numbers for one in fits])
-    batch = Batch.of(sample, fits)
-    width = sample.widths(batch.margins(numbers))
-    numbers, value = climb(batch, width, numbers, sample.spread, FIRST_STEPS)
+    batch, best = _best_after(sample, fits, FINALISTS)
     tick()
-    keep = value.argsort(descending=True, stable=True)[:finalists]
-    done = _finish(sample, batch.part(keep), [fits[i] for i in keep.tolist()], numbers[keep])
+    done = _finish(sample, batch, best, torch.stack([one.numbers for one in best]))
     tick()
     return done
 
 
-def _finish(sample: Sample, batch: Batch, fits: list[Fit], numbers: Tensor) -> list[Fit]:
+def _best_after(sample: Sample, fits: list[Fit], few: int) -> tuple[Batch, list[Fit]]:
+    """The few of fits with as many numbers each that are the best after the first steps."""
+    numbers = torch.stack([one.numbers for one in fits])
+    batch = Batch.of(sample, fits)
+    width = sample.widths(batch.margins(numbers))
+    numbers, value = climb(batch, width, numbers, sample.spread, FIRST_STEPS)
+    keep = value.argsort(descending=True, stable=True)[:few]
+    found = zip(keep.tolist(), numbers[keep], value[keep].tolist(), strict=True)
+    return batch.part(keep), [replace(fits[i], numbers=one, value=v) for i, one, v in found]
+
+
+def _finish(
+    sample: Sample, batch: Batch, fits: list[Fit], numbers: Tensor, widths: int = WIDTHS
+) -> list[Fit]:
     own = sample.spread
-    for _ in range(WIDTHS):
+    for _ in range(widths):
         width = sample.widths(batch.margins(numbers))
         numbers, _ = climb(batch, width, numbers, own, STEPS)
     width = sample.widths(batch.margins(numbers))

@@ -60,10 +60,13 @@ def _bounds(probes: Probes, p: Problem, max_bytes: int, floor: int) -> Tensor:
     """`mean_bounds` as close as it takes to come below `floor`."""
     width = probes.features.shape[1]
     bounds = torch.full((width,), int((_now(p) + most_gained(p)) * GRID) + ROOM)
+    right = int(_right(p).sum())
     for count in BROKEN:
         wanted = (bounds >= floor).nonzero().flatten()
         if len(p.rows) and len(wanted):
             bounds[wanted] = mean_bounds(probes, p, wanted, count, max_bytes)
+        if count >= right:
+            break
     return bounds
 
 
@@ -84,7 +87,10 @@ def mean_bounds(probes: Probes, p: Problem, wanted: Tensor, count: int, max_byte
     found = []
     for columns in wanted.split(step):
         first, last = int(columns[0]), int(columns[-1]) + 1
-        block = probes.columns(few.rows, first, last)[:, columns - first]
+        if len(columns) == last - first:
+            block = probes.columns(few.rows, first, last)
+        else:
+            block = probes.cells(few.rows, columns)
         tau, delta, below = crossings(few, block)
         order = rising(tau)
         rise = (delta * weight).gather(1, order).cumsum(1).amax(1).clamp_min(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..edit.record import Change
 from ..probes.features import Probes
-from .grow import add_weight, no_edit
+from .grow import first_weights
 from .one_weight import (
     MAX_BYTES,
     Progress,
@@ -129,7 +129,7 @@ def _candidates(
     """The weights that do best by smoothed accuracies and the best one alone, each with its t."""
     own = {p.row: p for p in problems if len(p.rows)}
     few = between(TRIED, TRIED_PROBES // max(len(p.rows) for p in problems))
-    fits = add_weight(sample, list(own), no_edit(), max_bytes, progress, few) if own else []
+    fits = first_weights(sample, list(own), few, max_bytes, progress) if own else []
     changes = [simple.change, *(change_of(sample, fit) for fit in fits)]
     return [(own[one.row], j, t) for one in changes for j, t in one.weights]
 
@@ -208,20 +208,21 @@ def best_shift_at(problem: Problem, column: Tensor, slopes: Tensor) -> tuple[int
 
     Ties: smaller |t|, then smaller |s|.
     """
-    levels = shift_levels(problem, column[:, None], slopes[None])[0]
-    slopes = slopes[levels == levels.max()]
+    if len(slopes) > 1:
+        levels = shift_levels(problem, column[:, None], slopes[None])[0]
+        slopes = slopes[levels == levels.max()]
     best, choices = -1, []
     for part in slopes.split(max(1, at_a_time(column.device) // max(1, len(column)))):
-        moves = shift_events(problem, problem.margin - part[:, None] * column)
-        keys = peaks(moves, best)
-        if int(keys.max()) > best:
-            best, choices = int(keys.max()), []
-        if int(keys.max()) == best:
-            rows = (keys == best).nonzero().flatten()
+        keys, tau = scan(shift_events(problem, problem.margin - part[:, None] * column))
+        peak = keys.amax(1)
+        if int(peak.max()) > best:
+            best, choices = int(peak.max()), []
+        if int(peak.max()) == best:
+            rows = (peak == best).nonzero().flatten()
             row = int(rows[part[rows].abs().argmin()])
-            choices.append((part[row].item(), moves.one(row)))
-    t, move = min(choices, key=lambda choice: abs(choice[0]))
-    return best, t, best_point(*(line[0] for line in scan(move)))
+            choices.append((part[row].item(), keys[row], tau[row]))
+    t, keys, tau = min(choices, key=lambda choice: abs(choice[0]))
+    return best, t, best_point(keys, tau)
 
 
 LEVEL, STAY = 8192, 2
@@ -247,33 +248,39 @@ def refine_pair(
     many probes on a sample; the best few then by turning the line about the probes next to it.
     tick: called after each; may raise.
     """
-    tried: list[tuple[int, Problem, int, list[float]]] = []
+    tried: list[tuple[int, Problem, int, Tensor]] = []
     for p in {id(p): p for p, _, _ in kept}.values():
         own = [(j, t) for q, j, t in kept if q is p]
-        for (j, t), level, best in zip(own, *_levels(probes, p, own), strict=True):
-            tried.append((level, p, j, [t, best]))
+        tried += [(level, p, j, slopes) for level, j, slopes in _tried(probes, p, own)]
         tick()
     tried.sort(key=lambda item: -item[0])
     results = []
     for _, p, j, slopes in tried[:STAY]:
-        column = probes.columns(p.rows, j, j + 1)[:, 0]
-        key, t, s = _close(p, column, slopes, ROUNDS)
+        key, t, s = _turned(p, probes.columns(p.rows, j, j + 1)[:, 0], slopes)
         tick()
         results.append((-key, abs(t), abs(s), p.row, j, t, s))
     key, _, _, row, j, t, s = min(results)
     return row, j, -key, t, s
 
 
-def _levels(
+def _tried(
     probes: Probes, problem: Problem, kept: list[tuple[int, float]]
-) -> tuple[list[int], list[float]]:
-    """Of columns with a slope each: the best worst-group accuracy near it, and a slope that has
-    it."""
+) -> Iterator[tuple[int, int, Tensor]]:
+    """Of columns with a slope each: the best worst-group accuracy near it (on a sample of many
+    probes), the column, and slopes to try closely."""
     few = problem.part(thinned(problem, LEVEL))
-    columns = torch.cat([probes.columns(few.rows, j, j + 1) for j, _ in kept], dim=1)
-    slopes = _slopes(few, columns, torch.tensor([[t] for _, t in kept], dtype=torch.float64))
-    best, at = shift_levels(few, columns, slopes).max(dim=1)
-    return best.tolist(), slopes.gather(1, at[:, None])[:, 0].tolist()
+    columns = probes.cells(few.rows, torch.tensor([j for j, _ in kept]))
+    around = torch.tensor([[t] for _, t in kept], dtype=torch.float64)
+    slopes = _slopes(few, columns, around)
+    levels = shift_levels(few, columns, slopes)
+    best, at = levels.max(dim=1)
+    for number, (j, _) in enumerate(kept):
+        found = slopes[number][levels[number] == best[number]]
+        if len(few.rows) < len(problem.rows):
+            column = probes.columns(problem.rows, j, j + 1)
+            near = torch.stack([around[number, 0], slopes[number, at[number]]])
+            found = _slopes(problem, column, near[None])[0]
+        yield int(best[number]), j, found
 
 
 def thinned(problem: Problem, size: int) -> Tensor:
@@ -325,12 +332,11 @@ def _slopes(problem: Problem, columns: Tensor, around: Tensor) -> Tensor:
     return torch.cat([quantiles, torch.zeros_like(near[:, :1]), near], dim=1)
 
 
-def _close(
-    problem: Problem, column: Tensor, slopes: list[float], rounds: int
-) -> tuple[int, float, float]:
-    around = torch.tensor([slopes], dtype=torch.float64)
-    best = best_shift_at(problem, column, _slopes(problem, column[:, None], around)[0])
-    for _ in range(rounds):
+def _turned(problem: Problem, column: Tensor, slopes: Tensor) -> tuple[int, float, float]:
+    """The best (key, t, s) of one column `[K]`: of the slopes, then by turning the line about the
+    probes next to it."""
+    best = best_shift_at(problem, column, slopes)
+    for _ in range(ROUNDS):
         line = problem.margin - best[1] * column + best[2]
         pivots = min(len(line), between(PIVOTS, CLOSE_THRESHOLDS // len(line)))
         near = line.abs().argsort(stable=True)[:pivots]

@@ -23,7 +23,7 @@ GRID = 2**30
 """Accuracies count as equal when they agree on a grid of this many steps (1e-9)."""
 
 FEW = 8
-"""So many scans, those that look best, are made first: the others then have more to reach."""
+"""So many scans, of those that may reach most, are made first: the others then have to reach it."""
 BATCH, DEVICE_BATCH = 2**18, 2**23
 """Scans are done for about this many thresholds at a time, on the CPU and on other devices."""
 
@@ -126,18 +126,68 @@ def peaks(moves: Events, floor: int = -1) -> Tensor:
     the key `floor`. The others are only looked at as far as it takes to know that they cannot
     reach it: their key may be too low, but is then below both.
     """
+    if len(moves.tau) <= 4 * FEW:
+        return _peaks(sort_events(moves))
     keys, order = torch.full((len(moves.tau),), -1), rising(moves.tau)
-    rows = torch.arange(len(keys))
-    for few in (FEW, len(keys)) if len(keys) > 4 * FEW else (len(keys),):
-        where = reaching(moves.some(rows), order[rows], worst_of(floor))
-        rows = rows[where.argsort(descending=True, stable=True)[: int((where > 0).sum())]]
-        first, rows = rows[:few], rows[few:]
-        if len(first):
-            keys[first] = _peaks(sort_events(moves.some(first), order[first]))
-            floor = max(floor, int(keys.max()))
-        if len(rows) == 0:
-            break
+    sums = Sums.of(moves, order)
+
+    def fill(rows: Tensor) -> int:
+        if len(rows):
+            keys[rows] = _peaks(sort_events(moves.some(rows), order[rows]))
+        return max(floor, int(keys.max()))
+
+    rows = sums.reaching(torch.arange(len(keys)), worst_of(floor))
+    best, worst, step = rows, worst_of(floor), GRID // 64
+    while len(best) > FEW and step > GRID // 1024:
+        higher = sums.reaching(best, worst + step)
+        if len(higher):
+            best, worst, step = higher, worst + step, 2 * step
+        else:
+            step //= 4
+    if len(rows) > FEW:
+        floor = fill(best[:FEW])
+        rows = sums.reaching(rows, worst_of(floor))
+    fill(rows)
     return keys
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """How many of each group are right in every interval of B scans, several groups in one whole
+    number `[B, K]`: each group has some `bits` of it, and the highest of these says whether the
+    group has as many right as it needs, once the rest is added (`reaching`)."""
+
+    parts: tuple[Tensor, ...]
+    bits: int
+    base: Tensor
+    size: Tensor
+
+    @classmethod
+    def of(cls, moves: Events, order: Tensor) -> Sums:
+        """Of scans whose thresholds have this order."""
+        bits = 16 if int(moves.size.max()) < 2**14 else 32
+        count, parts = 64 // bits, []
+        for first in range(0, len(moves.size), count):
+            own = moves.group - first
+            inside = (own >= 0) & (own < count)
+            unit = (1 << (own.clamp(0, count - 1) * bits)) * inside
+            parts.append((moves.delta * unit).gather(1, order).cumsum_(1))
+        return cls(tuple(parts), bits, moves.base, moves.size)
+
+    def reaching(self, rows: Tensor, worst: int) -> Tensor:
+        """Those of the scans `rows` that may reach a worst-group accuracy (in steps of `GRID`):
+        all that do, and some that would in an empty interval."""
+        needed = counts_for(self.size, torch.tensor([worst]))[0]
+        count, met = 64 // self.bits, None
+        for number, sums in enumerate(self.parts):
+            short = (self.base[rows] - needed).long()[:, number * count : (number + 1) * count]
+            place = 1 << (torch.arange(short.shape[1]) * self.bits)
+            enough = place << (self.bits - 1)
+            mask, start = enough.sum(), (short * place + enough).sum(1, keepdim=True)
+            found = torch.cat([start, sums[rows] + start], dim=1)
+            own = found.bitwise_and_(mask) == mask
+            met = own if met is None else met & own
+        return rows if met is None else rows[met.any(1)]
 
 
 def _peaks(ordered: Events) -> Tensor:
@@ -152,30 +202,6 @@ def _peaks(ordered: Events) -> Tensor:
     assert total is not None
     total.div_(len(ordered.size))[worst != best[:, None]] = -1
     return pack(best, total.amax(dim=1))
-
-
-def reaching(moves: Events, order: Tensor, worst: int) -> Tensor:
-    """In how many intervals each scan reaches a worst-group accuracy (in steps of `GRID`), `[B]`;
-    those that are empty count too.
-
-    order: of the thresholds. Several groups' counts are added up in one whole number: each has
-    some bits of it, and the highest of these is set where the group has as many right as it needs.
-    """
-    needed = counts_for(moves.size, torch.tensor([worst]))[0]
-    bits = 16 if int(moves.size.max()) < 2**14 else 32
-    met = torch.ones(len(order), order.shape[1] + 1, dtype=torch.bool)
-    for first in range(0, len(needed), 64 // bits):
-        own = moves.group - first
-        inside = (own >= 0) & (own < 64 // bits)
-        unit = (1 << (own.clamp(0, 64 // bits - 1) * bits)) * inside
-        place = 1 << (torch.arange(len(needed[first : first + 64 // bits])) * bits)
-        enough = place << (bits - 1)
-        start = (moves.base - needed).long()[:, first : first + 64 // bits] * place + enough
-        mask, start = enough.sum(), start.sum(1)
-        found = (moves.delta * unit).gather(1, order).cumsum(1).add_(start[:, None])
-        met[:, 0] &= (start & mask) == mask
-        met[:, 1:] &= found.bitwise_and_(mask) == mask
-    return met.sum(1)
 
 
 def counts_for(size: Tensor, worst: Tensor) -> Tensor:

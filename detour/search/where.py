@@ -45,6 +45,7 @@ def room_to_search(runtime: Runtime, probes: Probes, searched: int) -> Iterator[
         yield probes.on(search_device(device))
 
 
+@torch.inference_mode()
 def on_device(probes: Probes, work: Callable[[Probes], T]) -> T:
     """What `work` finds on the probes, computed on their device.
 
