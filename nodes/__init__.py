@@ -17,6 +17,7 @@ async def comfy_entrypoint():
     from .probes import ProbeFolder, ProbeImages
     from .relief import GuidanceRelief
     from .scan import WhichBlocksMatter
+    from .schema import refuse_literals
     from .sheet import ContactSheet
 
     ways = [MidBlockBypass, GuidanceRelief, PromptFade, BypassSweep, ContactSheet, PlotSchedule]
@@ -29,6 +30,7 @@ async def comfy_entrypoint():
 
     class DetourExtension(ComfyExtension):
         async def get_node_list(self):
-            return [*ways, *scans, *demo, *classifiers, *probes, *edits]
+            every = [*ways, *scans, *demo, *classifiers, *probes, *edits]
+            return [refuse_literals(node) for node in every]
 
     return DetourExtension()

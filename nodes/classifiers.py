@@ -40,6 +40,8 @@ AS_THE_FILE_SAYS = "auto"
 class LoadClassifier(io.ComfyNode):
     """A file in models/image_classifiers in; CLASSIFIER out."""
 
+    UNLISTED = ("file",)
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return build(
@@ -90,11 +92,6 @@ class LoadClassifier(io.ComfyNode):
     def fingerprint_inputs(cls, file, **_others) -> str | float:
         """Run again when the file was written again."""
         return file_state(file, model_roots(), links=True)
-
-    @classmethod
-    def validate_inputs(cls, file) -> bool:
-        """Files may be newer than the host's list of them; `execute` says what is wrong."""
-        return True
 
 
 def _load_inputs() -> list:

@@ -61,6 +61,8 @@ class SaveEdit(io.ComfyNode):
 class ApplyEdit(io.ComfyNode):
     """A classifier and a saved edit in; the edited classifier out."""
 
+    UNLISTED = ("file",)
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return build(
@@ -97,11 +99,6 @@ class ApplyEdit(io.ComfyNode):
             if file == NO_FILE or edit is not None
             else file_state(file, edit_roots(), links=True)
         )
-
-    @classmethod
-    def validate_inputs(cls, file=NO_FILE) -> bool:
-        """Files may be newer than the host's list of them; `execute` says what is wrong."""
-        return True
 
     @classmethod
     def execute(cls, classifier, file, degree, edit=None, probes=None) -> io.NodeOutput:

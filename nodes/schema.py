@@ -12,11 +12,14 @@ import torch
 from comfy_api.latest import io, ui
 from PIL import Image
 
+from ..detour.checks import quoted
 from ..detour.report.canvas import to_images
 
 NEWER_FIELDS = ("search_aliases", "essentials_category", "advanced")
 """Fields that later hosts added; a host that does not know them refuses the whole pack."""
 CATEGORY = "Detour"
+CONNECTED = (None, (None,))
+"""What the host hands to `validate_inputs` for an input that is connected; of lists the second."""
 
 
 def build(factory: Callable[..., Any], *args: Any, **fields: Any) -> Any:
@@ -32,6 +35,33 @@ def build(factory: Callable[..., Any], *args: Any, **fields: Any) -> Any:
         if takes_all or name in known or name not in NEWER_FIELDS
     }
     return factory(*args, **kept)
+
+
+def refuse_literals(node: Any) -> Any:
+    """The node, which now refuses a prompt that has a value where something must be connected: a
+    prompt written by hand, of which the node would get a text in place of a model.
+
+    `UNLISTED` of a node names the inputs of which the host is not to compare the value with its
+    list: files may be newer than that, and `execute` says what is wrong.
+    """
+    inputs = node.define_schema().inputs
+    sockets = [one.id for one in inputs if not isinstance(one, io.WidgetInput)]
+    sockets = [name for name in sockets if name != "curve"]  # older hosts write its points here
+    names = [*sockets, *getattr(node, "UNLISTED", ())]
+
+    def validate_inputs(cls: Any, **written: Any) -> bool | str:
+        for name in sockets:
+            if written.get(name) not in CONNECTED:
+                value = quoted(written[name])
+                return f"{name} is {value}, and takes no value: connect a node's output to it."
+        return True
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(name, kind, default=None) for name in names]
+    # The host asks by the names of the arguments what it is to hand over, and what not to check.
+    validate_inputs.__signature__ = inspect.Signature([inspect.Parameter("cls", kind), *parameters])
+    node.validate_inputs = classmethod(validate_inputs)
+    return node
 
 
 def report_outputs() -> list[Any]:

@@ -10,6 +10,7 @@ import math
 import pytest
 from PIL import Image
 
+from detour.checks import quoted
 from tools.server import PromptFailed
 
 PLAIN = {
@@ -150,6 +151,15 @@ def test_a_strength_out_of_range_is_refused_before_anything_runs(strength, serve
     assert list(caught.value.node_errors) == ["dial"]
     assert saved_files(server) == files
     assert run_plain(server) == plain_bytes
+
+
+@pytest.mark.parametrize("written", ["a model", 3, {"samples": 0}])
+def test_a_value_where_something_must_be_connected_is_refused_in_one_sentence(written, server):
+    with pytest.raises(PromptFailed) as caught:
+        server.run(changed("dial", model=written))
+    (error,) = caught.value.node_errors["dial"]["errors"]
+    sentence = f"model is {quoted(written)}, and takes no value: connect a node's output to it."
+    assert error["details"].endswith(sentence)
 
 
 def test_the_dial_really_acts_in_the_plain_run(server, plain_bytes, pictures_of):
