@@ -83,7 +83,7 @@ DIAL = {
     "blocks": Words(
         "auto = the mid-block, of a transformer the middle third of its blocks (a guess, not "
         "measured); 8-15 = these blocks of a transformer, counted from 0.",
-        see="which blocks it were, told after a run.",
+        see="which blocks they were, told after a run.",
     ),
     "hires": Words(
         "What the hires pass gets: the same, nothing (off), or for the bypass its own strength.",
