@@ -42,10 +42,7 @@ ALL: dict[str, Method] = {
 }
 """The other ones. `dfr_l2`, the plain refit, is compared on digits only: on four classes it takes
 longest."""
-CLAIMED = (
-    *("erm", "bias_only", "random_weight", "one_weight", "one_weight_bias", *LADDER),
-    *("mistakes", "mistakes_unguarded"),
-)
+CLAIMED = ("erm", "bias_only", "random_weight", "one_weight", "one_weight_bias", *LADDER)
 """The edits that are offered and their floors: on more splits than the rivals."""
 WITH_CURVE = ("one_weight", "one_weight_bias", "zeroed_neuron")
 
@@ -59,9 +56,14 @@ class Pass:
 
 
 def passes(few: int, many: int) -> tuple[Pass, ...]:
-    """All methods on `few` splits, the slow ones last; then the claimed ones on `many`."""
-    quick, slow = Pass(tuple(ALL), range(few)), Pass(tuple(LADDER), range(few))
-    return quick, slow, Pass(CLAIMED, range(few, many))
+    """All methods on `few` splits, the slow ones last; then those that are offered on `many`."""
+    more = range(few, many)
+    return (
+        Pass(tuple(ALL), range(few)),
+        Pass(tuple(LADDER), range(few)),
+        Pass(CLAIMED, more),
+        Pass(("mistakes",), more),
+    )
 
 
 Row = dict[str, Any]
