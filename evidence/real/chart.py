@@ -34,6 +34,8 @@ TITLES = {
     "four_jobs": "Four jobs",
 }
 LEFT, TOP, STEP, BAR, WIDE, GAP = 245, 96, 24, 15, 250, 36
+NUMBER = 34
+"""A number of this width stands in its bar, or beside it."""
 
 
 def overview(rows: Sequence[dict[str, Any]]) -> Image.Image:
@@ -89,10 +91,12 @@ def draw_panel(
         if value is None:
             continue
         y = first + place * STEP
-        end = x + round(WIDE * value)
-        pen.rectangle((x, y, end, y + BAR), ACCENT if method in OURS else COOL)
-        pen.text((x + 5, y + BAR // 2), f"{100 * value:.0f}", PAPER, font(13), anchor="lm")
+        ends = [x + round(WIDE * value)]
+        pen.rectangle((x, y, ends[0], y + BAR), ACCENT if method in OURS else COOL)
         other = worst.get((method, "unbalanced"))
         if other is not None:
-            at = x + round(WIDE * other)
-            pen.line((at, y - 2, at, y + BAR + 2), INK, 3)
+            ends.append(x + round(WIDE * other))
+            pen.line((ends[1], y - 2, ends[1], y + BAR + 2), INK, 3)
+        inside = min(ends) > x + NUMBER
+        at, ink = (x + 5, PAPER) if inside else (max(ends) + 6, INK)
+        pen.text((at, y + BAR // 2), f"{100 * value:.0f}", ink, font(13), anchor="lm")
