@@ -88,12 +88,16 @@ def _of(question: str, ranges: Sequence[Row], auto: str) -> list[str]:
     away = [name for name, kind in kinds.items() if kind == "away"]
     pushes = [row["way"] for row in ranges if signs.pushed_to(row)]
     words = next(signs.words(row) for row in ranges if row["way"] == auto)
+    total = {n: sum(row["sides"][n] for row in ranges) for n in ("changed", "same", "chance")}
     number = f"{len(ranges)} range{'s' if len(ranges) > 1 else ''}"
     return [
         f"{question}: of {number} {_count(towards)} shown to go towards what is rare"
         f"{_named(towards)}, {_count(away)} shown to go away from it{_named(away)}, and "
         f"{_count(pushes)} shown to push one way whatever is rare{_named(pushes)}.",
         f"{question}: {auto}, which auto takes: {words}",
+        f"{question}: of {total['changed']} pictures that a bypass moved to the other side of an "
+        f"attribute that is even in their model, {total['same']} went the way of most in that "
+        f"model and range; {total['chance']:.0f} would by chance.",
     ]
 
 

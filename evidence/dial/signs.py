@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .models import HAS, Subject
-from .stats import Correct, by_holm, effects
+from .sides import sides
+from .stats import LEVEL, Correct, by_holm, effects, holm
 from .study import Question, effect
 from .ways import PLAIN
 
@@ -38,7 +39,9 @@ def signs(
         plain = {row["model"]: row for row in asked if row["way"] == PLAIN}
         tried = [row for row in means if row["question"] == question and row["way"] != PLAIN]
         own = [[one for one in asked if one["way"] == row["way"]] for row in tried]
-        for row, of_models, pushes in zip(tried, own, _pushes(own, plain, correct), strict=True):
+        of_sides = _sides(own, subjects)
+        parts = zip(tried, own, _pushes(own, plain, correct), of_sides, strict=True)
+        for row, of_models, pushes, found_sides in parts:
             moved = {one["model"]: effect(plain[one["model"]], one) for one in of_models}
             found.append(
                 {
@@ -48,9 +51,18 @@ def signs(
                     "models": [_cell(subject, moved) for subject in _ordered(subjects)],
                     "minority": _told(row["effect"]),
                     "pushes": pushes,
+                    "sides": found_sides,
                 }
             )
     return found
+
+
+def _sides(ways: Sequence[Sequence[Row]], subjects: Sequence[Subject]) -> list[Row]:
+    """`sides` of each way, with p corrected by Holm's method over them."""
+    named = {subject.name: subject for subject in subjects}
+    found = [sides(own, named) for own in ways]
+    corrected = holm([row["p"] for row in found])
+    return [{**row, "p_corrected": p} for row, p in zip(found, corrected, strict=True)]
 
 
 def _told(one: Row) -> Row:
@@ -118,9 +130,20 @@ def words(row: Row) -> str:
         "both": f"towards what is rare over these models, and a push besides: {to}.",
         "away": f"{away}, and a push besides: {to}." if pushed_to(row) else f"{away}.",
         "push": f"a push and not variety: {to}.",
-        "unclear": "neither variety nor a push is shown.",
+        "unclear": _own_way(row),
         "few": "too few models for a finding.",
     }[verdict(row)]
+
+
+def _own_way(row: Row) -> str:
+    """Of a way that moves nothing the same way in all models."""
+    one = row["sides"]
+    if one["p_corrected"] >= LEVEL:
+        return "neither variety nor a push is shown."
+    return (
+        f"no variety is shown; within a model it pushes one way, another one in each: "
+        f"{one['same']} of {one['changed']} changes ({one['chance']:.0f} by chance)."
+    )
 
 
 WIDE = 46
@@ -128,7 +151,9 @@ LEGEND = """columns: each model, by what is rare in it (+ with the attribute, - 
          many points its own minority moved. The same sign everywhere is variety; a sign that
          turns round between + and - is a push.
 after |: change of the share with the attribute in all models, whatever is rare in them; * where
-         the sign-flip test over models, corrected over ways and attributes, tells"""
+         the sign-flip test over models, corrected over ways and attributes, tells
+one way: pictures that gained or lost an attribute that is even in their model: so many went the
+         way of most in that model, of all that changed (by chance); * where that is too many"""
 
 
 def report(rows: Sequence[Row], say: Callable[[str], None]) -> None:
@@ -151,7 +176,7 @@ def _head(models: Sequence[Row]) -> str:
     cells = "".join(
         f"{CODES[one['attribute']] + ('+' if one['present'] else '-'):>6}" for one in models
     )
-    over = "".join(f"{name:>11}" for name in HAS)
+    over = "".join(f"{name:>11}" for name in HAS) + f" |{'one way':>14}"
     return f"  {'rare in the model':{WIDE}}{cells} |{over}"
 
 
@@ -161,7 +186,10 @@ def _line(row: Row) -> str:
         f"{_points(one['effect']) + ('*' if one['verdict'] in ('towards', 'away') else ' '):>11}"
         for one in row["pushes"].values()
     )
-    return f"  {row['label']:{WIDE}}{cells} |{over}"
+    one = row["sides"]
+    counted = f"{one['same']}/{one['changed']} ({one['chance']:.0f})"
+    mark = "*" if one["p_corrected"] < LEVEL else " "
+    return f"  {row['label']:{WIDE}}{cells} |{over} |{counted:>13}{mark}"
 
 
 def _points(value: float | None) -> str:

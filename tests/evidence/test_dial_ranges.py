@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from contextlib import redirect_stdout
+from itertools import product
 from typing import Any
 
 import pytest
@@ -14,11 +15,14 @@ from detour.ways.targets import middle_third
 from evidence.dial import conclusion, signs
 from evidence.dial.models import CELLS, HAS, Subject
 from evidence.dial.ranges import BYPASS, LAYERS, MIDDLE, RANGE_WAYS, RIVALS, plan, ranges
+from evidence.dial.sides import one_sided
 from evidence.dial.stats import effects
 from evidence.dial.study import EMPTY, MAIN, effect
 from evidence.dial.ways import PLAIN
 
 SUBJECTS = plan(blocks=2)
+TOSSED = [(sum(coins[:3]), sum(coins[3:6]), coins[6]) for coins in product((0, 1), repeat=7)]
+"""Heads in three groups of coins, of all ways to toss seven."""
 VARIED, PUSHED, STILL = "blocks 3-4", "blocks 2-3", BYPASS
 
 
@@ -57,6 +61,7 @@ def row_of(subject: Subject, way: str, rare: float, long: float) -> dict[str, An
         "way": way,
         "minority": share(own if subject.present else 1 - own),
         **{name: share(value) for name, value in having.items()},
+        "moved": {name: [4, 0] if way == PUSHED else [2, 2] for name in HAS},
     }
 
 
@@ -104,6 +109,24 @@ def test_a_push_is_told_from_variety(figures):
     assert all(one["moved"] == pytest.approx(0.1) for one in found[VARIED]["models"])
 
 
+def test_changes_that_all_go_one_way_are_told_from_those_that_go_both(figures):
+    found = {row["way"]: row["sides"] for row in figures["signs"]}
+    cells = 2 * len(SUBJECTS)  # the attribute that is rare in a model does not count
+    assert (found[PUSHED]["same"], found[PUSHED]["changed"]) == (4 * cells, 4 * cells)
+    assert (found[VARIED]["same"], found[VARIED]["changed"]) == (2 * cells, 4 * cells)
+    assert found[PUSHED]["chance"] == pytest.approx(cells * (2 * 4 + 8 * 3 + 6 * 2) / 16)
+    assert found[PUSHED]["p"] == pytest.approx((2 / 16) ** cells) and found[VARIED]["p"] == 1
+
+
+def test_one_sided_counts_every_outcome():
+    cells = [(3, 0), (1, 2), (0, 0), (0, 1)]
+    outcomes = [sum(max(k, n - k) for k, n in zip(ks, (3, 3, 1), strict=True)) for ks in TOSSED]
+    found = one_sided(cells)
+    assert found["changed"] == 7 and found["same"] == 6
+    assert found["chance"] == pytest.approx(sum(outcomes) / len(outcomes))
+    assert found["p"] == pytest.approx(sum(one >= 6 for one in outcomes) / len(outcomes))
+
+
 def test_the_conclusion_says_what_the_tests_show(figures):
     said = conclusion.conclusion(figures)
     assert said[0] == (
@@ -111,8 +134,9 @@ def test_the_conclusion_says_what_the_tests_show(figures):
         "shown to go away from it, and 1 is shown to push one way whatever is rare (blocks 2-3)."
     )
     assert said[1].endswith("blocks 2-5, which auto takes: neither variety nor a push is shown.")
-    assert said[2].startswith("Beside the relief: 1 is shown to go further than it (blocks 3-4); 2")
-    assert said[3].startswith("Beside the fade: none is shown to go further than it; 3 are shown")
+    assert said[2].startswith("nurse, CFG 3: of 288 pictures that a bypass moved to")
+    assert said[3].startswith("Beside the relief: 1 is shown to go further than it (blocks 3-4); 2")
+    assert said[4].startswith("Beside the fade: none is shown to go further than it; 3 are shown")
 
 
 def test_the_table_shows_each_model_by_what_is_rare_in_it(figures):
@@ -125,6 +149,7 @@ def test_the_table_shows_each_model_by_what_is_rare_in_it(figures):
         *("skin-", "skin-", "glas+", "glas+", "glas-", "glas-"),
     ]
     line = next(line for line in lines if line.startswith(f"  {PUSHED} "))
-    cells, over = line.split("|")
+    cells, over, one_way = line.split("|")
+    assert one_way.split() == ["96/96", "(66)*"]
     assert cells.split()[2:6] == ["+6", "+6", "-6", "-6"] and over.split()[0] == "+6*"
     assert not any(EMPTY.label in line for line in lines)
