@@ -81,8 +81,9 @@ DIAL = {
         see="one column for each way and strength.",
     ),
     "blocks": Words(
-        "auto = the mid-block, of a transformer the middle third of its blocks (a guess, not "
-        "measured); 8-15 = these blocks of a transformer, counted from 0.",
+        "auto = the mid-block, of a transformer the middle third of its blocks (a guess: in tiny "
+        "models no range was shown to bring variety); 8-15 = these blocks of a transformer, "
+        "counted from 0.",
         see="which blocks they were, told after a run.",
     ),
     "hires": Words(

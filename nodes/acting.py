@@ -165,7 +165,7 @@ def _tell(blocks: BlockRange, kind: str, is_guess: bool) -> None:
     if is_guess:
         log.info(
             "Detour: blocks = auto takes %s of this %s, the middle third of its depth; that is a "
-            "guess and was not measured.",
+            "guess: in tiny models no range was shown to bring variety.",
             blocks,
             kind,
         )
