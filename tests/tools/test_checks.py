@@ -102,6 +102,7 @@ def test_pytest_gets_what_follows_the_dashes() -> None:
         ("tests/webui/test_tab.py::test_x[DETOUR_GRADIO4]", "DETOUR_GRADIO4"),
         ("tests/comfyui/test_rows.py::test_x[own-canvas]", "comfyui"),
         ("tests/comfyui_http/test_errors.py::test_x", "comfyui_http"),
+        ("tests/core/report/test_charts.py::test_x", "core/report"),
         ("tests/core/test_schedule.py::test_x[a::b]", "tests/core/test_schedule.py"),
     ],
 )
