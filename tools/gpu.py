@@ -121,18 +121,38 @@ def run(options: argparse.Namespace, python: Path, more: dict[str, str]) -> int:
         merge(figures, lines)
         if options.json:
             write_json(options.json, figures)
-    good = not figures["skipped"] and not figures["exact"]["failed"]
     say("")
+    tell(figures)
+    if not options.json:
+        say(json.dumps(figures))
+    return 0 if not figures["skipped"] and not figures["exact"]["failed"] else 1
+
+
+def tell(figures: dict[str, Any]) -> None:
+    """Print what was found, a line each, and what was not done."""
     say(f"{figures['device'] or 'no device'}, torch {figures['torch'] or 'unknown'}")
     exact = figures["exact"]
     say(f"exact: {len(exact['passed'])} passed, {len(exact['failed'])} failed")
     for failed in exact["failed"]:
         say(f"  FAILED {failed}")
+    for row in figures["cost"]:
+        model = f"{row['shape']} at {row['pixels']}, {row['mode']}"
+        within = f"({row['low']:.3f} to {row['high']:.3f})"
+        say(f"  {model}: {row['case']} takes {row['ratio']:.3f} {within} of a call without")
+    if figures["syncs"]["outside"] is not None:
+        waits = "{outside:g} outside the window, {inside:g} inside".format(**figures["syncs"])
+        say(f"  waits for the device that the dial adds to a call: {waits}")
+    for row in figures["edit"]:
+        if "seconds" in row:
+            shape = " x ".join(f"{size}" for size in row["shape"])
+            pace = f"{row['seconds']:.3f} s, {row['cpu_seconds']:.3f} s on the processor"
+            alike = "the same edit" if row["same"] else "ANOTHER EDIT"
+            say(f"  {row['what']} of {shape}: {pace}, {alike}")
+        else:
+            within = f"({row['low']:.3f} to {row['high']:.3f})"
+            say(f"  {row['what']}: {row['ratio']:.3f} {within} of a bare loop's pace")
     for what, reason in figures["skipped"].items():
         say(f"  NOT DONE {what}: {reason}")
-    if not options.json:
-        say(json.dumps(figures))
-    return 0 if good else 1
 
 
 def machine(report: Report, small: bool) -> None:

@@ -18,8 +18,9 @@ T = TypeVar("T")
 ROOM = 2**31
 """For the blocks that a search works on, in bytes."""
 CPU = "cpu"
-SMALL = 2**25
-"""Up to so many features of all probes and searched rows together the CPU is as quick (ours)."""
+SMALL = 2**23
+"""Up to so many features of all probes and searched rows together the CPU searches (ours): on an
+H200 several weights over half as many took longer than there, and one weight a blink on either."""
 OUT_OF_MEMORY = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
 """torch 2.1 knows that of CUDA only."""
 

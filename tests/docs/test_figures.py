@@ -25,6 +25,7 @@ from evidence.dial import depth_results
 from evidence.dial import results as dial_results
 from evidence.real import tables as real_tables
 from evidence.removal import PRIVACY
+from tools import gpu
 
 KEPT = re.compile(r"(?P<command>python dev\.py .+): (?P<file>docs/\S+\.json)")
 DATED = re.compile(r"python dev\.py .+, printed on \d{1,2} [A-Z][a-z]+ \d{4}")
@@ -92,6 +93,7 @@ SAYS = {
     "python dev.py evidence dial --transformers": range_lines,
     "python dev.py evidence depth": depth_lines,
     "python dev.py evidence architectures": architecture_lines,
+    "python dev.py gpu": gpu.tell,
 }
 
 
