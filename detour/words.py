@@ -280,8 +280,7 @@ DEMO = {
     ),
     "variant": Words(
         "demo = most nurses have long hair, few people dark skin or glasses; mirror = the other "
-        "way round. Both are U-Nets; transformer and transformer_mirror are the same with 8 "
-        "blocks.",
+        "way round; so the transformers of 8 blocks, where those two are U-Nets.",
         see="the opposite bias in the mirror.",
     ),
     "count": Words(
