@@ -167,13 +167,13 @@ def test_a_table_that_is_no_table_of_ours(tmp_path, write_picture, monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "symlink"), reason="needs symbolic links")
 def test_nothing_is_read_through_a_link_that_leaves_the_folder(tmp_path, write_picture):
     secret = tmp_path / "passwd"
-    secret.write_text("filename,y,a\nroot,1,1\n")
+    secret.write_text("filename,y,a\nadele,1,1\n")
     for name, target in (("set/metadata.csv", secret), ("other/metadata.csv", tmp_path / "gone")):
         write_picture(f"{name.partition('/')[0]}/nurse/man/1.png")
         (tmp_path / name).symlink_to(target)
         with pytest.raises(ValueError, match=r"'metadata.csv' is a link that leads out") as refusal:
             read_folder(tmp_path / name.partition("/")[0])
-        assert "root" not in str(refusal.value).replace(str(tmp_path), "")
+        assert "adele" not in str(refusal.value)
     outside = write_picture("outside.png")
     (tmp_path / "third").mkdir()
     (tmp_path / "third" / "a.png").symlink_to(outside)
