@@ -23,6 +23,8 @@ from .classifier_host import ProbesSocket
 from .schema import CATEGORY, build, report_outputs, shown
 
 MOST_FACES = 20_000
+UNUSED = "norm_final.weight"
+"""Of the transformer: ComfyUI 0.3.75 has this layer and never calls it, newer ones lack it."""
 
 
 class PixelLatent(comfy.latent_formats.LatentFormat):
@@ -63,7 +65,10 @@ def build_model(tiny: TinyWeights):
     load_device = comfy.model_management.get_torch_device()
     offload_device = comfy.model_management.unet_offload_device()
     base = config.get_model({}, "", device=offload_device)
-    base.diffusion_model.load_state_dict(tiny.network)
+    weights = dict(tiny.network)
+    if not hasattr(base.diffusion_model, "norm_final"):
+        weights.pop(UNUSED, None)
+    base.diffusion_model.load_state_dict(weights)
     return comfy.model_patcher.ModelPatcher(base, load_device, offload_device)
 
 
