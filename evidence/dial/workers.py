@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 import os
-import pickle
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -109,22 +108,40 @@ class Crew:
             self.study.say(f"{place}/{len(jobs)} {asks}: {told}")
 
     @cached_property
-    def _parts(self) -> bytes:
-        """What a process needs to open the study."""
+    def _parts(self) -> Parts:
         study = self.study
-        place = study.store.path, self.device, dict(study.weights), study.pictures
-        return pickle.dumps((*place, dict(study.ways), study.bypass, study.choosing))
+        return Parts(
+            study.store.path,
+            self.device,
+            dict(study.weights),
+            study.pictures,
+            dict(study.ways),
+            study.bypass,
+            study.choosing,
+        )
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a process needs to open a study, which its file of results tells from others."""
+
+    path: Path
+    device: str
+    weights: Mapping[str, Path] = field(compare=False)
+    pictures: int
+    ways: Mapping[str, Way] = field(compare=False)
+    bypass: str
+    choosing: int | None
 
 
 @cache
-def study_there(parts: bytes) -> Study:
+def study_there(parts: Parts) -> Study:
     """The study of this process, with a file of its own."""
-    path, device, weights, pictures, *ways = pickle.loads(parts)
-    store = Store(path.with_name(f"{path.stem}-{os.getpid()}{path.suffix}"))
-    host = partial(Host, device)
-    study = Study(host, store, weights, pictures, lambda _text: None, *ways)
+    store = Store(parts.path.with_name(f"{parts.path.stem}-{os.getpid()}{parts.path.suffix}"))
+    host, ways = partial(Host, parts.device), (parts.ways, parts.bypass, parts.choosing)
+    study = Study(host, store, parts.weights, parts.pictures, lambda _text: None, *ways)
     for seed in (CHOOSING_SEED, REPORT_SEED):
-        study.facts(device, seed)
+        study.facts(parts.device, seed)
     return study
 
 
@@ -135,7 +152,7 @@ def gather(store: Store) -> None:
         path.unlink()
 
 
-def run_there(parts: bytes, job: Job, deadline: float) -> Path:
+def run_there(parts: Parts, job: Job, deadline: float) -> Path:
     """Run a job in this process; the file with what it found."""
     study = study_there(parts)
     job.run(study, deadline)
