@@ -75,12 +75,18 @@ def lock(host, monkeypatch):
     return queue.queue_lock
 
 
-@pytest.mark.filterwarnings("ignore:User provided device_type of 'cuda'")
-def test_on_a_gpu_it_gets_room_runs_alone_and_goes_back_after_an_error(host, lock, monkeypatch):
+@pytest.fixture
+def asked(monkeypatch):
+    """How much room Forge's own memory management was asked for, and where."""
     asked = []
     manager = types.ModuleType("backend.memory_management")
     manager.free_memory = lambda count, device: asked.append((count, str(device)))
     monkeypatch.setitem(sys.modules, "backend.memory_management", manager)
+    return asked
+
+
+@pytest.mark.filterwarnings("ignore:User provided device_type of 'cuda'")
+def test_on_a_gpu_it_gets_room_runs_alone_and_goes_back_after_an_error(host, lock, asked):
     network = Network()
     with (
         pytest.raises(KeyError),
@@ -94,11 +100,7 @@ def test_on_a_gpu_it_gets_room_runs_alone_and_goes_back_after_an_error(host, loc
 
 
 @pytest.mark.filterwarnings("ignore:User provided device_type of 'cuda'")
-def test_a_search_gets_the_same_device_and_room_and_runs_alone(host, lock, monkeypatch):
-    asked = []
-    manager = types.ModuleType("backend.memory_management")
-    manager.free_memory = lambda count, device: asked.append((count, str(device)))
-    monkeypatch.setitem(sys.modules, "backend.memory_management", manager)
+def test_a_search_gets_the_same_device_and_room_and_runs_alone(host, lock, asked):
     runtime = part("classifier_host").OnDevice(part("work").Work(print))
     with runtime.searching(1000) as device:
         assert device == torch.device("cuda") and lock.locked()
