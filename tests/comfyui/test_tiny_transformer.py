@@ -33,6 +33,23 @@ def test_it_is_the_hosts_own_class_in_single_precision(lab, variant):
     assert len(network.layers) == 8 and positive[0][0].shape == (1, 4, 64)
 
 
+def test_it_loads_where_the_hosts_class_has_no_layer_that_is_never_called(lab, tiny, monkeypatch):
+    """As from ComfyUI 0.8 on."""
+    model, _, draw = tiny
+    kind = type(model.model.diffusion_model)
+    make = kind.__init__
+
+    def without(self, *args, **settings):
+        make(self, *args, **settings)
+        if hasattr(self, "norm_final"):
+            del self.norm_final
+
+    monkeypatch.setattr(kind, "__init__", without)
+    newer, *_ = lab.run_node("DetourDemoModel", prompt="nurse", variant="transformer")
+    assert not hasattr(newer.model.diffusion_model, "norm_final")
+    assert torch.equal(draw(newer), draw(model))
+
+
 def test_prompts_and_twins_are_told_apart(lab, tiny):
     model, texts, draw = tiny
     guided = draw(model, cfg=3.0)
