@@ -38,7 +38,7 @@ from .study import (
     placebos,
     settings_for,
 )
-from .ways import PLACEBO, PLAIN, Setting
+from .ways import PLACEBO, PLAIN, Setting, Way
 
 Rows = tuple[tuple[str, Setting], ...]
 
