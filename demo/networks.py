@@ -107,7 +107,7 @@ UNET = {
 above the prompt is read as well: else the mid-block alone would know of it."""
 DEPTHS = (1, 2, 3)
 """How often the U-Nets that are told apart by their depth halve a picture."""
-EQUAL_WIDTH = 64
+EQUAL_WIDTH = 32
 LEVELS = 1000
 """Noise levels of Stable Diffusion's schedule."""
 

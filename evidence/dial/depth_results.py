@@ -24,8 +24,8 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Pictures:
-    """What is seen in pictures, each `[N]` of bool: whether clean, whether clean and a training
-    picture in every part, and of each minority who belongs to it."""
+    """What is seen in pictures, each `[N]` of bool: whether clean, whether a training picture in
+    every part, and of each minority who belongs to it."""
 
     clean: torch.Tensor
     copies: torch.Tensor
@@ -34,7 +34,7 @@ class Pictures:
     @classmethod
     def of(cls, people: torch.Tensor, clean: torch.Tensor, copies: torch.Tensor) -> Pictures:
         """Of people that were read, `[N, fields]`."""
-        return cls(clean, copies & clean, {name: HAS[name](people) for name in MINORITIES})
+        return cls(clean, copies, {name: HAS[name](people) for name in MINORITIES})
 
     @property
     def text(self) -> str:
@@ -96,7 +96,7 @@ def rows_of(minority: str, models: Sequence[Model], seen: Seen) -> Iterator[Row]
             pictures = seen[model.seed, model.depth, way]
             other = (model.seed, model.depth if way == BYPASS else shallowest, PLAIN)
             to, back = moved(seen[other], pictures, minority)
-            found = share(pictures.shows[minority][pictures.clean])
+            found = share(pictures.shows[minority])
             yield {
                 "depth": model.depth,
                 "parameters": model.parameters,
@@ -108,7 +108,7 @@ def rows_of(minority: str, models: Sequence[Model], seen: Seen) -> Iterator[Row]
                 "low": found["low"],
                 "high": found["high"],
                 "clean": share(pictures.clean)["share"],
-                "copies": share(pictures.copies[pictures.clean])["share"],
+                "copies": share(pictures.copies)["share"],
                 "n": len(pictures.clean),
                 "to_minority": to,
                 "to_majority": back,
@@ -117,9 +117,8 @@ def rows_of(minority: str, models: Sequence[Model], seen: Seen) -> Iterator[Row]
 
 
 def moved(before: Pictures, after: Pictures, minority: str) -> tuple[int, int]:
-    """Pictures that went to the minority and away from it, clean in both."""
-    clean = before.clean & after.clean
-    old, new = before.shows[minority][clean], after.shows[minority][clean]
+    """Pictures that went to the minority and away from it."""
+    old, new = before.shows[minority], after.shows[minority]
     return int((new & ~old).sum()), int((old & ~new).sum())
 
 
@@ -205,8 +204,10 @@ HEAD = (
     f"  {'':22} {'share':>6} {'least - greatest':>17} {'clean':>6} {'copies':>6} {'to / from':>10}"
 )
 LEGEND = """Exploratory. Depth: how often a picture is halved before the mid-block, at equal width
-share: of the minority among clean pictures, mean over the models; least and greatest of them
-copies: clean pictures that are a training picture in every part
+share: of the minority among all pictures, each read as the portrait that is nearest to it; mean
+       over the models, least and greatest of them
+clean: pictures that differ little from that portrait
+copies: pictures whose portrait is a training picture in every part
 to / from: pictures that went to the minority and away from it on equal noise, of all models;
            of a depth against the shallowest model of its seed, of a bypass against none"""
 
@@ -214,6 +215,9 @@ to / from: pictures that went to the minority and away from it on equal noise, o
 def report(found: Row, tell: Callable[[str], None]) -> None:
     """The table, what its columns mean, and what may be said."""
     tell(LEGEND)
+    for minority, count in found["misread"].items():
+        of = f"{found['misread_of']:,} new portraits with the noise of these pictures on them"
+        tell(f"misread: {minority}: {count} of {of}")
     for minority in MINORITIES:
         own = [each for each in found["means"] if each["minority"] == minority]
         if not own:

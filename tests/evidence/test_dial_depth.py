@@ -43,7 +43,7 @@ def test_depths_differ_in_how_often_a_picture_is_halved_and_in_nothing_else(tmp_
         x, _, t, words = batch = trainer.batch(7)
         trainer.model(x[:1], t[:1].float(), words[:1])
         side = 16 // 2 ** DEPTHS[place]
-        assert sides == [(64, side, side)]
+        assert sides == [(32, side, side)]
         assert not words.any()  # without a prompt
         path = tmp_path / "weights.safetensors"
         train.save_weights(path, trainer.average, one)
@@ -101,15 +101,16 @@ def pictures(text: str) -> Pictures:
 def test_what_is_counted():
     seen = {
         (1, 1, PLAIN): pictures("gg..l."),
-        (1, 1, BYPASS): pictures("g-g.l."),
-        (1, 3, PLAIN): pictures("g..cGl"),
+        (1, 1, BYPASS): pictures("g-gGl."),
+        (1, 3, PLAIN): pictures("g..c-l"),
         (1, 3, BYPASS): pictures("gg.c.l"),
         (2, 1, PLAIN): pictures("......"),  # a seed that is not whole
     }
     shares = {"glasses": 0.008, "long hair": 0.42}
     models = [Model(d, s, 9, 1000 * d, "0", shares) for s, d in ((1, 1), (1, 3), (2, 1))]
     reals = {seed: pictures("g.l...") for seed in (1, 2)}
-    found = json.loads(json.dumps(figures(models, seen, reals)))
+    read = {"misread": {"glasses": 1, "long hair": 2}, "misread_of": 6}
+    found = json.loads(json.dumps(read | figures(models, seen, reals)))
     assert [model["seed"] for model in found["models"]] == [1, 1]
     counts = {
         (row["minority"], row["depth"], row["way"]): (
@@ -120,20 +121,21 @@ def test_what_is_counted():
         for row in found["rows"]
     }
     assert counts["glasses", 1, PLAIN] == (2 / 6, 0, 0)
-    assert counts["glasses", 1, BYPASS] == (2 / 5, 1, 0)  # the second is not clean
-    assert counts["glasses", 3, PLAIN] == (1 / 5, 0, 1)  # against the shallowest
-    # Against the same model as it is, in which the fifth is not clean.
-    assert counts["glasses", 3, BYPASS] == (2 / 6, 1, 0)
-    assert counts["long hair", 3, PLAIN] == (1 / 5, 1, 0)
+    assert counts["glasses", 1, BYPASS] == (3 / 6, 2, 1)
+    assert counts["glasses", 3, PLAIN] == (1 / 6, 0, 1)  # against the shallowest
+    assert counts["glasses", 3, BYPASS] == (2 / 6, 1, 0)  # against the same model as it is
+    assert counts["long hair", 3, PLAIN] == (1 / 6, 1, 1)
     deep = next(row for row in found["rows"] if row["depth"] == 3)
-    assert deep["copies"] == 1 / 5 and deep["clean"] == 5 / 6 and deep["p"] == 1
-    assert found["trends"][0]["change"] == pytest.approx(1 / 5 - 2 / 6)
+    assert deep["copies"] == 1 / 6 and deep["clean"] == 5 / 6 and deep["p"] == 1
+    assert found["trends"][0]["change"] == pytest.approx(-1 / 6)
     lines: list[str] = []
     report(found, lines.append)
-    assert any("depth 3" in line and "20.0%" in line and "0 / 1" in line for line in lines)
+    assert any("depth 3" in line and "16.7%" in line and "0 / 1" in line for line in lines)
+    assert "misread: long hair: 2 of 6 new portraits" in "\n".join(lines)
     assert lines[0].startswith("Exploratory")
-    assert "No seed" in told(figures(models, {}, reals))
-    assert chart(found).tobytes() != chart(figures(models, {}, reals)).tobytes()
+    none = read | figures(models, {}, reals)
+    assert "No seed" in told(none)
+    assert chart(found).tobytes() != chart(none).tobytes()
 
 
 def told(found: dict) -> str:
@@ -149,6 +151,14 @@ def test_what_is_seen_is_kept_in_a_digit():
     assert own.text == "015934".replace("34", "34")
     assert torch.equal(again.clean, own.clean) and torch.equal(again.copies, own.copies)
     assert all(torch.equal(again.shows[name], own.shows[name]) for name in own.shows)
+
+
+def test_misread_counts_what_the_rest_of_pictures_makes_of_others():
+    portraits = composed(depth.new_people(5, COUNT))
+    assert depth.misread(portraits, 6) == {"glasses": 0, "long hair": 0}
+    # Pictures that are noise alone leave so much that hair can no longer be told.
+    noise = torch.rand(portraits.shape, generator=torch.Generator().manual_seed(1))
+    assert depth.misread(noise, 6)["long hair"] > 0
 
 
 class Portraits:
