@@ -6,7 +6,6 @@ The only file of the classifier nodes that knows the host's model management.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -152,7 +151,7 @@ def file_state(name: object, roots: list[Path], links: bool = False) -> str | fl
     folder is written to. NaN, which is never the same, for a name that comes through a link of
     the graph. links: symbolic ones may lead out of the roots, see `resolve_inside`."""
     if not isinstance(name, str):
-        return math.nan
+        return float("nan")  # a new one each time: the host finds one and the same equal to itself
     try:
         path = resolve_inside(name, roots, links=links)
     except (OSError, ValueError):

@@ -92,13 +92,9 @@ class ApplyEdit(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, file=NO_FILE, edit=None, **_others) -> str:
+    def fingerprint_inputs(cls, file=NO_FILE, **_others) -> str | float:
         """Run again when the file was written again."""
-        return (
-            ""
-            if file == NO_FILE or edit is not None
-            else file_state(file, edit_roots(), links=True)
-        )
+        return "" if file == NO_FILE else file_state(file, edit_roots(), links=True)
 
     @classmethod
     def execute(cls, classifier, file, degree, edit=None, probes=None) -> io.NodeOutput:

@@ -17,6 +17,8 @@ from .timm_config import options_text, timm_steps
 
 METADATA_KEY = "detour"
 LARGEST_JSON = 2**24
+LONGEST_LABEL = 1000
+"""Letters of a class's name, which stands in every report."""
 _MOST_DIGITS = 100
 _LABELS = ("labels", "classes", "class_names", "label_names", "categories", "id2label")
 _ARCHITECTURE = ("architecture", "arch", "model_name")
@@ -195,7 +197,7 @@ def _labels(values: Mapping[str, object]) -> tuple[str, ...]:
         labels = [by_number[number] for number in numbers]
     if not isinstance(labels, (list, tuple)):
         raise ValueError(f"The labels must be a list of names, not {quoted(labels)}.")
-    return tuple(labels)
+    return tuple(" ".join(v.split()) if isinstance(v, str) else v for v in labels)
 
 
 def _steps(values: Mapping[str, object]) -> dict[str, object]:
@@ -248,6 +250,11 @@ class Description:
         for index, label in enumerate(self.labels):
             if not isinstance(label, str) or not label.strip() or not is_text(label):
                 raise ValueError(f"Label {index} is {quoted(label)}: every class needs a name.")
+            if len(label) > LONGEST_LABEL:
+                raise ValueError(
+                    f"Label {index} has {len(label):,} letters, {LONGEST_LABEL:,} are possible: "
+                    "give the class a shorter name."
+                )
         if self.activation not in ACTIVATIONS:
             raise ValueError(
                 f"activation {quoted(self.activation)} is unknown: use softmax (one class per "

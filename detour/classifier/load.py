@@ -32,6 +32,10 @@ from .weights import Weight
 AUTO = "auto"
 HEAD = "head"
 """The name of a head that is saved without its backbone."""
+ONE_OUTPUT = (
+    "The network has one output, of which softmax would be 1 for every picture: its score is a "
+    "sigmoid of it."
+)
 _IMAGENET = 1000
 _SHOWN = 3
 
@@ -44,6 +48,8 @@ class _Source:
     checkpoint: Checkpoint
     facts: Facts
     notes: tuple[str, ...] = ()
+    threshold: float | None = None
+    """The one that the user asks for."""
 
 
 def load_classifier(
@@ -68,9 +74,10 @@ def load_classifier(
     source = _read(Path(path))
     told = Facts(labels=labels, activation=activation, threshold=threshold)
     facts = told.over(source.facts)
-    source = replace(source, notes=(*source.notes, *_unused_threshold(facts, threshold)))
+    source = replace(source, threshold=threshold)
     if facts.backbone_hash and not facts.architecture:
         return _load_head(source, facts, backbone)
+    facts = replace(facts, backbone_hash="")  # only a head without its network has one
     if _short(architecture) not in ("", _short(facts.architecture)):
         facts = replace(facts, config="")
     if facts.config and facts.architecture.startswith(f"{transformers_folder.LIBRARY}:"):
@@ -142,18 +149,25 @@ def _choose(name: str, state: Mapping[str, Weight], asked: str, told: str) -> Ar
     )
 
 
-def _unused_threshold(facts: Facts, asked: float | None) -> list[str]:
+def _one_output(facts: Facts, classes: int) -> Facts:
+    """The facts, which cannot say softmax where there is one class only."""
+    if classes > 1 or facts.activation == "sigmoid":
+        return facts
+    return replace(facts, activation="sigmoid", notes=(*facts.notes, ONE_OUTPUT))
+
+
+def _unused_threshold(facts: Facts, asked: float | None) -> tuple[str, ...]:
     """What is to be said of a threshold for softmax. Files that were saved before there was
     anything to say hold the default, which nobody meant."""
     wanted = facts.threshold if asked is None else asked
     default = asked is None and wanted == Description.threshold
     if wanted is None or default or facts.activation == "sigmoid":
-        return []
-    return [
+        return ()
+    return (
         f"The threshold {wanted:g} is not used: with softmax a picture is of the class with the "
         "highest score. Choose sigmoid if each class is a tag; a least score for pictures to keep "
-        "is set where they are classified."
-    ]
+        "is set where they are classified.",
+    )
 
 
 def _remarks(found: Architecture, facts: Facts, asked: str) -> list[str]:
@@ -185,6 +199,7 @@ def _assemble(
     fit = _fit(source.name, network, head, facts.architecture, state)
     fill_constants(network, partial(build, 2))
     values = {key: weight.read(key) for key, weight in fit.state.items()}
+    facts = _one_output(facts, len(values[f"{head}.weight"]))
     install_head(network, head, values[f"{head}.weight"], values.get(f"{head}.bias"))
     fill_weights(network, values)
     preprocessing = make_preprocessing(facts.preprocessing)
@@ -192,6 +207,7 @@ def _assemble(
     example = torch.rand(1, 3, *preprocessing.input_size, generator=generator)
     backbone, weight, bias = split_head(network, example, head)
     notes = (*source.checkpoint.notes, *facts.notes, *fit.notes, *source.notes)
+    notes += _unused_threshold(facts, source.threshold)
     if not facts.labels:
         labels, note = _guess_labels(len(weight), facts.architecture)
         facts, notes = replace(facts, labels=labels), (*notes, note)
@@ -235,7 +251,8 @@ def _guess_labels(classes: int, architecture: str) -> tuple[tuple[str, ...], str
         names = tuple(next(iter(weights)).meta["categories"])
         return names, "The file has no labels; with 1000 classes they are taken to be ImageNet's."
     names = tuple(f"class {number}" for number in range(classes))
-    return names, f"The file has no labels: the {classes} classes are numbered."
+    told = "its class has" if classes == 1 else f"the {classes} classes have"
+    return names, f"The file has no labels: {told} numbers for names."
 
 
 def _load_head(source: _Source, facts: Facts, backbone: nn.Module | None) -> ImageClassifier:
@@ -260,5 +277,5 @@ def _load_head(source: _Source, facts: Facts, backbone: nn.Module | None) -> Ima
         weight.read(f"{HEAD}.weight"),
         None if bias is None else bias.read(f"{HEAD}.bias"),
         description,
-        source.notes,
+        (*source.notes, *_unused_threshold(facts, source.threshold)),
     )

@@ -168,7 +168,11 @@ def require_library(name: str, is_there: bool) -> ModuleType:
 
 
 def _timm_knows(name: str) -> bool:
-    return bool(name) and require_timm().is_model(name)
+    timm = require_timm()
+    try:
+        return bool(name) and timm.is_model(name) and timm.get_pretrained_cfg(name) is not None
+    except RuntimeError:  # the name is followed by a tag that is none of its weights
+        return False
 
 
 _RENAMED = (  # names in torchvision's own older files, and of wrappers

@@ -21,6 +21,10 @@ from .processors import FILE, processor_steps, usual_steps
 LIBRARY = "transformers"
 WEIGHTS = "model.safetensors"
 LARGEST_INTEGER = 2**20
+REGRESSION = (
+    "config.json says regression: the network's numbers are no probabilities. Scores are a sigmoid "
+    "of them, so that a threshold t stands for the number log(t / (1 - t))."
+)
 _WRAPPER = "timm_wrapper"
 _DROPPED = (  # what could fetch or run something, choose a precision, or change the output
     "_attn_implementation",
@@ -70,14 +74,14 @@ def folder_facts(folder: Path, config: Mapping[str, object]) -> Facts:
     steps, notes = (
         processor_steps(read_json(path), network) if path.is_file() else usual_steps(config)
     )
-    several = config.get("problem_type") == "multi_label_classification"
+    activation, told = _meaning(config)
     return Facts(
         architecture=f"{LIBRARY}:{network}",
         labels=read_facts({"id2label": config.get("id2label")}).labels,
         preprocessing=steps,
-        activation="sigmoid" if several else "",
+        activation=activation,
         config=json.dumps(_harmless(config)),
-        notes=notes,
+        notes=(*notes, *told),
     )
 
 
@@ -87,12 +91,21 @@ def _timm_facts(config: Mapping[str, object]) -> Facts:
     if not isinstance(name, str) or not {"pretrained_cfg", "input_size"} & set(config):
         return read_facts(config)
     facts = read_facts(config if "pretrained_cfg" in config else {"pretrained_cfg": config})
-    several = config.get("problem_type") == "multi_label_classification"
+    activation, told = _meaning(config)
     return replace(
         facts,
         architecture=name if ":" in name else f"timm:{name}",
-        activation=facts.activation or ("sigmoid" if several else ""),
+        activation=facts.activation or activation,
+        notes=(*facts.notes, *told),
     )
+
+
+def _meaning(config: Mapping[str, object]) -> tuple[str, tuple[str, ...]]:
+    """The activation by the problem that the network was trained for, and what is to be said."""
+    problem = config.get("problem_type")
+    if problem == "regression":
+        return "sigmoid", (REGRESSION,)
+    return "sigmoid" if problem == "multi_label_classification" else "", ()
 
 
 def build_from_config(text: str, classes: int) -> nn.Module:

@@ -26,9 +26,9 @@ def attribute_order(names: Iterable[str]) -> tuple[str, ...]:
     Otherwise numbers by size, then names in alphabetical order.
     """
 
-    def place(name: str) -> tuple[bool, float, str]:
+    def place(name: str) -> tuple[bool, float, str, str]:
         number = int(name) if re.fullmatch("-?[0-9]{1,9}", name) else math.inf
-        return not says_absent(name), number, name.casefold()
+        return not says_absent(name), number, name.casefold(), name
 
     return tuple(sorted(set(names), key=place))
 

@@ -199,10 +199,13 @@ class ProbeSet:
             partly=partly,
         )
 
-    def _partly(self, description: Description, tag: str) -> tuple[int | None, None, list[int]]:
-        """As `_numbers` without classes, and the class of each picture, -1 where it is unknown."""
+    def _partly(
+        self, description: Description, tag: str
+    ) -> tuple[int | None, None, list[int] | None]:
+        """As `_numbers` without classes, and the class of each picture, -1 where it is unknown;
+        of a tag that is none of the classes nothing is known."""
         if description.activation == "sigmoid":
-            return only_tag(description, tag), None, [-1] * len(self)
+            return only_tag(description, tag), None, None
         numbers = {name: _class_or_none(name, description) for name in self.class_names}
         return None, None, [numbers[name] for name in self.classes]
 

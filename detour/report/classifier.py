@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ..checks import listed
+from ..checks import listed, shortened
 from ..classifier.model import ImageClassifier, Prediction
 
 SHOWN = 8
 """Labels that are named."""
+LONGEST = 80
+"""Letters of each of them."""
 
 
 def describe_classifier(classifier: ImageClassifier, name: str) -> str:
@@ -18,11 +20,12 @@ def describe_classifier(classifier: ImageClassifier, name: str) -> str:
     name: of its file.
     """
     labels, about = classifier.labels, classifier.description
-    some = ", ".join(labels[:SHOWN]) + (", ..." if len(labels) > SHOWN else "")
+    some = ", ".join(shortened(label, LONGEST) for label in labels[:SHOWN])
+    some += ", ..." if len(labels) > SHOWN else ""
     limit = f", threshold {about.threshold:g}" if about.activation == "sigmoid" else ""
     lines = [
         f"{name}: {about.architecture or 'a head on CLIP vision'}",
-        f"{len(labels)} classes: {some}",
+        f"{len(labels)} class{'es' if len(labels) > 1 else ''}: {some}",
         f"{classifier.feature_count} features, {about.activation}{limit}",
     ]
     return "\n".join([*lines, *classifier.notes])

@@ -17,11 +17,19 @@ from torch import Tensor
 
 from detour.classifier import torch_file
 from detour.classifier.checkpoint import read_checkpoint
-from detour.classifier.facts import make_preprocessing, metadata_facts, parse_json, read_facts
-from detour.classifier.load import load_classifier
+from detour.classifier.facts import (
+    LONGEST_LABEL,
+    make_preprocessing,
+    metadata_facts,
+    parse_json,
+    read_facts,
+)
+from detour.classifier.load import ONE_OUTPUT, load_classifier
+from detour.classifier.model import present
 from detour.classifier.networks import SmallCNN
 from detour.classifier.pickled import read_pickle
 from detour.classifier.processors import processor_steps
+from detour.report.classifier import describe_classifier
 
 LONGEST = 600
 OLD = {"_use_new_zipfile_serialization": False}
@@ -44,6 +52,37 @@ def test_the_root_of_an_archive_is_called_as_its_file(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "code.pt", "a") as archive:
         archive.writestr("code/code/x.py", b"")
     refused(lambda: load_classifier(tmp_path / "code.pt"), "is a TorchScript program")
+
+
+@pytest.mark.parametrize("asked", ["", "softmax"])
+def test_a_network_of_one_output_is_no_softmax(tmp_path: Path, asked: str) -> None:
+    """The usual NSFW checker: softmax would be sure of every picture."""
+    save_file(SmallCNN(1).state_dict(), tmp_path / "a.safetensors")
+    found = load_classifier(tmp_path / "a.safetensors", activation=asked, threshold=0.3)
+    assert ONE_OUTPUT in found.notes and not any("is not used" in note for note in found.notes)
+    pictures = torch.rand(3, 16, 16, 3)
+    logits = found.logits(pictures)
+    assert torch.equal(found.scores(logits), logits.sigmoid())
+    assert present(found, torch.tensor([[-1.0], [0.0]])).tolist() == [[False], [True]]
+
+
+def test_a_hash_of_a_backbone_beside_a_whole_network_means_nothing(tmp_path: Path) -> None:
+    save_file(weights(), tmp_path / "a.safetensors")
+    told = {"architecture": "detour:small_cnn", "backbone_hash": "f" * 64}
+    (tmp_path / "a.json").write_text(json.dumps(told))
+    assert not load_classifier(tmp_path / "a.safetensors").description.backbone_hash
+
+
+def test_labels_are_lines_of_a_length(tmp_path: Path) -> None:
+    """A report has a line for each picture, and the browser gets it whole."""
+    save_file(weights(), tmp_path / "a.safetensors")
+    labels = ["a\n  b", "c" * LONGEST_LABEL]
+    (tmp_path / "a.json").write_text(json.dumps({"labels": labels}))
+    found = load_classifier(tmp_path / "a.safetensors")
+    assert found.labels == ("a b", labels[1])
+    assert max(map(len, describe_classifier(found, "a").splitlines())) < 200
+    (tmp_path / "a.json").write_text(json.dumps({"labels": ["a", labels[1] + "c"]}))
+    refused(lambda: load_classifier(tmp_path / "a.safetensors"), "Label 1 has 1,001 letters")
 
 
 def test_a_wrapper_without_weights_is_passed_by(tmp_path: Path) -> None:

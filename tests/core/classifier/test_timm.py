@@ -17,6 +17,7 @@ from torchvision.transforms.functional import to_pil_image
 
 from detour.classifier.facts import make_preprocessing, read_facts
 from detour.classifier.load import load_classifier
+from detour.classifier.networks import SmallCNN
 from detour.classifier.save import save_classifier
 from detour.classifier.timm_config import options, timm_steps
 
@@ -168,6 +169,13 @@ def test_arguments_that_no_file_may_give(argument: dict) -> None:
     assert len(str(refusal.value)) <= 600
     with pytest.raises(ValueError, match=r"model_args has|channels"):
         options(json.dumps({"model_args": argument}))
+
+
+def test_a_tag_of_no_weights_of_timm(tmp_path: Path) -> None:
+    """As people call what they tuned."""
+    save_file(SmallCNN(2).state_dict(), tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match=r"'timm:resnet18\.mine' is unknown"):
+        load_classifier(tmp_path / "a.safetensors", architecture="timm:resnet18.mine")
 
 
 def test_arguments_that_timm_does_not_know(tmp_path: Path) -> None:

@@ -12,13 +12,16 @@ from types import ModuleType
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from detour.classifier import transformers_folder
 from detour.classifier.load import load_classifier
 from detour.classifier.save import save_classifier
+from detour.classifier.transformers_folder import REGRESSION
 
 Make = Callable[..., Tensor]
+PARTS = ("weight", "bias")
 LABELS = {0: "cat", 1: "dog", 2: "bird"}
 SIZES = {"id2label": LABELS, "label2id": {label: number for number, label in LABELS.items()}}
 CONFIGS = {
@@ -78,6 +81,22 @@ def test_logits_equal_those_of_transformers(kind: str, tmp_path: Path, pictures:
     again = load_classifier(file)
     assert again.description == classifier.description
     assert torch.equal(again.logits(images), classifier.logits(images))
+
+
+def test_a_regression_is_no_class_that_is_always_there(tmp_path: Path, pictures: Make) -> None:
+    """A scorer of aesthetics: softmax of its one number would be 1 for every picture."""
+    make_folder(tmp_path, "vit")
+    config = json.loads((tmp_path / "config.json").read_text())
+    config |= {"problem_type": "regression", "id2label": {"0": "aesthetic"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    weights = load_file(tmp_path / "model.safetensors")
+    weights |= {f"classifier.{part}": weights[f"classifier.{part}"][:1] for part in PARTS}
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    scorer = load_classifier(tmp_path)
+    assert scorer.description.activation == "sigmoid" and REGRESSION in scorer.notes
+    logits = scorer.logits(pictures(3))
+    assert len(scorer.scores(logits).unique()) == 3
+    assert torch.equal(scorer.scores(logits), logits.sigmoid())
 
 
 def test_a_processor_without_a_scale_is_refused(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from detour.probes.probe_set import batch_probes
         (["red", "green"], ("green", "red")),
         (["nothing special", "absent"], ("absent", "nothing special")),
         (["a", "none", "b"], ("none", "a", "b")),
+        ([*"abcdefghij", *"ABCDEFGHIJ"], tuple("AaBbCcDdEeFfGgHhIiJj")),
     ],
 )
 def test_absent_comes_first(names, order):

@@ -215,6 +215,14 @@ def test_classes_that_are_unknown_in_part_are_kept_for_who_can_use_them(classifi
         probes.probes(classifier, classifier.features)
 
 
+def test_of_a_tag_that_is_no_class_of_the_pictures_nothing_is_known(make_classifier):
+    """Not: they are of classes that the classifier does not know; 'hat' is one of its tags."""
+    tagger = make_classifier(("hat", "sky"), activation="sigmoid")
+    probes = batch_probes(torch.rand(2, 4, 4, 3), "hat", "a", 0)
+    found = probes.probes(tagger, tagger.features, tag="sky", strict=False)
+    assert found.tag == 1 and found.classes is found.partly is None
+
+
 def test_without_classes(classifier):
     probes = batch_probes(torch.zeros(2, 4, 4, 3), "", "x", 0)
     assert ask(probes, classifier).classes is None
