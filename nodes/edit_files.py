@@ -102,7 +102,7 @@ class ApplyEdit(io.ComfyNode):
         found = _read(file) if edit is None else edit
         edited = classifier.with_more(found, degree)
         checked = None if probes is None else check_edits(edited, classifier, probes)
-        report = applied_text(found, edited.stack.sha256, checked)
+        report = applied_text(found, edited.stack.sha256, checked, degree)
         told = {"detour_report": [report]}
         if checked is not None:
             _, told = shown(cls, report, applied_picture(checked))

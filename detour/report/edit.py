@@ -37,9 +37,10 @@ OUT_OF_FOLD = (
     "way without it."
 )
 SEEN = "Some of these numbers are of the probes that chose the edit and flatter it; see the notes."
+SAME = "Before and after are the same numbers: they are of the classifier as it came."
 BIAS_ONLY = (
     "A shift of the bias moves pictures with and without it alike: what it adds stays, and the "
-    "class falls on all of them."
+    "class falls, or rises, on all of them."
 )
 NO_CLASSES = (
     "How well pictures of the class itself are still recognised cannot be told from probes "
@@ -160,6 +161,8 @@ def _notes(done: Neutralized) -> list[str]:
     own = done.edit.method in SEARCHED
     crossfit = own and done.ladder is not None and done.ladder.in_sample
     judged = OUT_OF_FOLD if crossfit else UNSEEN
+    if not done.edit.cells and done.before == done.after:
+        judged = SAME
     notes = [SEEN if done.is_in_sample else judged, *done.notes, *_degree_notes(done)]
     if done.learned:
         notes[0] = LEARNED
@@ -171,7 +174,7 @@ def _notes(done: Neutralized) -> list[str]:
         notes += small_groups(done.after)
     if done.ladder is not None and not own:
         notes += [f"Ladder: {note}" for note in done.ladder.notes]
-    if crossfit:
+    if crossfit and done.edit.cells:
         notes.append(CURVE_SEEN)
     return notes
 

@@ -26,6 +26,7 @@ OTHER_PRECISION = (
     "They were made on this model in another precision: at degree 1 the edited numbers are those "
     "of the file, all others this model's own."
 )
+NO_EDITS = "There are no edits in it: nothing was changed."
 UNCHECKED = "Labelled pictures (probes) show what they do on yours."
 
 
@@ -35,7 +36,7 @@ def described(done: Neutralized, feature: str) -> Neutralized:
     what = f"Takes '{feature}' out of the decision for {_class(edit)}"
     if edit.method == "mistakes":
         what = f"Mends pictures that were labelled wrong, in the decision for {_class(edit)}"
-    meaning = f"{what}: {_how(edit)}."
+    meaning = _meaning(what, edit)
     if done.mended is not None:
         proof = f"At degree {edit.degree:g}. {mending_lines(done)[0]}"
     elif after is not None:
@@ -56,7 +57,7 @@ def described(done: Neutralized, feature: str) -> Neutralized:
 def described_removal(done: Removal) -> Removal:
     """The same removal, whose edit says what it does and on what it was proved, for its file."""
     edit, count = done.edit, done.sizes[2]
-    meaning = f"Takes {_class(edit)} out of what is predicted: {_how(edit)}."
+    meaning = _meaning(f"Takes {_class(edit)} out of what is predicted", edit)
     proof = (
         f"At degree {edit.degree:g}, on {count} pictures that did not choose it: predicted on "
         f"{percent(done.unseen_before / count)} before and {percent(done.unseen_after / count)} "
@@ -75,20 +76,23 @@ def described_again(stack: EditStack, done: Comparison) -> EditStack:
     return _with_words(stack, edit.meaning, proof)
 
 
-def applied_text(edits: EditStack, sha256: str, checked: Comparison | None) -> str:
+def applied_text(
+    edits: EditStack, sha256: str, checked: Comparison | None, degree: float = 1.0
+) -> str:
     """What edits from a file do, on what they were proved, and what they do on these probes.
 
     sha256: of the head that they were put on. checked: with them against without them, on
-    probes of the user's own; None if there are none.
+    probes of the user's own; None if there are none. degree: what theirs were multiplied by.
     """
-    lines = []
+    lines = [] if edits.edits else [NO_EDITS]
     for edit in edits.edits[-MOST_EDITS:]:
-        told = edit.meaning or f"An edit of {_class(edit)}: {_how(edit)}."
+        told = edit.meaning or _meaning(f"An edit of {_class(edit)}", edit)
         proof = edit.proof or "The file does not say on what it was proved."
         lines += [shortened(told, LONGEST), f"  When it was made: {shortened(proof, LONGEST)}"]
+        lines += _here(edit, degree)
     more = len(edits.edits) - MOST_EDITS
     lines += [f"and {more} more edits"] if more > 0 else []
-    lines += [OTHER_PRECISION] if edits.sha256 != sha256 else []
+    lines += [OTHER_PRECISION] if edits.edits and edits.sha256 != sha256 else []
     if checked is None:
         return "\n".join([*lines, "", UNCHECKED])
     return "\n".join([*lines, "", "Here, on these probes:", group_text(checked)])
@@ -107,18 +111,26 @@ def _class(edit: Edit) -> str:
     return f"class '{edit.class_name}'" if edit.class_name else f"class {edit.class_index}"
 
 
-def _how(edit: Edit) -> str:
-    if not edit.cells:
-        return "no number was edited, since nothing was surely better"
+def _here(edit: Edit, degree: float) -> list[str]:
+    """The degree that an edit has now, where that is another one or none."""
+    now = edit.degree * degree
+    if now == 0:
+        return ["  Here: at degree 0, which changes nothing."] if edit.cells else []
+    return [f"  Here: at degree {now:g}."] if degree != 1 else []
+
+
+def _meaning(what: str, edit: Edit) -> str:
     by = f", found by {edit.method}" if edit.method else ""
-    return f"{numbers_edited(len(edit.cells))} of the last layer{by}"
+    if not edit.cells:
+        return f"Changes nothing: no number of the last layer was edited for {_class(edit)}{by}."
+    return f"{what}: {numbers_edited(len(edit.cells))} of the last layer{by}."
 
 
 def _judges(done: Neutralized) -> str:
     if done.learned:
         return "that the classifier may have learned from"
     if done.is_in_sample:
-        return "some of which chose it"
+        return "that chose it"
     if done.edit.method in SEARCHED and done.ladder is not None and done.ladder.in_sample:
         return "each judged by an edit that was chosen without it"
     return "that did not choose it"

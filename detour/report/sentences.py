@@ -18,6 +18,13 @@ HEADS = {"before": "before", "after": "after", "bias_only": "bias only, instead"
 """The heads that `paired` compares."""
 
 
+PROBES, PHOTOS = ("probe", "probes"), ("photo or seed", "photos or seeds")
+
+
+def _of(count: int, names: tuple[str, str]) -> str:
+    return f"{count} {names[count != 1]}"
+
+
 def percent(share: float) -> str:
     """A share as percent with one decimal."""
     return f"{100 * share:.1f} %"
@@ -47,8 +54,10 @@ def edit_lines(stack: EditStack) -> list[str]:
         where = "classes " + ", ".join(map(str, rows))
     head = f"{where}, by {edit.method}, degree {edit.degree:g}"
     if not edit.cells:
-        return [f"No number was edited ({head}): nothing was surely better."]
+        return [f"No number was edited ({head})."]
     lines = [f"{numbers_edited(len(edit.cells))} of the last layer edited: {head}."]
+    if edit.degree == 0:
+        lines = [f"Nothing is changed by an edit at degree 0 ({head}):"]
     for cell in edit.cells:
         place = (cell.row, cell.column)
         what = "bias" if cell.column is None else f"weight of feature {cell.column}"
@@ -90,8 +99,8 @@ def claim(gain: Gain, after: GroupMetrics) -> str:
     if gain.verdict == "few":
         few, g = min((n, g) for g, n in enumerate(after.units) if n)
         return (
-            f"No improvement is claimed: the group ({after.names[g]}) has {few} photos or seeds "
-            "to report on, and so few tell nothing."
+            f"No improvement is claimed: the group ({after.names[g]}) has {_of(few, PHOTOS)} to "
+            "report on, and so few tell nothing."
         )
     return (
         "No improvement is claimed: probes that had a say in the classifier or its edit judge it."
@@ -141,9 +150,9 @@ def small_groups(metrics: GroupMetrics) -> list[str]:
     n, g = min((n, g) for g, n in enumerate(metrics.units) if n)
     low, high = metrics.low[g], metrics.high[g]
     if n < FEW and low is not None and high is not None:
-        what = "photos or seeds" if several else "probes"
+        what = _of(n, PHOTOS if several else PROBES)
         told.append(
-            f"The group ({metrics.names[g]}) has {n} {what} to report on: its accuracy is known "
+            f"The group ({metrics.names[g]}) has {what} to report on: its accuracy is known "
             f"within {100 * (high - low):.0f} points only. Add pictures for finer statements."
         )
     return told

@@ -21,7 +21,7 @@ def test_an_edit_says_what_it_does_and_on_what_that_was_shown(neutralized):
     assert edit.proof.endswith(claim(done.gain, done.after))
     told = {name: described(one, "mark").edit.proof for name, one in neutralized.items()}
     assert "each judged by an edit that was chosen without it" in told["few"]
-    assert "some of which chose it" in told["half"] and "No improvement is claimed" in told["half"]
+    assert "groups that chose it" in told["half"] and "No improvement is claimed" in told["half"]
     assert "How pictures of the class are recognised was not measured." in told["bare"]
     assert replace(edit, meaning="", proof="") == neutralized["worst_group"].edit
 
@@ -60,6 +60,15 @@ def _moved(edit, head):
         for cell in edit.cells
     )
     return replace(edit, cells=cells)
+
+
+def test_the_degree_that_edits_have_now_is_said(neutralized):
+    edits = neutralized["worst_group"].stack
+    sha256 = edits.sha256
+    assert "Here: " not in applied_text(edits, sha256, None)
+    assert "Here: at degree 0.5." in applied_text(edits, sha256, None, 0.5)
+    assert "Here: at degree 0, which changes nothing." in applied_text(edits, sha256, None, 0.0)
+    assert applied_text(edits.undo(), sha256, None).startswith("There are no edits in it")
 
 
 def test_texts_of_files_are_bounded_and_missing_ones_said(probes_of):

@@ -15,14 +15,16 @@ from detour.report.edit import (
     CURVE_SEEN,
     NO_CLASSES,
     OUT_OF_FOLD,
+    SAME,
     SEEN,
     UNSEEN,
     edit_numbers,
     edit_text,
 )
 from detour.report.groups import group_numbers, group_text
+from detour.report.proof import described
 from detour.report.removal import ONLY_PREDICTIONS, removal_numbers, removal_text
-from detour.report.sentences import HEADS, LEARNED, RUNG_NAMES, percent
+from detour.report.sentences import HEADS, LEARNED, RUNG_NAMES, percent, small_groups
 from detour.search.neutralize import neutralize
 from detour.search.remove_class import remove_class
 from detour.search.settings import RemovalSearch, Search
@@ -141,8 +143,29 @@ def test_no_edit_is_said_so(empty_stack):
     right = Probes(features, torch.arange(200) % 2, (torch.arange(200) % 4) // 2, weight)
     done = neutralize(right, Search())
     assert not done.edit.cells
-    assert edit_text(done).startswith("No number was edited")
+    text = edit_text(done)
+    assert text.startswith("No number was edited") and f"- {SAME}" in text
+    assert CURVE_SEEN not in text and OUT_OF_FOLD not in text
     assert edit_numbers(done)["values"] == []
+    meaning = described(done, "mark").edit.meaning
+    assert meaning.startswith("Changes nothing") and "Takes" not in meaning
+
+
+def test_at_degree_0_nothing_is_said_to_be_edited(neutralized):
+    """As where `evidence` finds no degree that is better than none."""
+    done = neutralized["evidence"]
+    none = replace(done, stack=done.stack.with_degree(0.0))
+    assert edit_text(none).startswith("Nothing is changed by an edit at degree 0")
+    assert "of the last layer edited" in edit_text(done)
+
+
+@pytest.mark.parametrize(("several", "what"), [(False, "1 probe "), (True, "1 photo or seed ")])
+def test_one_is_not_called_several(neutralized, several, what):
+    after = neutralized["few"].after
+    units = (1, *after.units[1:])
+    counts = after.counts if several else (1, *after.counts[1:])
+    told = small_groups(replace(after, units=units, counts=counts))
+    assert f"has {what}to report on" in told[-1]
 
 
 def test_groups_are_compared(probes_of, empty_stack, neutralized):
