@@ -57,7 +57,7 @@ def edit_lines(stack: EditStack) -> list[str]:
         return [f"No number was edited ({head})."]
     lines = [f"{numbers_edited(len(edit.cells))} of the last layer edited: {head}."]
     if edit.degree == 0:
-        lines = [f"Nothing is changed by an edit at degree 0 ({head}):"]
+        lines = [f"Nothing is changed by an edit at degree 0 ({head})."]
     for cell in edit.cells:
         place = (cell.row, cell.column)
         what = "bias" if cell.column is None else f"weight of feature {cell.column}"
