@@ -25,7 +25,7 @@ CLASSIFIER = {
     ),
     "activation": Words(
         "softmax = one class for each picture; sigmoid = each class by itself, for taggers and "
-        "NSFW filters; auto = as the file says, else softmax.",
+        "NSFW filters; auto = as the file says, else softmax (one class alone is a sigmoid).",
         see="scores that add up to 1 with softmax only.",
     ),
     "threshold": Words(

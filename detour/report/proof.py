@@ -120,9 +120,9 @@ def _here(edit: Edit, degree: float) -> list[str]:
 
 
 def _meaning(what: str, edit: Edit) -> str:
-    by = f", found by {edit.method}" if edit.method else ""
     if not edit.cells:
-        return f"Changes nothing: no number of the last layer was edited for {_class(edit)}{by}."
+        return f"Changes nothing: no number of the last layer was edited for {_class(edit)}."
+    by = f", found by {edit.method}" if edit.method else ""
     return f"{what}: {numbers_edited(len(edit.cells))} of the last layer{by}."
 
 
