@@ -142,18 +142,18 @@ def _place_head(
         for key, value in rest.items()
         if key.endswith(".weight") and tuple(value.shape[1:]) == (features,)
     ]
+    if len(others) == 1 and own is None:
+        old = others.pop().removesuffix("weight")
+        for part in ("weight", "bias"):
+            if f"{old}{part}" in rest:
+                placed[f"{head}.{part}"] = rest.pop(f"{old}{part}")
+        own = placed[f"{head}.weight"]
     if own is not None and (len(own.shape) != 2 or own.shape[1] != features):
         return [f"{head}.weight is {list(own.shape)}, not [*, {features}]"]
     if own is not None and not others:
         bias = placed.get(f"{head}.bias")
         fits = bias is None or tuple(bias.shape) == tuple(own.shape[:1])
         return [] if fits else [f"{head}.bias does not have {own.shape[0]} numbers"]
-    if len(others) == 1 and own is None:
-        old = others[0].removesuffix("weight")
-        for part in ("weight", "bias"):
-            if f"{old}{part}" in rest:
-                placed[f"{head}.{part}"] = rest.pop(f"{old}{part}")
-        return []
     if not others:
         return [f"{head}.weight is missing"]
     names = [f"{head}.weight"] * (own is not None) + others[:3]
