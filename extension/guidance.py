@@ -187,12 +187,16 @@ def change_scale(p: Any, denoiser: Any, change: Change) -> Callable[[], None]:
 def _change_in_denoiser(denoiser: Any, change: Change) -> Callable[[], None]:
     before = vars(denoiser).get("combine_denoised")
     inner = denoiser.combine_denoised
+    is_undone = False
 
     def combine(x_out: Any, conds: Any, uncond: Any, scale: float, *rest: Any, **named: Any) -> Any:
         unit = getattr(denoiser, "cond_scale_miltiplier", 1.0)  # of CFG++; the host's spelling
-        return inner(x_out, conds, uncond, change(scale / unit, True) * unit, *rest, **named)
+        used = scale if is_undone else change(scale / unit, True) * unit
+        return inner(x_out, conds, uncond, used, *rest, **named)
 
     def undo() -> None:
+        nonlocal is_undone
+        is_undone = True  # where another extension has put its own around it, it stays
         if vars(denoiser).get("combine_denoised") is not combine:
             return
         if before is None:
@@ -216,7 +220,9 @@ def _change_in_patcher(options: dict, denoiser: Any, change: Change) -> Callable
         seed: Any,
     ) -> tuple:
         new = change(scale, bool(uncond))
-        needed = host.needs_negative(denoiser) or not is_unguided(_weight(cond))
+        mixes_itself = "sampler_cfg_function" in model_options  # Dynamic Thresholding and others
+        weighs = not is_unguided(_weight(cond))
+        needed = host.needs_negative(denoiser) or weighs or mixes_itself
         if needed and is_unguided(new) and not is_unguided(scale):
             model_options = {**model_options, "disable_cfg1_optimization": True}
         return model, x, timestep, uncond, cond, new, model_options, seed

@@ -232,16 +232,29 @@ def needs_negative(denoiser: Any) -> bool:
 
 def may_cut(p: Any, params: Any) -> bool:
     """Whether A1111's U-Net calls can do without the negative prompt's rows at a guidance of 1:
-    one prompt of weight 1 for each picture, guidance on, and nobody who asks for them."""
+    one prompt of weight 1 for each picture, guidance on, and nobody who asks for them or counts
+    on them."""
     if patcher(p) is not None or needs_negative(params.denoiser):
         return False
     told, scale = told_rows(p, params), getattr(p, "cfg_scale", 1.0)
-    cond = getattr(getattr(p, "sampler", None), "sampler_extra_args", {}).get("cond")
-    parts = [part for parts in getattr(cond, "batch", ()) for part in parts]
+    parts = [part for parts in prompts_of_pictures(p) for part in parts]
     is_single = len(parts) == told.prompts == told.pictures
     weighs_one = all(getattr(part, "weight", None) == 1.0 for part in parts)
-    is_tiled = _is_tiled(p.sd_model, params.denoiser)
-    return is_single and weighs_one and not is_tiled and not math.isclose(scale, 1.0)
+    taken_over = _is_tiled(p.sd_model, params.denoiser) or _has_own_forward(find_unet(p))
+    return is_single and weighs_one and not taken_over and not math.isclose(scale, 1.0)
+
+
+def prompts_of_pictures(p: Any) -> list[Sequence[Any]]:
+    """The prompts of each picture of the batch under way: several with AND."""
+    cond = getattr(getattr(p, "sampler", None), "sampler_extra_args", {}).get("cond")
+    return list(getattr(cond, "batch", ()))
+
+
+def _has_own_forward(unet: nn.Module | None) -> bool:
+    """Whether an extension has put a forward of its own onto a layer: Regional Prompter's count
+    the calls, and take every other one of half the rows for the negative prompt's."""
+    inside = [] if unet is None else [layer for part in unet.children() for layer in part.modules()]
+    return any("forward" in vars(layer) for layer in inside)
 
 
 def _is_tiled(model: Any, denoiser: Any) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .host import log
-from .settings import CHOICES, NAMES, TITLES, Settings, convert
+from .settings import CHOICES, NAMES, TITLES, Settings, convert, seed_of_picture
 
 VERSION_KEY = "Detour version"
 VERSION = 1
@@ -28,9 +28,12 @@ def key(name: str) -> str:
 KEYS = (*(key(name) for name in NAMES if name != "enabled"), VERSION_KEY)
 
 
-def write(parameters: dict[str, Any], settings: Settings | None) -> None:
+def write(parameters: dict[str, Any], settings: Settings | None, pictures: int = 1) -> None:
     """Put the settings into a host's `extra_generation_params`, ours of before taken out:
-    X/Y/Z cells share that dict. None or switched off writes nothing."""
+    X/Y/Z cells share that dict. None or switched off writes nothing.
+
+    pictures: how many the generation makes. Of a list the hosts write each picture its own value.
+    """
     for name in KEYS:
         parameters.pop(name, None)
     if settings is None or not settings.is_on:
@@ -41,6 +44,9 @@ def write(parameters: dict[str, Any], settings: Settings | None) -> None:
         used = _is_used(name, settings)
         if name != "enabled" and (name in ALWAYS or (used and value != getattr(defaults, name))):
             parameters[key(name)] = _as_text(value)
+    if settings.fade_toward == "noise" and settings.fade_strength != 0.0 and pictures > 1:
+        seeds = (seed_of_picture(settings.fade_seed, number) for number in range(pictures))
+        parameters[key("fade_seed")] = [str(seed) for seed in seeds]
     parameters[VERSION_KEY] = VERSION
 
 

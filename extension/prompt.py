@@ -16,11 +16,15 @@ from ..detour.checks import listed
 from ..detour.ways.fade import Fade, FadeCoverage, draw, toward_negative, toward_noise
 from . import host
 from .acting import Acting
+from .settings import seed_of_picture
 
 TOKENS, VECTOR = "crossattn", "vector"
 STAYS = ("guidance",)
 POOLED = {2816: 1280, 2560: 1280, 2048: 2048, 768: 768}
 """How much of a vector is text, by its width: SDXL, its refiner, SD 3, Flux."""
+MARK = 1024.0
+"""A1111's ControlNet puts a token of this number before each prompt, and of its negative before
+the negative prompt. In the U-Net's call it knows them by it, and takes them off."""
 NO_NEGATIVE = (
     "This run has no negative prompt to fade to, since CFG is 1; raise CFG, or use Fade toward = "
     "noise."
@@ -45,12 +49,12 @@ class ActingFade(Acting):
     def follow(self, params: Any, progress: float) -> None:
         """Fade the prompt as far as this place wants it."""
         lams = self.way.lams([progress])
-        own = texts(params.text_cond)
+        marks, own = unmarked(texts(params.text_cond))
         negative = None
         if self.way.toward == "negative":
             if params.text_uncond is None:
                 raise ValueError(NO_NEGATIVE)
-            negative = texts(params.text_uncond)
+            _, negative = unmarked(texts(params.text_uncond))
         self.coverage.record([progress], lams)
         if not any(lams):
             return
@@ -59,19 +63,26 @@ class ActingFade(Acting):
         else:
             repeats = hasattr(host.find_unet(self.p), "middle_block")
             faded = to_negative(own, negative, lams[0], repeats)
+        faded[TOKENS] = torch.cat([marks, faded[TOKENS]], dim=1)
         params.text_cond = with_texts(params.text_cond, faded)
 
     def _to_noise(self, own: dict[str, torch.Tensor], lam: float) -> dict[str, torch.Tensor]:
+        rows = len(own[TOKENS])
+        prompts = tuple(len(each) for each in host.prompts_of_pictures(self.p))
         shapes = [tuple(text.shape[1:]) for text in own.values()]
-        drawn = self._draw(len(own[TOKENS]), shapes)
+        drawn = self._draw(prompts if sum(prompts) == rows else (1,) * rows, shapes)
         pairs = zip(own.items(), drawn, strict=True)
         return {name: toward_noise(text, z, lam) for (name, text), z in pairs}
 
-    def _draw(self, rows: int, shapes: Sequence[tuple]) -> list[torch.Tensor]:
-        """See `draw`; once for all steps."""
-        key = (rows, *shapes)
+    def _draw(self, prompts: tuple[int, ...], shapes: Sequence[tuple]) -> list[torch.Tensor]:
+        """Noise for the prompts of each picture, by the seed that stands in its parameters; once
+        for all steps."""
+        key = (prompts, *shapes)
         if key not in self.drawn:
-            self.drawn[key] = draw(self.way.seed, range(rows), *shapes)
+            first = getattr(self.p, "iteration", 0) * getattr(self.p, "batch_size", 1)
+            seeds = (seed_of_picture(self.way.seed, first + n) for n in range(len(prompts)))
+            each = [draw(s, range(n), *shapes) for s, n in zip(seeds, prompts, strict=True)]
+            self.drawn[key] = [torch.cat(parts) for parts in zip(*each, strict=True)]
         return self.drawn[key]
 
 
@@ -97,6 +108,13 @@ def texts(embedding: Any) -> dict[str, torch.Tensor]:
     if vector is not None:
         found[VECTOR] = vector[:, : POOLED[vector.shape[-1]]]
     return found
+
+
+def unmarked(own: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """ControlNet's marks, or no tokens where there are none, and the text without them."""
+    tokens = own[TOKENS]
+    count = int((tokens[:, :1].abs() == MARK).all())
+    return tokens[:, :count], {**own, TOKENS: tokens[:, count:]}
 
 
 def with_texts(embedding: Any, new: dict[str, torch.Tensor]) -> Any:

@@ -69,7 +69,7 @@ class DetourScript(scripts.Script):
             host.tell(p, host.TOO_OLD)
             settings = None
         setattr(p, KEPT, settings if settings is not None and settings.is_on else None)
-        infotext.write(p.extra_generation_params, settings)
+        infotext.write(p.extra_generation_params, settings, _count_pictures(p))
 
     def process_before_every_sampling(self, p: Any, *args: Any, **kwargs: Any) -> None:
         settings = getattr(p, KEPT, None)
@@ -87,6 +87,13 @@ class DetourScript(scripts.Script):
 
     def postprocess(self, p: Any, processed: Any, *args: Any) -> None:
         host.show_told(p, processed)
+
+
+def _count_pictures(p: Any) -> int:
+    """Pictures with parameters of their own; SD.Next writes all of a generation the same ones."""
+    if host.runs_pipelines(script_callbacks):
+        return 1
+    return getattr(p, "n_iter", 1) * getattr(p, "batch_size", 1)
 
 
 def _can_sample() -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from ..detour.checks import quoted, read_number, require_choice
 from ..detour.schedule import SCHEDULE_BY, SHAPES, Schedule, parse_points
 from ..detour.ways.bypass import APPLY_TO, Dial
-from ..detour.ways.fade import TOWARD, Fade
+from ..detour.ways.fade import LARGEST_SEED, TOWARD, Fade
 from ..detour.ways.relief import Relief
 from ..detour.ways.targets import AUTO, parse_blocks
 from ..detour.ways.way import Way
@@ -132,6 +132,12 @@ DECIMALS = 10
 KINDS = {field.name: type(field.default) for field in fields(Settings)}
 
 
+def seed_of_picture(seed: int, number: int) -> int:
+    """The seed of the fade's noise for the n-th picture of a generation, as the hosts count theirs:
+    it stands in that picture's parameters, so that the picture can be made again alone."""
+    return (seed + number) % (LARGEST_SEED + 1)
+
+
 def check(name: str, value: Any) -> None:
     """Raise ValueError, with one sentence, where a converted value can be in no schedule."""
     if name in CHOICES:
@@ -142,6 +148,8 @@ def check(name: str, value: Any) -> None:
         parse_points(value)
     if name == "blocks":
         parse_blocks(value)
+    if name == "fade_seed":
+        Fade(seed=value)
 
 
 def convert(name: str, value: Any) -> Any:

@@ -228,7 +228,13 @@ def test_every_field_has_an_axis_once(extension, monkeypatch, family):
     assert settings.enabled and settings.shape == "bump"
     by_label = {axis.label: axis for axis in module.axis_options}
 
-    refused = (("shape", "spiral"), ("end percent", -0.5), ("strength", 1.1), ("points", "a"))
+    refused = (
+        ("shape", "spiral"),
+        ("end percent", -0.5),
+        ("strength", 1.1),
+        ("points", "a"),
+        ("fade seed", -1),
+    )
     for name, value in refused:
         with pytest.raises(ValueError):
             by_label[f"[Detour] {name}"].confirm(None, [value])
@@ -291,6 +297,9 @@ def test_settings_of_the_host_set_the_panels_start(extension):
     opts.detour_enabled_at_start, opts.detour_strength_at_start = True, 0.25
     controls = extension.shim.DetourScript().ui(False)
     assert controls[1].kwargs["value"] == 0.25
+    # Else what the host's ui-config.json keeps from its first start would be put over them.
+    kept = [not getattr(control, "do_not_save_to_config", False) for control in controls]
+    assert kept == [False, False] + [True] * (len(controls) - 2)
     for unusable in (7.0, "strong", float("nan")):
         opts.detour_strength_at_start = unusable
         assert extension.shim.DetourScript().ui(False)[1].kwargs["value"] == 1.0

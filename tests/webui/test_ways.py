@@ -11,7 +11,7 @@ import pytest
 import torch
 from stand_in import SHIM, run_shim
 from webui_driver import World, assert_clean, make, unet_of
-from webui_models import ForgeModel, forge, k_diffusion, ldm_unet
+from webui_models import ForgeModel, a1111, forge, k_diffusion, ldm_unet
 
 from detour.progress import SigmaTable, stable_diffusion_sigmas
 from detour.schedule import Schedule
@@ -130,17 +130,48 @@ def test_a_prompt_that_weighs_more_needs_the_negative_prompt(world, caplog):
     assert "0 rows saved" in summaries(caplog)[0]
 
 
-def test_a_sampler_that_needs_the_negative_prompt_gets_it(world, caplog):
+def cfg_plus_plus(denoiser):
+    denoiser.need_last_noise_uncond = True
+
+
+def a_mix_of_its_own(denoiser):
+    """In the Forge family, as Dynamic Thresholding: it is called at any scale, with zeros for what
+    was not computed. In A1111 as Regional Prompter: it counts the calls of attention."""
+    world = denoiser.world
+    if isinstance(world.model, ForgeModel):
+        options = world.model.forge_objects.unet.model_options
+        options["sampler_cfg_function"] = lambda args: args["cond"]
+    else:
+        layer = unet_of(world).middle_block[1]
+        layer.forward = layer.forward
+
+
+@pytest.mark.parametrize("needs", [cfg_plus_plus, a_mix_of_its_own])
+def test_what_needs_the_negative_prompt_gets_it(world, caplog, needs):
     caplog.set_level("INFO")
     rows = []
     unet_of(world).register_forward_pre_hook(lambda _unet, args: rows.append(len(args[0])))
-
-    def ask(denoiser):
-        denoiser.need_last_noise_uncond = True
-
-    world.events[0] = [ask]
+    world.events[0] = [needs]
     run(world, RELIEF)
     assert rows == [2] * 8 and "0 rows saved" in summaries(caplog)[0]
+
+
+def test_an_extension_that_stays_around_the_mixing_does_not_relieve_it_again(host):
+    """As the PAG of sd-webui-incantations: at the first call it keeps what it finds there."""
+    host["modules.script_callbacks"].clear_callbacks()
+    world = World(host, a1111())
+    world.script = run_shim(SHIM).DetourScript()
+
+    def stay(params):
+        found = vars(params.denoiser)
+        if "kept" not in found:
+            found["kept"] = inner = params.denoiser.combine_denoised
+            params.denoiser.combine_denoised = lambda *args: inner(*args)
+
+    values = {**RELIEF, "relief_strength": 0.3}
+    alone = run(world, values)
+    world.callbacks.on_cfg_denoiser(stay)
+    assert torch.equal(run(world, values), alone)
 
 
 def test_no_guidance_is_told(world):
@@ -214,12 +245,12 @@ def acting_relief(p, schedule):
     return ActingRelief(p, Relief(schedule))
 
 
-def acting_fade(p, lam):
+def acting_fade(p, lam, **given):
     from detour_webui.extension.prompt import ActingFade
 
     from detour.ways.fade import Fade
 
-    return ActingFade(p, Fade(Schedule(lam, end_percent=1.0)))
+    return ActingFade(p, Fade(Schedule(lam, end_percent=1.0), **given))
 
 
 # --- Prompt Fade -----------------------------------------------------------------------------
@@ -241,18 +272,51 @@ def test_fade_is_the_loop_with_another_prompt(world, lam):
     assert_clean(world, [plain], batch_size=2)
 
 
-def test_fade_to_noise_by_its_seed(world):
-    p = make(world, batch_size=2)
-    (z,) = draw(7, range(2), p.cond.shape[1:])
+def test_fade_to_noise_of_each_picture_by_the_seed_in_its_parameters(world):
+    """So that one picture of many can be made again alone."""
+    values = {**FADE, "fade_strength": 0.6, "fade_toward": "noise", "fade_seed": 2**64 - 3}
+    p = make(world, values, batch_size=2, n_iter=2)
+    found = world.generate(p)
+    seeds = p.extra_generation_params["Detour fade seed"]
+    assert seeds == [str(2**64 - 3), str(2**64 - 2), str(2**64 - 1), "0"]
 
     def noise_inside(model, x, sigma, is_inside):
         prompt = toward_noise(p.cond, z, 0.6) if is_inside else p.cond
         return guided(model, x, sigma, prompt, p.uncond, 2.0)
 
-    values = {**FADE, "fade_strength": 0.6, "fade_toward": "noise", "fade_seed": 7}
-    found = run(world, values, batch_size=2)
-    assert torch.equal(found, literally(p, noise_inside))
-    assert not torch.equal(run(world, {**values, "fade_seed": 8}, batch_size=2), found)
+    for number, latents in enumerate(found):
+        p = make(world, batch_size=2, seed=5 + number)
+        mine = map(int, seeds[2 * number :][:2])
+        z = torch.cat([draw(seed, [0], p.cond.shape[1:])[0] for seed in mine])
+        assert torch.equal(latents, literally(p, noise_inside))
+
+
+def test_each_part_of_a_prompt_with_and_has_noise_of_its_own(host):
+    cond = torch.randn(4, 3, 8, generator=torch.Generator().manual_seed(1))
+    parts = SimpleNamespace(batch=[[1, 2], [3, 4]])
+    p = SimpleNamespace(sampler=SimpleNamespace(sampler_extra_args={"cond": parts}))
+    params = SimpleNamespace(text_cond=cond, text_uncond=None)
+    acting_fade(p, 0.5, toward="noise", seed=7).follow(params, 0.5)
+    z = torch.cat([draw(seed, range(2), (3, 8))[0] for seed in (7, 8)])
+    assert torch.equal(params.text_cond, toward_noise(cond, z, 0.5))
+
+
+@pytest.mark.parametrize("toward", ["negative", "noise"])
+def test_controlnets_mark_before_a_prompt_stays(host, toward):
+    """That of A1111 puts a token of 1024 before each prompt, of -1024 before the negative prompt,
+    and takes it off in the U-Net's call by these very numbers."""
+    p = SimpleNamespace(sd_model=SimpleNamespace(model=SimpleNamespace(diffusion_model=ldm_unet())))
+    cond, uncond = embedding(2, 1), embedding(2, 2)
+    wanted = SimpleNamespace(text_cond=WithShape(cond), text_uncond=WithShape(uncond))
+    for texts, mark in ((cond, 1024.0), (uncond, -1024.0)):
+        tokens = texts["crossattn"]
+        texts["crossattn"] = torch.cat([torch.full_like(tokens[:, :1], mark), tokens], dim=1)
+    params = SimpleNamespace(text_cond=cond, text_uncond=uncond)
+    for each in (wanted, params):
+        acting_fade(p, 0.3, toward=toward).follow(each, 0.5)
+    assert torch.equal(params.text_cond["crossattn"][:, :1], cond["crossattn"][:, :1])
+    assert torch.equal(params.text_cond["crossattn"][:, 1:], wanted.text_cond["crossattn"])
+    assert torch.equal(params.text_cond["vector"], wanted.text_cond["vector"])
 
 
 class WithShape(dict):

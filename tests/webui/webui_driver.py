@@ -210,6 +210,7 @@ class Processing:
     def __init__(self, world, sampler_name="euler", **given) -> None:
         self.world, self.sampler_name = world, sampler_name
         self.steps, self.n_iter, self.batch_size, self.seed = 8, 1, 1, 5
+        self.iteration = 0
         self.cfg_scale = 2.0
         self.enable_hr, self.is_hr_pass, self.denoise = False, False, 0.75
         self.refiner_checkpoint_info = None
@@ -281,6 +282,7 @@ class World:
             p.scripts.process(p, *p.args)
         latents = []
         for number in range(p.n_iter):
+            p.iteration = number
             p.seed += number
             p.is_hr_pass = False
             latent = p.run_pass()
