@@ -32,6 +32,13 @@ PRESETS = Path(__file__).resolve().parents[1] / "js" / "presets.json"
 
 OWN_FIELDS, SHARED_FIELDS = ("strength", "start_percent", "end_percent"), ("shape", "schedule_by")
 """Of a schedule: those that each way has for itself, and those that all have in common."""
+MORE = (
+    ("shape", "schedule_by", "apply_to"),
+    ("points", "blocks"),
+    ("hires", "hires_strength", "refiner"),
+    ("skip_compute",),
+)
+"""The rows of the fold *More*."""
 OWN = "as set below"
 PRESET_FIELDS = (*(name for name in RANGES if name != "hires_strength"), *SHARED_FIELDS)
 """The fields that a starting point may set."""
@@ -63,18 +70,10 @@ def build_panel(elem_id: Callable[[str], str], opts: Any, note: str) -> dict[str
             add("end_percent")
         plot, message = _picture(elem_id, Settings(strength=strength))
         with gr.Accordion("More", open=False, elem_id=elem_id("more")):
-            with gr.Row():
-                add("shape")
-                add("schedule_by")
-                add("apply_to")
-            with gr.Row():
-                add("points")
-                add("blocks")
-            with gr.Row():
-                add("hires")
-                add("hires_strength")
-                add("refiner")
-            add("skip_compute")
+            for row in MORE:
+                with gr.Row():
+                    for name in row:
+                        add(name)
         for way, title in TITLES.items():
             with gr.Accordion(title, open=False, elem_id=elem_id(way)):
                 gr.Markdown(MORE_WAYS[way][0])
@@ -82,6 +81,9 @@ def build_panel(elem_id: Callable[[str], str], opts: Any, note: str) -> dict[str
                     add(name)
         with gr.Accordion("What you should see", open=False, elem_id=elem_id("help")):
             gr.Markdown(seen())
+    for part in (controls["enabled"], accordion.accordion, controls["strength"]):
+        # What the hosts keep of a page's first start would lie over the values of the settings.
+        part.do_not_save_to_config = True
     ordered = {name: controls[name] for name in NAMES}
     _keep_picture_fresh(ordered, plot, message)
     _fill_in(starting_point, [ordered[name] for name in PRESET_FIELDS])

@@ -72,6 +72,14 @@ class Anything:
     input = change
 
 
+class InputAccordion(Anything):
+    """`modules.ui_components.InputAccordion`: a checkbox that has its accordion."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.accordion = Anything()
+
+
 class Callbacks:
     """`modules.script_callbacks`: lists of functions, cleared by "Reload UI"."""
 
@@ -159,7 +167,7 @@ def make_modules(kind: str) -> dict[str, types.ModuleType]:
     paths.script_path = paths.data_path = tempfile.gettempdir()
     paths.models_path = str(Path(paths.data_path) / "models")
     components = types.ModuleType("modules.ui_components")
-    components.InputAccordion = Anything
+    components.InputAccordion = InputAccordion
     gradio = types.ModuleType("gradio")
     for name in (
         "Slider",
