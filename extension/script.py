@@ -18,7 +18,7 @@ from .options import add_options
 from .panel import build_panel
 from .pipeline import PipelineSession
 from .session import Sessions
-from .settings import NAMES, Settings, read_arguments
+from .settings import NAMES, Settings, is_off, read_arguments
 
 TITLE = "Detour"
 """Frozen: ids, the API's key and saved defaults are made from it."""
@@ -61,11 +61,12 @@ class DetourScript(scripts.Script):
     def process(self, p: Any, *args: Any) -> None:
         """Before anything is sampled; also where the parameters of the picture are fixed."""
         settings: Settings | None = None
+        overrides = getattr(p, OVERRIDES, None)
         try:
-            settings = read_arguments(args, getattr(p, OVERRIDES, None))
+            settings = None if is_off(args, overrides) else read_arguments(args, overrides)
         except ValueError as error:  # the host would only print it and go on
             host.tell(p, str(error))
-        if settings is not None and settings.enabled and not _can_sample():
+        if settings is not None and not _can_sample():
             host.tell(p, host.TOO_OLD)
             settings = None
         setattr(p, KEPT, settings if settings is not None and settings.is_on else None)

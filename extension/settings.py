@@ -189,18 +189,29 @@ def _read_bool(name: str, value: Any) -> bool:
     return read
 
 
+def is_off(args: Sequence[Any], overrides: Mapping[str, Any] | None = None) -> bool:
+    """Whether the arguments leave Detour off, whatever else is in them."""
+    try:
+        return not convert("enabled", _given(args, overrides).get("enabled", False))
+    except ValueError:
+        return False
+
+
+def _given(args: Sequence[Any], overrides: Mapping[str, Any] | None) -> dict[str, Any]:
+    if args and isinstance(args[0], Mapping):
+        given = {"enabled": True, **args[0]}
+    else:
+        given = {name: value for name, value in zip(NAMES, args, strict=False) if value is not None}
+    return {**given, "enabled": True, **overrides} if overrides else given
+
+
 def read_arguments(args: Sequence[Any], overrides: Mapping[str, Any] | None = None) -> Settings:
     """The settings from a host's arguments: all in order (a shorter list takes defaults), or
     one dict of the node's input names, which is enabled unless it says otherwise.
 
     overrides: values of an X/Y/Z cell; any of them switches the bypass on.
     """
-    if args and isinstance(args[0], Mapping):
-        given = {"enabled": True, **args[0]}
-    else:
-        given = {name: value for name, value in zip(NAMES, args, strict=False) if value is not None}
-    if overrides:
-        given = {**given, "enabled": True, **overrides}
+    given = _given(args, overrides)
     unknown = [str(name) for name in given if name not in KINDS]
     if unknown:
         raise ValueError(

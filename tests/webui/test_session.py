@@ -449,7 +449,7 @@ def test_a_run_that_never_reaches_the_window_says_so(world):
     assert any("was never reached; use schedule_by = step" in text for text in p.comments)
 
 
-def test_bad_values_are_told_and_nothing_is_bypassed(world):
+def test_bad_values_are_told_where_detour_is_on_and_nothing_is_bypassed(world):
     plain = world.generate(make(world))
     for values, words in (
         ({**ON, "start_percent": 0.9}, "start_percent (0.9) must be smaller"),
@@ -460,6 +460,8 @@ def test_bad_values_are_told_and_nothing_is_bypassed(world):
         assert torch.equal(world.generate(p)[0], plain[0])
         assert any(words in text for text in p.comments), p.comments
         assert p.extra_generation_params == {}
+    p = make(world, {**ON, "enabled": False, "start_percent": 0.9})
+    assert torch.equal(world.generate(p)[0], plain[0]) and p.comments == {}
 
 
 def test_a_sampler_without_a_list_of_sigmas_is_told_by_step(world, monkeypatch):
