@@ -35,7 +35,8 @@ OWN_FIELDS, SHARED_FIELDS = ("strength", "start_percent", "end_percent"), ("shap
 MORE = (
     ("shape", "schedule_by", "apply_to"),
     ("points", "blocks"),
-    ("hires", "hires_strength", "refiner"),
+    ("hires", "refiner"),
+    ("hires_strength",),
     ("skip_compute",),
 )
 """The rows of the fold *More*."""
@@ -97,8 +98,7 @@ def label(name: str) -> str:
 
 def seen() -> str:
     """What one should see of each field and each starting point, as Markdown."""
-    sights = {name: words(name).see for name in NAMES[1:]}
-    told = {label(name): f"{see[0].upper()}{see[1:]}" for name, see in sights.items()}
+    told = {label(name): words(name).see for name in NAMES[1:]}
     told |= {f"{_named(one)} (starting point)": one.description for one in read_presets()}
     return "\n".join(f"- **{name}**: {text}" for name, text in told.items())
 

@@ -60,8 +60,8 @@ class Wizard:
                 self.after = _sheet("after")
         self.marks = _text("marks", "Wrong pictures", "")
         with gr.Accordion("Save", open=True):
+            self.name = _text("name", "Name", "mended")
             with gr.Row():
-                self.name = _text("name", "Name", "mended")
                 self.save_edit = _button("save_edit", "Save edit")
                 self.save_classifier = _button("save_classifier", "Save classifier")
         with gr.Accordion("Proof", open=False):

@@ -25,6 +25,7 @@ from stand_in import ROOT, SHIM, make_modules, run_shim
 NAME, PASSWORD = "someone", "a:secret"
 HELD = "held"
 """While a file of this name is in the data folder, a search waits at its first progress."""
+STYLE = (ROOT / "style.css").read_text(encoding="utf-8")
 HEAVY = ("torchvision", "timm", "transformers")
 
 
@@ -76,7 +77,7 @@ def hold_searches(sign: Path) -> None:
 
 def panel_page(script: Any) -> tuple[gr.Blocks, dict[str, Any]]:
     """The panel, with a button for what the host would pass on, and one that pastes a picture."""
-    with gr.Blocks() as page:
+    with gr.Blocks(css=STYLE) as page:
         controls = script.ui(False)
         seen = gr.Textbox(label="Arguments", elem_id="arguments", interactive=True)
         button = gr.Button("Show", elem_id="show")
@@ -103,8 +104,7 @@ def tab_page(callbacks: Any) -> tuple[gr.Blocks, dict[str, Any]]:
     """The tab, beside no others."""
     (build,) = callbacks.lists["ui_tabs"]
     ((blocks, title, elem_id),) = build()
-    css = (ROOT / "style.css").read_text(encoding="utf-8")
-    with gr.Blocks(css=css) as page, gr.Tabs(), gr.TabItem(title, id=elem_id, elem_id=elem_id):
+    with gr.Blocks(css=STYLE) as page, gr.Tabs(), gr.TabItem(title, id=elem_id, elem_id=elem_id):
         blocks.render()
     page.queue()
     return page, {"title": title, "id": elem_id}
