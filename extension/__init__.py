@@ -1,5 +1,6 @@
-"""The extension for AUTOMATIC1111's web UI, Forge, reForge, Forge-classic and SD.Next.
+"""The extension for AUTOMATIC1111's web UI, Forge, Forge Neo, reForge, Forge-classic and SD.Next.
 
 `scripts/detour.py` makes the repository a package and calls `script.register()`. Only `host.py`,
-`pipeline.py`, `classifier_host.py`, `folders.py` and `routes.py` know how the hosts differ.
+`guidance.py`, `pipeline.py`, `classifier_host.py`, `folders.py` and `routes.py` know how the hosts
+differ.
 """

@@ -1,5 +1,6 @@
-"""How AUTOMATIC1111's web UI and its forks differ: the only file that knows, besides
-`pipeline.py` (SD.Next). Everything is told by what an object has, not by the host's name.
+"""How AUTOMATIC1111's web UI and its forks differ: the only file that knows, besides `guidance.py`
+(where they mix) and `pipeline.py` (SD.Next). Everything is told by what an object has, not by the
+host's name.
 """
 
 from __future__ import annotations
