@@ -176,6 +176,7 @@ class ActingRelief(Acting):
         prompt, negative = parts[roles.index(PROMPT)], parts.get(roles.index(NEGATIVE))
         moved = prompt if negative is None else blend(negative, prompt, _lam(self.acts))
         parts[roles.index(NEGATIVE)] = moved
+        call.kept = None  # for another relief: all chunks are there again
         return torch.cat([parts[chunk] for chunk in range(len(roles))])
 
 

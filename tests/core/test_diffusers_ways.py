@@ -104,6 +104,17 @@ def test_relief_between_is_another_scale(lam):
     assert (coverage.relieved, coverage.saved) == (4, 0)
 
 
+@pytest.mark.parametrize("lams", [(0.5, 1.0), (1.0, 0.5)])
+def test_two_reliefs_of_which_one_leaves_the_rows_out(lams):
+    """Whichever it is: the rows that were left out come back once."""
+    pipe, run = made()
+    with literally(pipe, prompt_alone):
+        expected = run()
+    first, second = (guidance_relief(pipe, Schedule(lam, **HALF)) for lam in lams)
+    with first, second:
+        assert torch.equal(run(), expected)
+
+
 def test_relief_of_an_embedded_scale():
     pipe, run = zoo.make("LatentConsistencyModelPipeline")
     with guidance_relief(pipe, Schedule(1.0, **WHOLE)) as coverage:
