@@ -23,7 +23,8 @@ ROUNDING = 1e-5
 class SigmaTable:
     """Progress by sigma: 0 at the model's largest sigma, 1 at its smallest.
 
-    sigmas: the model's own table (Stable Diffusion: 1,000 values), ascending, positive.
+    sigmas: the model's own table (Stable Diffusion: 1,000 values), ascending, positive; equal
+    neighbours are fine (Stable Cascade's begin and end with some, a steep shift rounds some).
     Between two entries the progress is linear in log sigma; beyond the ends it is held.
     """
 
@@ -31,8 +32,8 @@ class SigmaTable:
     _logs: tuple[float, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        rising = all(a < b for a, b in pairwise(self.sigmas))
-        if len(self.sigmas) < 2 or self.sigmas[0] <= 0 or not rising:
+        rising = all(a <= b for a, b in pairwise(self.sigmas))
+        if not rising or len(set(self.sigmas)) < 2 or self.sigmas[0] <= 0:
             raise ValueError(
                 "The model's sigma table cannot be used: it must hold at least two positive "
                 "sigmas in rising order."

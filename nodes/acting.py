@@ -36,7 +36,8 @@ log = logging.getLogger("detour")
 class Evaluation:
     """The guider's work for one call by its sampler.
 
-    x: the latent, `[B, ...]`. model_options: the run's, as this evaluation is given them.
+    x: the latent, `[B, ...]`. model_options: the run's; a way may put others in their place for
+        this evaluation, and writes into none of them.
     """
 
     run: Run
@@ -147,6 +148,10 @@ class ActingBypass(Acting):
                 type(model.model).__name__,
             )
 
+    def conditionings(self, conds: Conditionings) -> None:
+        """Count them, to see whether the model's calls come by."""
+        self.coverage.evaluations += 1
+
     @contextmanager
     def model_call(self, call: ModelCall) -> Iterator[None]:
         """Bypass it as its rows want it."""
@@ -173,6 +178,11 @@ def _tell(blocks: BlockRange, kind: str, is_guess: bool) -> None:
         log.warning("Detour: %s", warning)
 
 
+MIXING = ("sampler_cfg_function", "sampler_pre_cfg_function")
+"""Where patches (APG, VideoLinearCFGGuidance) say how prompt and negative prompt are mixed. At a
+scale of 1 they may still mix: without the negative prompt the host would give them zeros for it."""
+
+
 class ActingRelief(Acting):
     """The guider has another scale for the length of an evaluation, and the model is given another
     embedded guidance."""
@@ -197,7 +207,7 @@ class ActingRelief(Acting):
     @contextmanager
     def evaluation(self, evaluation: Evaluation) -> Iterator[None]:
         """Another scale; at 1 the host leaves the negative prompt out, unless a patch or a sampler
-        asked for it."""
+        asked for it, or mixes by a rule of its own."""
         guider, moment, coverage = evaluation.guider, evaluation.moment, self.coverage
         progress = moment.progress(self.way.schedule)
         lams, given = self.way.lams(progress), guider.cfg
@@ -208,6 +218,11 @@ class ActingRelief(Acting):
                 "all of them; sample them apart, or without Guidance Relief."
             )
         scale = relieved(given, lams[0]) if acts else given
+        if acts and is_unguided(scale) and any(map(evaluation.model_options.get, MIXING)):
+            evaluation.model_options = {
+                **evaluation.model_options,
+                "disable_cfg1_optimization": True,
+            }
         self.came = dict.fromkeys((True, False), 0.0)
         guider.cfg = scale
         try:

@@ -168,7 +168,7 @@ class Ways:
         with ExitStack() as opened:
             for acting in run.acting:
                 opened.enter_context(acting.evaluation(evaluation))
-            return executor(x, timestep, model_options, *rest, **named)
+            return executor(x, timestep, evaluation.model_options, *rest, **named)
 
     def condition(
         self, executor: Any, model: Any, conds: Any, x: Any, timestep: Any, model_options: Any

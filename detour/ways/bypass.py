@@ -89,6 +89,7 @@ class BypassCoverage(Coverage):
     other_half: those whose rows `apply_to` left out.
     from_cache: calls that something else answered, so that the model did not run.
     kept_out: those in which other nodes called none of the blocks.
+    evaluations: of conditionings, each of which needs a model call; 0 where a host does not tell.
     part: what was bypassed, where there is a choice.
     """
 
@@ -97,6 +98,7 @@ class BypassCoverage(Coverage):
     other_half: int = 0
     from_cache: int = 0
     kept_out: int = 0
+    evaluations: int = 0
     part: str = ""
 
     def record(self, call: Call, *, ran: bool = True, span: Span | None = None) -> None:
@@ -110,7 +112,8 @@ class BypassCoverage(Coverage):
         self.part = self.part if span is None else str(span.of)
 
     def missed(self) -> str | None:
-        """As for every way; and where the wanted half of guidance was never there."""
+        """As for every way; and where the wanted half of guidance was never there, or where other
+        nodes went past what does the bypass."""
         apply_to = self.way.apply_to
         if self.other_half and not self.bypassed:
             half = "the prompt" if apply_to == "cond" else "the negative prompt"
@@ -122,6 +125,11 @@ class BypassCoverage(Coverage):
             return (
                 f"Nothing was bypassed: another node left out {self.part} or put others in their "
                 "place, as nodes do that compile blocks one by one; connect Detour behind it."
+            )
+        if self.evaluations and not (self.calls or self.from_cache):
+            return (
+                "Nothing was bypassed: another node calls this model in a way of its own, as "
+                "DeepCache does; do without that node, or without this one."
             )
         return super().missed()
 

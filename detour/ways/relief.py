@@ -67,7 +67,7 @@ class ReliefCoverage(Coverage):
             told.append(f"relieved embedded guidance in {self.embedded} model calls")
         if self.asked and not self.saved:
             told.append("0 rows saved, since something needs the negative prompt all the same")
-        elif self.relieved:
+        elif self.relieved and self.rows:
             told.append(f"{self.saved} of {self.rows + self.saved} rows saved")
         return "; ".join(told)
 

@@ -66,7 +66,7 @@ def blend(out: torch.Tensor, h: torch.Tensor, lam: Weight) -> torch.Tensor:
             "keeps the shape can be."
         )
     if not isinstance(lam, torch.Tensor):
-        return torch.lerp(out, h, lam)
+        return h.clone() if lam == 1.0 else torch.lerp(out, h, lam)
     if lam.shape[0] != h.shape[0]:
         raise ValueError(
             f"The bypass has {lam.shape[0]} rows, its input {h.shape[0]}: this host batches in a "

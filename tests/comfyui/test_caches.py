@@ -66,6 +66,25 @@ def test_another_wrapper_around_the_u_net_changes_no_count(lab, notices):
     assert notices[0][1].endswith("of 6 model calls")
 
 
+def test_a_node_that_calls_the_u_net_past_the_wrappers_is_told(lab, reliefs, notices):
+    """As DeepCache packs do; what acts in the guider acts all the same."""
+    model = lab.tiny("small")
+
+    def own_way(apply, args):
+        x, t, base = args["input"], args["timestep"], apply.__self__
+        at, when = base.model_sampling.calculate_input(t, x), base.model_sampling.timestep(t)
+        given = {"context": args["c"]["c_crossattn"], "transformer_options": {}}
+        out = base.diffusion_model(at, when.float(), **given)
+        return base.model_sampling.calculate_denoised(t, out, x)
+
+    model.set_model_unet_function_wrapper(own_way)
+    both = reliefs.relief(lab.bypass(model, 1.0, unique_id="7"), unique_id="8")
+    assert torch.equal(lab.sample(both), lab.sample(model, cfg=1.0))
+    told = {node: (text, missed) for node, text, missed in notices}
+    assert told["7"][1] and "another node calls this model in a way of its own" in told["7"][0]
+    assert told["8"] == ("strength 1: relieved guidance in 4 of 4 evaluations", False)
+
+
 def test_the_u_net_is_given_what_it_would_have_without_us(lab):
     """Nothing of ours is left in its options, where torch.compile would see it."""
     model = lab.tiny("small")

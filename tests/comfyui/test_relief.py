@@ -154,6 +154,28 @@ def test_a_patch_that_mixes_gets_the_relieved_scale(lab, reliefs):
     assert scales == [2.0, 2.0, 3.0]
 
 
+def with_apg(lab, model):
+    """Adaptive Projected Guidance, which changes what is mixed."""
+    node = lab.extra_node("nodes_apg", "APG")
+    return node.execute(model=model, eta=1.0, norm_threshold=5.0, momentum=0.0).result[0]
+
+
+def with_linear_cfg(lab, model):
+    """A scale for each frame, 2.5 for the first one, which mixes."""
+    return lab.extra_node("nodes_video_model", "VideoLinearCFGGuidance")().patch(model, 2.5)[0]
+
+
+@pytest.mark.parametrize("mixes", [with_apg, with_linear_cfg])
+def test_a_patch_that_mixes_has_the_negative_prompt_at_scale_1_too(lab, reliefs, mixes, notices):
+    """The host would give it zeros."""
+    model = mixes(lab, lab.tiny("small"))
+    got = reliefs.sampled(reliefs.guider(reliefs.relief(model, unique_id="7", **EARLY)))
+    asks = model.clone()
+    asks.model_options["disable_cfg1_optimization"] = True
+    assert torch.equal(got, reliefs.sampled(reliefs.by_hand(asks, constant(1.0))))
+    assert "0 rows saved, since something needs the negative prompt" in notices[0][1]
+
+
 # --- what it says ----------------------------------------------------------------------------
 
 

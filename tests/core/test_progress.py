@@ -70,6 +70,13 @@ def test_unusable_runs_are_refused(sigmas):
         StepTable(sigmas)
 
 
+def test_a_table_with_equal_neighbours():
+    """As Stable Cascade's, whose ends are cut."""
+    table = SigmaTable((1.0, 1.0, 2.0, 2.0, 8.0, 8.0))
+    found = [table.progress(sigma) for sigma in (0.5, 1.0, 2.0, 4.0, 8.0, 9.0)]
+    assert found == pytest.approx([1.0, 1.0, 0.4, 1 - (3 + 0.5) / 5, 0.0, 0.0])
+
+
 def test_the_alphas_of_training_are_a_table():
     alphas = torch.tensor([1.0, 0.8, 0.5, 0.0])
     small, large = 1e-6, 1e6  # a picture that is whole or gone is taken as nearly so

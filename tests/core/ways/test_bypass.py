@@ -105,7 +105,11 @@ def test_lam_one_runs_no_layer_and_keeps_the_skip_connection(unet, x):
     assert torch.equal(found, torch.cat([h + 5.0, h], dim=1))
 
 
-def test_lam_one_without_skipping_runs_the_layers_and_gives_the_same(unet, x):
+@pytest.mark.parametrize("bias", [0.0, float("inf")])
+def test_lam_one_without_skipping_runs_the_layers_and_gives_the_same(unet, x, bias):
+    """Also where the mid-block is infinite, as half precision may be."""
+    with torch.no_grad():
+        unet.middle_block[2].bias[0] += bias
     with bypassed(unet, at(1.0)):
         skipped = unet(x, control=5.0)
     with bypassed(unet, at(1.0, skip_compute=False)):
