@@ -132,8 +132,7 @@ class Ways:
         run = Run(self._acting(), guider, steps, in_tiles)
         self._begin(run)
         options = extra_args["model_options"].setdefault("transformer_options", {})
-        options[KEY] = {**options.get(KEY, {}), self: run}
-        setattr(guider.model_patcher, ACTED, True)
+        options.update(self._joined(run, options))
         result = executor(guider, sigmas, extra_args, steps.listening(callback), *rest, **named)
         self._tell(run)
         return result
@@ -159,7 +158,11 @@ class Ways:
         """Around the guider's work for one call by its sampler."""
         options = model_options.get("transformer_options", {})
         guider = executor.class_obj
-        run = self._run(options) or self._begin(Run(self._acting(), guider))
+        run = self._run(options)
+        if run is None:  # a guider that goes to its sampler in a way of its own
+            run = self._begin(Run(self._acting(), guider))
+            options = self._joined(run, options)
+            model_options = {**model_options, "transformer_options": options}
         if run.steps is not None:
             run.steps.evaluated(timestep if is_first(WrappersMP.PREDICT_NOISE, options) else None)
         sampling = guider.inner_model.model_sampling
@@ -210,6 +213,11 @@ class Ways:
             for acting in run.acting:
                 opened.enter_context(acting.model_call(call))
             return executor(x, t, *args, **call.named)
+
+    def _joined(self, run: Run, options: dict) -> dict:
+        """Transformer options with a run of ours, by which those who come later find it."""
+        setattr(run.guider.model_patcher, ACTED, True)
+        return {**options, KEY: {**options.get(KEY, {}), self: run}}
 
     def _run(self, options: dict) -> Run | None:
         return options.get(KEY, {}).get(self)

@@ -95,6 +95,34 @@ def test_a_guider_with_names_of_its_own_is_refused_by_half(lab, guided):
         assert torch.equal(got, run(model))
 
 
+def test_a_guider_that_goes_to_its_sampler_in_a_way_of_its_own(lab, guided, fades, notices):
+    """Past the wrappers around the sampler: what acts and whose rows are whose is known for each
+    evaluation, and nobody says that nothing was done."""
+    samplers = lab.comfy.samplers
+
+    class Own(samplers.CFGGuider):
+        def inner_sample(self, noise, latent, device, sampler, sigmas, mask, *rest, **named):
+            self.conds = samplers.process_conds(self.inner_model, noise, self.conds, device, latent)
+            own = lab.comfy.model_patcher.create_model_options_clone(self.model_options)
+            own["transformer_options"]["sample_sigmas"] = sigmas
+            given = {"model_options": own, "seed": 5}
+            got = sampler.sample(self, sigmas, given, None, noise, latent, mask, True)
+            return self.inner_model.process_latent_out(got)
+
+    def run(guider, model):
+        text = guided.texts(model)
+        guider.set_conds(text["positive"], text["negative"])
+        guider.set_cfg(3.0)
+        return guided.sampled(guider, model)
+
+    model = lab.tiny("small")
+    patched = fades.fade(lab.bypass(model, 0.5, apply_to="uncond"), 0.5)
+    wanted = run(samplers.CFGGuider(patched), patched)
+    noticed = len(notices)
+    assert torch.equal(run(Own(patched), patched), wanted)
+    assert len(notices) == noticed
+
+
 def cut_to_windows(executor, model, conds, x, timestep, model_options):
     """What context windows do: the conditionings come as new lists of copies."""
     copied = [None if cond is None else [part.copy() for part in cond] for cond in conds]
