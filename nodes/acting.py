@@ -194,6 +194,7 @@ class ActingRelief(Acting):
     def __init__(self, way: Relief) -> None:
         super().__init__(way)
         self.came: dict[Any, float] = {}
+        self.is_overruled = False
 
     def begin(self, guider: Any) -> None:
         """The guider has to mix two conditionings as the host does, by the scale that it keeps."""
@@ -223,18 +224,25 @@ class ActingRelief(Acting):
                 **evaluation.model_options,
                 "disable_cfg1_optimization": True,
             }
-        self.came = dict.fromkeys((True, False), 0.0)
+        self.came, self.is_overruled = dict.fromkeys((True, False), 0.0), False
         guider.cfg = scale
         try:
             yield
         finally:
             guider.cfg = given
         coverage.visit(progress)
+        if acts and self.is_overruled:
+            coverage.overruled += 1
+            return
         coverage.relieved += acts
         coverage.unguided += any(lams) and not acts
         if acts and is_unguided(scale):
             coverage.asked += bool(self.came[False])
             coverage.saved += self._saved(guider.conds, moment.timestep)
+
+    def conditionings(self, conds: Conditionings) -> None:
+        """Note where a node between this one and the sampler has put a scale of its own."""
+        self.is_overruled = conds.run.guider.cfg != conds.run.scale
 
     def _saved(self, conds: dict[str, Any], timestep: Any) -> int:
         """The rows that the negative prompt would have had in an evaluation, by those that the

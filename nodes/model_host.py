@@ -171,6 +171,7 @@ class Ways:
         with ExitStack() as opened:
             for acting in run.acting:
                 opened.enter_context(acting.evaluation(evaluation))
+            run.scale = getattr(guider, "cfg", None)
             return executor(x, timestep, evaluation.model_options, *rest, **named)
 
     def condition(

@@ -177,7 +177,8 @@ class Run:
     """One run; it lives in the run's transformer options and is gone with them.
 
     acting: one for each way of the MODEL. roles, is_seconds: of the conditionings that are
-        evaluated. in_tiles: whether a pack cuts each model call into tiles.
+        evaluated. in_tiles: whether a pack cuts each model call into tiles. scale: of guidance, as
+        our ways left it to who comes behind them.
     """
 
     acting: tuple[Any, ...]
@@ -186,6 +187,7 @@ class Run:
     in_tiles: bool = False
     roles: tuple[Role, ...] = ()
     is_seconds: bool = False
+    scale: float | None = None
     tables: dict[tuple[str, int], tuple[object, Any]] = field(default_factory=dict)
 
     def clock(self, schedule: Schedule, model_sampling: Any, of_run: Any) -> SigmaTable | StepTable:

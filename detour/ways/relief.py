@@ -34,6 +34,7 @@ class ReliefCoverage(Coverage):
     calls: evaluations by the guider; relieved: those with another scale; unguided: those that had
         a scale of 1 anyway; asked: those brought to 1 in which the negative prompt came all the
         same.
+    overruled: those in which another node put a scale of its own in the place of the relieved one.
     embedded: model calls with another embedded guidance.
     rows: computed; saved: not computed, since the scale was 1.
     """
@@ -41,16 +42,22 @@ class ReliefCoverage(Coverage):
     relieved: int = 0
     unguided: int = 0
     asked: int = 0
+    overruled: int = 0
     embedded: int = 0
     rows: int = 0
     saved: int = 0
 
     def missed(self) -> str | None:
-        """As for every way; and where there was no guidance to relieve."""
+        """As for every way; and where there was no guidance to relieve, or another node's won."""
         if self.relieved or self.embedded:
             return None
         if self.rows and not self.calls:
             return "Nothing was relieved: this sampler calls the model past its guider."
+        if self.overruled:
+            return (
+                "Nothing was relieved: another node behind this one sets CFG, as CFG Override "
+                "does; connect this node behind it."
+            )
         if self.unguided:
             return (
                 "Nothing was relieved: CFG is 1 (or the guider has no negative prompt), and this "
@@ -63,6 +70,8 @@ class ReliefCoverage(Coverage):
         told = []
         if self.relieved or not self.embedded:
             told.append(f"relieved guidance in {self.relieved} of {self.calls} evaluations")
+        if self.overruled:
+            told.append(f"in {self.overruled} more, another node set CFG")
         if self.embedded:
             told.append(f"relieved embedded guidance in {self.embedded} model calls")
         if self.asked and not self.saved:

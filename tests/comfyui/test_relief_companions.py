@@ -78,6 +78,33 @@ def test_a_stack_of_all_three_ways_in_any_order(lab, reliefs, fades):
         assert torch.equal(reliefs.sampled(reliefs.guider(stack)), wanted), order
 
 
+@pytest.mark.parametrize("order", ["relief_first", "other_first"])
+def test_a_node_that_sets_the_scale_itself(lab, reliefs, order, notices):
+    """As CFG Override of newer hosts: who is nearer to the sampler wins, and it is said."""
+
+    def override(executor, *given, **named):
+        guider = executor.class_obj
+        saved, guider.cfg = guider.cfg, 1.5
+        try:
+            return executor(*given, **named)
+        finally:
+            guider.cfg = saved
+
+    model = lab.tiny("small")
+    other = model.clone()
+    other.add_wrapper(lab.WrappersMP.PREDICT_NOISE, override)
+    if order == "other_first":
+        got = reliefs.sampled(reliefs.guider(reliefs.relief(other, 0.5, unique_id="7", **EARLY)))
+        assert torch.equal(got, reliefs.sampled(reliefs.by_hand(model, early, cfg=1.5)))
+        assert notices[0][1].startswith("strength 0.5: relieved guidance in 2 of 3 evaluations")
+        return
+    both = reliefs.relief(model, 0.5, unique_id="7", **EARLY)
+    both.add_wrapper(lab.WrappersMP.PREDICT_NOISE, override)
+    got = reliefs.sampled(reliefs.guider(both))
+    assert torch.equal(got, reliefs.sampled(reliefs.guider(model, cfg=1.5)))
+    assert notices[0][2] and "another node behind this one sets CFG" in notices[0][1]
+
+
 def test_two_reliefs_are_one_after_the_other(lab, reliefs):
     model = lab.tiny("small")
     two = reliefs.relief(reliefs.relief(model, 0.5, **EARLY), 0.25, **EARLY)
