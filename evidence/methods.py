@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -21,7 +21,7 @@ from detour.search.one_weight import bias_only, worst_group
 from detour.search.pair import weight_and_bias
 from detour.search.problem import Found
 from detour.search.settings import Search
-from detour.search.several import Sizes, fit_sizes
+from detour.search.several import Sizes, fit_parts
 
 from .rivals import dfr, dfr_l2, project_out
 
@@ -76,9 +76,8 @@ def three_weights_bias(probes: Probes, seed: int) -> Head:
     """Up to three weights and the bias: greedy on all probes, and as many weights as five-fold
     cross-fitting on them says, the library's own rule for few probes."""
 
-    def fit(rows: Tensor, start: float, stop: float) -> Sizes[Found]:
-        del start, stop
-        return fit_sizes(probes, rows, None, WEIGHTS)
+    def fit(parts: Sequence[Tensor]) -> list[Sizes[Found]]:
+        return fit_parts(probes, parts, None, WEIGHTS)
 
     everything = torch.arange(len(probes))
     fitted = cross_fit(probes, fit, everything, seed)

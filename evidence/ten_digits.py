@@ -13,8 +13,9 @@ from detour.edit.apply import apply_edits, with_edits
 from detour.edit.record import edit_of, new_stack
 from detour.probes.features import Probes
 from detour.search.one_weight import best_shift, best_weight, problems_of
-from detour.search.pair import best_pair
+from detour.search.pair import best_pairs, best_simple
 from detour.search.problem import Found, Problem
+from detour.search.sample import Sample
 
 from .digits import Digits
 from .methods import Method, erm
@@ -75,6 +76,13 @@ def stacked(search: Search) -> Method:
         return apply_edits(stack, probes.head)
 
     return method
+
+
+def best_pair(probes: Probes, problems: list[Problem]) -> Found:
+    """The best weight and bias of the rows that the problems are of."""
+    simple = best_simple(problems, best_shift(problems), best_weight(probes, problems))
+    sample = Sample.of(probes, [torch.arange(len(probes))])
+    return best_pairs(sample, [problems], [simple])[0]
 
 
 METHODS: dict[str, Method] = {

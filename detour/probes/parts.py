@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,14 +86,20 @@ def _assign(probes: Probes, rows: Tensor, shares: tuple[float, ...], seed: int) 
     for group, number in zip(strata[rows].tolist(), unit.tolist(), strict=True):
         members[number].append(group)
     spread = Counter(g for groups in members for g in set(groups))
-    filled = [[0.0] * count for _ in shares]
+    filled = [[0.0] * len(shares) for _ in range(count)]
+    order = sorted(range(len(shares)), key=lambda p: -shares[p])  # of equals the first is taken
     chosen = [0] * len(units)
     for number in np.random.default_rng(seed).permutation(len(units)).tolist():
         groups = members[number]
-        rare = sorted(set(groups), key=lambda g: (spread[g], g))
-        lack = [([part[g] > 0 for g in rare], sum(part[g] for g in groups)) for part in filled]
-        best = min(range(len(shares)), key=lambda p: (lack[p], -shares[p], p))
+        lacks: Sequence[Any] = filled[groups[0]]  # the same as below where there is one group
+        if len(set(groups)) > 1:
+            rare = sorted(set(groups), key=lambda g: (spread[g], g))
+            lacks = [
+                ([filled[g][p] > 0 for g in rare], sum(filled[g][p] for g in groups))
+                for p in range(len(shares))
+            ]
+        best = min(order, key=lacks.__getitem__)
         chosen[number] = best
         for g in groups:
-            filled[best][g] += 1 / shares[best]
+            filled[g][best] += 1 / shares[best]
     return torch.tensor(chosen)[unit]

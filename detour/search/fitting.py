@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,8 +17,8 @@ from .problem import Found, has_contrast
 from .settings import AUTO
 from .several import Sizes
 
-Fit = Callable[[Tensor, float, float], Sizes[Found]]
-"""Finds every size on some probes; reports progress from one share to another."""
+Fit = Callable[[Sequence[Tensor]], list[Sizes[Found]]]
+"""Finds every size on each of some parts of the probes, which may overlap."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Fitted:
 
 def three_parts(probes: Probes, fit: Fit, parts: Parts) -> Fitted:
     """Chosen on one part, compared on another, reported on the third."""
-    sizes = fit(parts.choose, 0.0, 1.0)
+    sizes = fit([parts.choose])[0]
     found = _predictions(probes, sizes)
     steps = count_steps(probes, found, parts.validate)
     return Fitted(sizes, found, found, steps, parts.choose, parts.validate, parts.report, True)
@@ -66,15 +66,14 @@ def cross_fit(
     report: where to report, on the folds if None.
     """
     parts = tuple(part for part in folds(probes, rows, seed) if len(part))
-    share = 1 / (len(parts) + 1)
-    sizes = fit(rows, 0.0, share)
+    others = [rows[~torch.isin(rows, part)] for part in parts]
+    told = [has_contrast(probes, each) for each in others]
+    sizes, *without = fit([rows, *(each for each, good in zip(others, told, strict=True) if good)])
     found = _predictions(probes, sizes)
     held_out, unjudged = found.each(Tensor.clone), 0
-    for number, part in enumerate(parts, start=1):
-        others = rows[~torch.isin(rows, part)]
-        if has_contrast(probes, others):
-            without = fit(others, number * share, (number + 1) * share)
-            judges = _predictions(probes, without).with_steps(len(found.steps))
+    for part, good in zip(parts, told, strict=True):
+        if good:
+            judges = _predictions(probes, without.pop(0)).with_steps(len(found.steps))
         else:
             judges = found.each(lambda _: found.unedited)
             unjudged += len(part)

@@ -1,18 +1,21 @@
-"""One weight more: which are worth trying, and all numbers fitted again with each of them."""
+"""One weight more: which are worth trying, and all numbers fitted again with each of them.
+
+Everything is done for several parts of a sample at once: the fits of one shape side by side.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import groupby
 
 import torch
 from torch import Tensor
 
 from ..edit.record import Change
 from .one_weight import BYTES_PER_CELL, Progress
+from .sample import Sample
 from .scan import pack
-from .smoothed import Batch, Fit, Sample, climb, score, start_from
+from .smoothed import Batch, Fit, climb, score, start_from
 
 PROMISING = 16
 """How many weights are tried before one is added: those with the steepest slope."""
@@ -24,147 +27,173 @@ FIRST_STEPS, STEPS, WIDTHS = 4, 8, 2
 """Newton steps before the finalists are known, and after, and how often the width is fitted."""
 
 
-def no_edit() -> Fit:
-    """Where the first weight is added to."""
-    return Fit((), (), torch.zeros(0, dtype=torch.float64))
-
-
-def refit(sample: Sample, change: Change) -> Fit:
-    """The change's weights and the biases of their rows, fitted together from where they are."""
-    start = start_from(sample, change)
-    return _finish(sample, Batch.of(sample, [start]), [start], start.numbers[None])[0]
+def refit(sample: Sample, changes: Sequence[tuple[int, Change]]) -> list[Fit]:
+    """Of changes, each with its part: its weights and the biases of their rows, fitted together
+    from where they are."""
+    return _all_finished([start_from(sample, change, part) for part, change in changes], sample)
 
 
 def add_weight(
     sample: Sample,
     searched: Sequence[int],
-    fit: Fit,
+    fits: Sequence[Fit],
     max_bytes: int,
     progress: Progress,
-) -> list[Fit]:
-    """With one weight more, everything fitted again: the best few of the promising weights.
+) -> list[list[Fit]]:
+    """With one weight more, everything fitted again: of each fit the best few of the promising
+    weights. The fits are of different parts.
 
     searched: the rows of the head that it may be of. Source: ours.
     """
-    fits = promising(sample, searched, fit, max_bytes, progress)
+    tried = promising(sample, searched, fits, max_bytes, progress)
     done: list[Fit] = []
-    for _, alike in groupby(sorted(fits, key=_count), key=_count):
-        done += _best_of(sample, list(alike), lambda: progress(1.0))
+    for alike in _shapes(tried):
+        batch, best = _best_after(sample, alike, dict.fromkeys({f.part for f in alike}, FINALISTS))
+        progress(1.0)
+        done += _finish(batch, best)
+        progress(1.0)
     done.sort(key=lambda one: -one.value)
-    return done[:FINALISTS]
+    return [[one for one in done if one.part == fit.part][:FINALISTS] for fit in fits]
 
 
 def first_weights(
-    sample: Sample, searched: Sequence[int], few: int, max_bytes: int, progress: Progress
+    sample: Sample,
+    searched: Sequence[int],
+    few: dict[int, int],
+    max_bytes: int,
+    progress: Progress,
 ) -> list[Fit]:
     """The best few of the promising weights alone, each with the bias of its row, fitted in a few
-    steps: for those who search closely what they stand for."""
-    fits = promising(sample, searched, no_edit(), max_bytes, progress)
+    steps: for those who search closely what they stand for. few: how many of each part."""
+    fits = promising(sample, searched, [Fit.none(part) for part in few], max_bytes, progress)
     return _best_after(sample, fits, few)[1] if fits else []
 
 
 def promising(
-    sample: Sample, searched: Sequence[int], fit: Fit, max_bytes: int, progress: Progress
+    sample: Sample,
+    searched: Sequence[int],
+    fits: Sequence[Fit],
+    max_bytes: int,
+    progress: Progress,
 ) -> list[Fit]:
-    """The fit with one weight more each, still 0: those along which the smoothed score is
+    """Each fit with one weight more, still 0: those along which the smoothed score is
     steepest, in units of their feature's spread, with the bias of their row fitted."""
-    bases = _bases(sample, searched, fit)
-    pulls = torch.stack([_pulls(sample, base, row) for row, base in bases.items()])
+    bases = _bases(sample, searched, fits)
+    pulls = _pulls(sample, bases)
     width, found = sample.probes.features.shape[1], []
     step = max(1, max_bytes // (BYTES_PER_CELL * len(sample.rows)))
     for first in range(0, width, step):
         block = sample.probes.columns(sample.rows, first, min(width, first + step))
         found.append(pulls @ block)
         progress(min(width, first + step) / width)
-    mean, spread = sample.units
+    mean, spread = (each[[base.part for _, base in bases]] for each in sample.units)
     steep = (torch.cat(found, dim=1) - pulls.sum(1)[:, None] * mean).abs() / spread
-    rows = list(bases)
-    for row, column in fit.cells:
-        steep[rows.index(row), column] = 0
-    order = steep.flatten().argsort(descending=True, stable=True)[:PROMISING]
-    cells = [(rows[i // width], i % width) for i in order[steep.flatten()[order] > 0].tolist()]
-    return [bases[row].with_cell((row, column)) for row, column in cells]
+    for at, (row, base) in enumerate(bases):
+        steep[at, [column for own, column in base.cells if own == row]] = 0
+    return [
+        bases[at][1].with_cell((bases[at][0], column))
+        for part in dict.fromkeys(base.part for _, base in bases)
+        for at, column in _steepest(steep, [base.part == part for _, base in bases])
+    ]
 
 
-def _bases(sample: Sample, searched: Sequence[int], fit: Fit) -> dict[int, Fit]:
-    """For each row that is worth a weight the fit that has its bias."""
-    bases = {row: fit for row in fit.rows}
+def _steepest(steep: Tensor, own: list[bool]) -> list[tuple[int, int]]:
+    """Where the few largest numbers above 0 are in some rows of a table."""
+    rows, width = [at for at, wanted in enumerate(own) if wanted], steep.shape[1]
+    values = steep[rows].flatten()
+    order = values.argsort(descending=True, stable=True)[:PROMISING]
+    return [(rows[i // width], i % width) for i in order[values[order] > 0].tolist()]
+
+
+Base = tuple[int, Fit]
+"""A row that is worth a weight, and the fit that has its bias."""
+
+
+def _bases(sample: Sample, searched: Sequence[int], fits: Sequence[Fit]) -> list[Base]:
+    """For each fit the rows that are worth a weight."""
+    bases = [(row, fit) for fit in fits for row in fit.rows]
+    new = [(row, fit.with_row(row)) for fit in fits for row in _new_rows(sample, searched, fit)]
+    done = _all_finished([start for _, start in new], sample, widths=1)
+    bases += [(row, fit) for (row, _), fit in zip(new, done, strict=True)]
+    return sorted(bases, key=lambda base: base[1].part)
+
+
+def _new_rows(sample: Sample, searched: Sequence[int], fit: Fit) -> list[int]:
+    """Those of the rows that have no weight yet which the score hangs on most."""
     new = [row for row in searched if row not in fit.rows]
-    if len(new) > PROMISING_ROWS:
-        slope, rival = _slope(sample, fit)
-        count = torch.zeros(sample.probes.z.shape[1] + 1, dtype=torch.float64)
-        count.index_add_(0, sample.own, slope).index_add_(0, rival, slope)
-        new = sorted(new, key=lambda row: -float(count[row]))[:PROMISING_ROWS]
-    if new:
-        starts = [fit.with_row(row) for row in new]
-        numbers = torch.stack([start.numbers for start in starts])
-        fits = _finish(sample, Batch.of(sample, starts), starts, numbers, widths=1)
-        bases |= zip(new, fits, strict=True)
-    return bases
+    if len(new) <= PROMISING_ROWS:
+        return new
+    slope, rival = _slopes(sample, [fit])
+    count = torch.zeros(sample.probes.z.shape[1] + 1, dtype=torch.float64)
+    count.index_add_(0, sample.own, slope[0]).index_add_(0, rival[0], slope[0])
+    return sorted(new, key=lambda row: -float(count[row]))[:PROMISING_ROWS]
 
 
-def _pulls(sample: Sample, fit: Fit, row: int) -> Tensor:
-    """What the score gains where the row's logit of each probe rises, `[n]`."""
-    slope, rival = _slope(sample, fit)
-    return slope * ((sample.own == row).double() - (rival == row).double())
+def _pulls(sample: Sample, bases: Sequence[Base]) -> Tensor:
+    """What the score gains where the row's logit of each probe rises, `[len(bases), n]`."""
+    pulls = torch.zeros(len(bases), len(sample.rows), dtype=torch.float64)
+    for shape in dict.fromkeys(base.shape for _, base in bases):
+        at = [i for i, (_, base) in enumerate(bases) if base.shape == shape]
+        slope, rival = _slopes(sample, [bases[i][1] for i in at])
+        row = torch.tensor([bases[i][0] for i in at])[:, None]
+        pulls[at] = slope * ((sample.own == row).double() - (rival == row).double())
+    return pulls
 
 
-def _slope(sample: Sample, fit: Fit) -> tuple[Tensor, Tensor]:
-    """What the score gains where each margin rises, and the row of the best other logit, `[n]`."""
-    batch, numbers = Batch.of(sample, [fit]), fit.numbers[None]
-    width = sample.widths(batch.margins(numbers))
-    return score(batch, width, numbers, sample.spread).slope[0], _rival(sample, batch, fit)
+def _slopes(sample: Sample, fits: Sequence[Fit]) -> tuple[Tensor, Tensor]:
+    """Of fits of one shape: what the score gains where each margin rises, and the row of the best
+    other logit, `[len(fits), n]`."""
+    batch, numbers = Batch.of(sample, fits), torch.stack([fit.numbers for fit in fits])
+    return score(batch, batch.scales(numbers)[0], numbers).slope, batch.rivals(numbers)
 
 
-def _rival(sample: Sample, batch: Batch, fit: Fit) -> Tensor:
-    """The row of the best other logit of each probe."""
-    at, rest = batch.rivals(fit.numbers[None])[0], sample.rest(fit.rows)[2]
-    rows = torch.tensor([*fit.rows, 0], dtype=torch.long)
-    return torch.where(at < len(fit.rows), rows[at], rest)
-
-
-def exact_key(sample: Sample, change: Change) -> int:
+def exact_key(sample: Sample, change: Change, part: int = 0) -> int:
     """The key of the exact group accuracies after a change; ties as in `predictions`."""
-    fit = start_from(sample, change)
+    fit = start_from(sample, change, part)
     batch = Batch.of(sample, [fit])
-    margin = batch.margins(fit.numbers[None])
-    right = (margin > 0) | ((margin == 0) & (sample.own < _rival(sample, batch, fit)))
-    share = sample.accuracies(right)[0]
+    margin = batch.margins(fit.numbers[None])[0]
+    right = (margin > 0) | ((margin == 0) & (sample.own < batch.rivals(fit.numbers[None])[0]))
+    present = sample.size[part] > 0
+    counts = sample.sums(right * sample.inside[part])[present]
+    share = counts / sample.size[part, present]
     return int(pack(share.min(), share.mean()))
 
 
-def _best_of(sample: Sample, fits: list[Fit], tick: Callable[[], None]) -> list[Fit]:
-    """The finalists of fits with as many numbers each, fitted to the end."""
-    batch, best = _best_after(sample, fits, FINALISTS)
-    tick()
-    done = _finish(sample, batch, best, torch.stack([one.numbers for one in best]))
-    tick()
-    return done
+def _shapes(fits: Sequence[Fit]) -> list[list[Fit]]:
+    """The fits by their shapes, the smallest first."""
+    shapes = sorted({fit.shape for fit in fits})
+    return [[fit for fit in fits if fit.shape == shape] for shape in shapes]
 
 
-def _best_after(sample: Sample, fits: list[Fit], few: int) -> tuple[Batch, list[Fit]]:
-    """The few of fits with as many numbers each that are the best after the first steps."""
-    numbers = torch.stack([one.numbers for one in fits])
-    batch = Batch.of(sample, fits)
-    width = sample.widths(batch.margins(numbers))
-    numbers, value = climb(batch, width, numbers, sample.spread, FIRST_STEPS)
-    keep = value.argsort(descending=True, stable=True)[:few]
-    found = zip(keep.tolist(), numbers[keep], value[keep].tolist(), strict=True)
-    return batch.part(keep), [replace(fits[i], numbers=one, value=v) for i, one, v in found]
+def _best_after(
+    sample: Sample, fits: Sequence[Fit], few: dict[int, int]
+) -> tuple[Batch, list[Fit]]:
+    """Of fits of one shape the few of each part that are the best after the first steps."""
+    batch, numbers = Batch.of(sample, fits), torch.stack([one.numbers for one in fits])
+    numbers, value = climb(batch, numbers, FIRST_STEPS)
+    order = value.argsort(descending=True, stable=True).tolist()
+    keep = [
+        i for part, count in few.items() for i in [i for i in order if fits[i].part == part][:count]
+    ]
+    found = zip(keep, numbers[keep], value[keep].tolist(), strict=True)
+    kept = [replace(fits[i], numbers=one, value=worth) for i, one, worth in found]
+    return batch.some(torch.tensor(keep)), kept
 
 
-def _finish(
-    sample: Sample, batch: Batch, fits: list[Fit], numbers: Tensor, widths: int = WIDTHS
-) -> list[Fit]:
-    own = sample.spread
+def _finish(batch: Batch, fits: Sequence[Fit], widths: int = WIDTHS) -> list[Fit]:
+    """The fits of a batch, fitted to the end."""
+    numbers = torch.stack([fit.numbers for fit in fits])
     for _ in range(widths):
-        width = sample.widths(batch.margins(numbers))
-        numbers, _ = climb(batch, width, numbers, own, STEPS)
-    width = sample.widths(batch.margins(numbers))
-    value = score(batch, width, numbers, own).value.tolist()
+        numbers, _ = climb(batch, numbers, STEPS)
+    value = score(batch, batch.scales(numbers)[0], numbers).value.tolist()
     found = zip(fits, numbers, value, strict=True)
-    return [Fit(fit.cells, fit.rows, one, worth) for fit, one, worth in found]
+    return [replace(fit, numbers=one, value=worth) for fit, one, worth in found]
 
 
-def _count(fit: Fit) -> int:
-    return len(fit.numbers)
+def _all_finished(fits: Sequence[Fit], sample: Sample, widths: int = WIDTHS) -> list[Fit]:
+    """Fits of whatever shapes in their order, fitted to the end."""
+    done: dict[int, Fit] = {}
+    for alike in _shapes(fits):
+        finished = _finish(Batch.of(sample, alike), alike, widths)
+        done |= zip(map(id, alike), finished, strict=True)
+    return [done[id(fit)] for fit in fits]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,10 +14,10 @@ from ..judge.groups import GroupMetrics, collateral, group_metrics, listed, wors
 from ..probes.features import Probes
 from ..probes.parts import needs_folds, split_parts
 from .fitting import Fit, Fitted, cross_fit, nested, three_parts
-from .one_weight import Progress, part_of, quiet
+from .one_weight import Progress, quiet
 from .problem import Found
 from .settings import AUTO, SIZES, Search
-from .several import Sizes, fit_sizes
+from .several import Sizes, fit_parts
 
 UNEDITED = "unedited"
 SURE = 0.8
@@ -97,9 +98,8 @@ def build_ladder(
     """
     _check_split(probes)
 
-    def best(rows: Tensor, start: float, stop: float) -> Sizes[Found]:
-        part = part_of(progress, start, stop)
-        return fit_sizes(probes, rows, search.target_class, search.max_weights, progress=part)
+    def best(parts: Sequence[Tensor]) -> list[Sizes[Found]]:
+        return fit_parts(probes, parts, search.target_class, search.max_weights, progress=progress)
 
     fitted = fit_on_parts(probes, fit or best, search.split_seed)
     compared = compared or probes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -75,9 +76,8 @@ def _fitting(now: Probes, search: Search) -> Tensor:
 
 
 def _fit_of(now: Probes, search: Search, columns: list[int] | None) -> Fit:
-    def fit(rows: Tensor, start: float, stop: float) -> Sizes[Found]:
-        del start, stop  # each fit is short
-        return fit_mistakes(now, rows, search.target_class, columns=columns)
+    def fit(parts: Sequence[Tensor]) -> list[Sizes[Found]]:
+        return [fit_mistakes(now, rows, search.target_class, columns=columns) for rows in parts]
 
     return fit
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,12 +19,14 @@ from .one_weight import (
     best_shift,
     best_weight,
     column_blocks,
+    part_of,
     problems_of,
     quiet,
     rows_of,
     unedited,
 )
 from .problem import Found, Problem
+from .sample import Sample
 from .scan import (
     LIMIT,
     Events,
@@ -39,7 +42,7 @@ from .scan import (
     unpack,
 )
 from .shifts import shift_levels
-from .smoothed import Sample, change_of
+from .smoothed import change_of
 from .where import on_device
 
 EXACT_UP_TO = 64
@@ -65,42 +68,46 @@ def weight_and_bias(
     """
 
     def work(placed: Probes) -> Found:
-        problems = problems_of(placed, rows, target_class)
-        sample = Sample.of(placed, rows_of(placed, rows))
-        return best_pair(placed, problems, max_bytes, progress, sample=sample)
+        chosen = rows_of(placed, rows)
+        problems = problems_of(placed, chosen, target_class)
+        weight = best_weight(placed, problems, max_bytes)
+        simple = best_simple(problems, best_shift(problems), weight)
+        sample = Sample.of(placed, [chosen])
+        return best_pairs(sample, [problems], [simple], max_bytes, progress)[0]
 
     return on_device(probes, work)
 
 
-def best_pair(
-    probes: Probes,
-    problems: list[Problem],
+def best_simple(problems: list[Problem], shift: Found, weight: Found) -> Found:
+    """The best of no edit, a bias and one weight, the fewest numbers first."""
+    edits = (unedited(problems), shift, weight)
+    return max(edits, key=lambda found: found.key)  # max keeps the first of equals
+
+
+def best_pairs(
+    sample: Sample,
+    parts: Sequence[list[Problem]],
+    simple: Sequence[Found],
     max_bytes: int = MAX_BYTES,
     progress: Progress = quiet,
-    weight: Found | None = None,
-    sample: Sample | None = None,
-) -> Found:
-    """`weight_and_bias` on problems of some rows.
+) -> list[Found]:
+    """`weight_and_bias` for each part of the sample, on problems of some rows.
 
-    weight: the result of `best_weight`, if it is known already. sample: of the probes that the
-    problems were made of; all of them if None.
+    simple: `best_simple` of each part.
     """
-    if sample is None:
-        sample = Sample.of(probes, rows_of(probes, None))
-    if weight is None:
-        weight = best_weight(probes, problems, max_bytes)
-    simple = max(
-        (unedited(problems), best_shift(problems), weight), key=lambda found: found.key
-    )  # max keeps the first of equals
-    if max(len(p.rows) for p in problems) <= EXACT_UP_TO:
-        found = _exact_pair(probes, problems, max_bytes, progress, simple)
-    else:
-        kept = _candidates(sample, problems, simple, max_bytes, progress)
-        if not kept:
-            return simple
-        row, j, key, t, s = refine_pair(probes, kept, lambda: progress(1.0))
-        found = Found(Change(row, ((j, t),), s), *unpack(key), key, approximate=True)
-    return found if found.key > simple.key else simple
+    probes = sample.probes
+    kept = _candidates(sample, parts, simple, max_bytes, part_of(progress, 0.0, 0.5))
+    done: list[Found] = []
+    for part, (problems, least) in enumerate(zip(parts, simple, strict=True)):
+        share = part_of(progress, 0.5 + 0.5 * part / len(parts), 0.5 + 0.5 * (part + 1) / len(parts))
+        found = least
+        if part not in kept:
+            found = _exact_pair(probes, problems, max_bytes, share, least)
+        elif kept[part]:
+            row, j, key, t, s = refine_pair(probes, kept[part], partial(share, 1.0))
+            found = Found(Change(row, ((j, t),), s), *unpack(key), key, approximate=True)
+        done.append(found if found.key > least.key else least)
+    return done
 
 
 def _exact_pair(
@@ -124,14 +131,26 @@ def _exact_pair(
 
 
 def _candidates(
-    sample: Sample, problems: list[Problem], simple: Found, max_bytes: int, progress: Progress
-) -> list[Candidate]:
-    """The weights that do best by smoothed accuracies and the best one alone, each with its t."""
-    own = {p.row: p for p in problems if len(p.rows)}
-    few = between(TRIED, TRIED_PROBES // max(len(p.rows) for p in problems))
-    fits = first_weights(sample, list(own), few, max_bytes, progress) if own else []
-    changes = [simple.change, *(change_of(sample, fit) for fit in fits)]
-    return [(own[one.row], j, t) for one in changes for j, t in one.weights]
+    sample: Sample,
+    parts: Sequence[list[Problem]],
+    simple: Sequence[Found],
+    max_bytes: int,
+    progress: Progress,
+) -> dict[int, list[Candidate]]:
+    """Of each part with too many probes that matter to try everything: the weights that do best by
+    smoothed accuracies and the best one alone, each with its t."""
+    most = [max(len(p.rows) for p in problems) for problems in parts]
+    many = [part for part, count in enumerate(most) if count > EXACT_UP_TO]
+    few = {part: between(TRIED, TRIED_PROBES // most[part]) for part in many}
+    rows = [own[0].row for own in zip(*parts, strict=True) if any(len(p.rows) for p in own)]
+    fits = first_weights(sample, rows, few, max_bytes, progress) if few else []
+    kept = {}
+    for part in many:
+        own = {p.row: p for p in parts[part] if len(p.rows)}
+        changes = [simple[part].change]
+        changes += [change_of(sample, fit) for fit in fits if fit.part == part]
+        kept[part] = [(own[c.row], j, t) for c in changes for j, t in c.weights if c.row in own]
+    return kept
 
 
 # Lines through a pivot: the search over (t, s) as scans over t alone.

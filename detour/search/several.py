@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count, islice
 from typing import Generic, TypeVar
 
 from torch import Tensor
@@ -22,12 +21,16 @@ from .one_weight import (
     rows_of,
     unedited,
 )
-from .pair import best_pair
+from .pair import best_pairs, best_simple
 from .problem import Found
+from .sample import Sample
 from .scan import unpack
-from .smoothed import Sample, change_of
+from .smoothed import change_of
 from .where import on_device
 
+SIDE_BY_SIDE = 2**14
+"""Parts with up to so many probes in all are fitted side by side; with more there is nothing left
+to gain by it."""
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -88,52 +91,90 @@ def fit_sizes(
     weight gains on the probes that chose it and on no others. Ends where the smoothed score on
     these probes no longer grows. Source: ours.
     """
+    return fit_parts(probes, [rows], target_class, max_weights, max_bytes, progress)[0]
 
-    def work(placed: Probes) -> Sizes[Found]:
-        return _fit_sizes(placed, rows, target_class, max_weights, max_bytes, progress)
+
+def fit_parts(
+    probes: Probes,
+    parts: Sequence[Tensor],
+    target_class: int | None,
+    max_weights: int = 3,
+    max_bytes: int = MAX_BYTES,
+    progress: Progress = quiet,
+) -> list[Sizes[Found]]:
+    """`fit_sizes` on each of some parts of the probes (of cross-fitting, so they overlap), which
+    share much of the work."""
+    together = max(1, SIDE_BY_SIDE // max(map(len, parts)))
+    groups = [parts[at : at + together] for at in range(0, len(parts), together)]
+
+    def work(placed: Probes) -> list[Sizes[Found]]:
+        done: list[Sizes[Found]] = []
+        for own in groups:
+            share = part_of(progress, len(done) / len(parts), (len(done) + len(own)) / len(parts))
+            done += _fit_parts(placed, own, target_class, max_weights, max_bytes, share)
+        return done
 
     return on_device(probes, work)
 
 
-def _fit_sizes(
+def _fit_parts(
     probes: Probes,
-    rows: Tensor,
+    parts: Sequence[Tensor],
     target_class: int | None,
     max_weights: int,
     max_bytes: int,
     progress: Progress,
-) -> Sizes[Found]:
-    problems = problems_of(probes, rows, target_class)
+) -> list[Sizes[Found]]:
+    parts = [rows_of(probes, rows) for rows in parts]
+    problems = [problems_of(probes, rows, target_class) for rows in parts]
 
-    def part(number: int) -> Progress:
+    def share(number: float) -> Progress:
         return part_of(progress, number / (1 + max_weights), (number + 1) / (1 + max_weights))
 
-    weight = best_weight(probes, problems, max_bytes, part(0))
-    none = replace(unedited(problems), change=replace(weight.change, weights=()))
+    first = share(0)
+    weights = [
+        best_weight(probes, own, max_bytes, part_of(first, at / len(parts), (at + 1) / len(parts)))
+        for at, own in enumerate(problems)
+    ]
+    none = [
+        replace(unedited(own), change=replace(weight.change, weights=()))
+        for own, weight in zip(problems, weights, strict=True)
+    ]
     if probes.weight is not None and probes.bias is None:
-        return Sizes(none, None, weight)
-    sample, searched = Sample.of(probes, rows_of(probes, rows)), [p.row for p in problems]
-    found = best_pair(probes, problems, max_bytes, part(1), weight, sample)
-    more = islice(_grown(sample, searched, found, max_bytes, part), max_weights - 1)
-    return Sizes(none, best_shift(problems), weight, (found, *more))
+        return [Sizes(edit, None, weight) for edit, weight in zip(none, weights, strict=True)]
+    shifts = list(map(best_shift, problems))
+    simple = list(map(best_simple, problems, shifts, weights))
+    sample = Sample.of(probes, parts)
+    pairs = best_pairs(sample, problems, simple, max_bytes, share(1))
+    searched = [p.row for p in problems[0]]
+    steps = _grown(sample, searched, pairs, max_weights, max_bytes, share)
+    return [Sizes(*each) for each in zip(none, shifts, weights, steps, strict=True)]
 
 
 def _grown(
     sample: Sample,
     searched: Sequence[int],
-    found: Found,
+    pairs: Sequence[Found],
+    max_weights: int,
     max_bytes: int,
-    part: Callable[[int], Progress],
-) -> Iterator[Found]:
-    """Further steps after `found`, one weight more each, while the smoothed score grows."""
-    if found.change.numbers == 0:
-        return
-    fit = refit(sample, found.change)
-    for number in count(2):
-        tried = add_weight(sample, searched, fit, max_bytes, part(number))
-        if not tried or tried[0].value <= fit.value:
-            return
-        fit = tried[0]
-        change = change_of(sample, fit)
-        key = exact_key(sample, change)
-        yield Found(change, *unpack(key), key, approximate=True)
+    share: Callable[[int], Progress],
+) -> list[tuple[Found, ...]]:
+    """For each part its pair and further steps, one weight more each, while the smoothed score
+    grows."""
+    steps = [[found] for found in pairs]
+    open_parts = [(part, found.change) for part, found in enumerate(pairs) if found.change.numbers]
+    fits = refit(sample, open_parts) if max_weights > 1 else []
+    for number in range(2, max_weights + 1):
+        if not fits:
+            break
+        tried = add_weight(sample, searched, fits, max_bytes, share(number))
+        fits = [
+            best[0]
+            for fit, best in zip(fits, tried, strict=True)
+            if best and best[0].value > fit.value
+        ]
+        for fit in fits:
+            change = change_of(sample, fit)
+            key = exact_key(sample, change, fit.part)
+            steps[fit.part].append(Found(change, *unpack(key), key, approximate=True))
+    return [tuple(each) for each in steps]

@@ -16,18 +16,13 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ..checks import MOST_WEIGHTS
 from ..edit.record import Change
-from ..probes.features import Probes
+from .sample import Sample
 
 WIDTH = 0.6
 """Width of the step in a group of n probes: this times the spread of its margins / n^(1/3)."""
 SOFTNESS = 0.01
 """The lowest group accuracy is a soft minimum: groups this close to it count too."""
-FEW_GROUPS = 16
-"""Up to so many groups their sums are one product of matrices."""
-BLOCK = 2**22
-"""Features are read in blocks of so many."""
 PENALTY = 1e-5
 """Cost of a number that moves the margins by their own spread (it grows with the square):
 nothing beside an accuracy, but an edit that helps at every size stays finite."""
@@ -37,134 +32,26 @@ Cell = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
-    """Some probes, group by group: rows `[n]` are their numbers, group `[n]` 0..G-1 rising.
-
-    Where a shape begins with B, it is of B edits side by side.
-    """
-
-    probes: Probes
-    rows: Tensor
-    group: Tensor
-
-    @classmethod
-    def of(cls, probes: Probes, rows: Tensor) -> Sample:
-        """The probes `rows` (numbers) in the order of their groups."""
-        group = probes.groups[rows].unique(return_inverse=True)[1]
-        order = group.argsort(stable=True)
-        return cls(probes, rows[order], group[order])
-
-    @cached_property
-    def size(self) -> Tensor:
-        """How many probes each group has, `[G]`."""
-        return torch.bincount(self.group).double()
-
-    @cached_property
-    def own(self) -> Tensor:
-        """The row of the head that is to be the largest for each probe `[n]`; -1 is the
-        threshold."""
-        y = self.probes.y[self.rows]
-        return y if self.probes.tag is None else torch.where(y == 1, self.probes.tag, -1)
-
-    @cached_property
-    def _best(self) -> tuple[Tensor, Tensor]:
-        """The largest logits of each probe and their rows: enough for any few rows left out."""
-        if self.probes.cut is None:
-            z = self.probes.z[self.rows]
-            found = z.topk(min(z.shape[1], MOST_WEIGHTS + 2), dim=1)
-            return found.values.double(), found.indices
-        tag = self.probes.z[self.rows, self.probes.tag].double()[:, None]
-        both = torch.cat([tag, torch.full_like(tag, self.probes.cut)], dim=1)
-        return both, torch.tensor([self.probes.tag or 0, -1]).expand(len(tag), 2)
-
-    def logits(self, rows: Sequence[int]) -> Tensor:
-        """Logits of some rows of the head, `[n, r]` float64."""
-        return self.probes.z[self.rows][:, list(rows)].double()
-
-    def rest(self, rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-        """What an edit of these rows does not move: the own logit (0 where it is of one of
-        them), the best of the other classes' logits, and its row; each `[n]`."""
-        values, at = self._best
-        mine = at == self.own[:, None]
-        edited = torch.isin(at, torch.tensor(list(rows), dtype=torch.long))
-        best, first = values.masked_fill(mine | edited, -torch.inf).max(dim=1)
-        own = self._own_logits.masked_fill(torch.isin(self.own, at.new_tensor(list(rows))), 0)
-        return own, best, at.gather(1, first[:, None])[:, 0]
-
-    @cached_property
-    def _own_logits(self) -> Tensor:
-        if self.probes.cut is not None:
-            tag = self.logits([self.probes.tag or 0])[:, 0]
-            return torch.where(self.own < 0, self.probes.cut, tag)
-        return self.probes.z[self.rows].gather(1, self.own[:, None])[:, 0].double()
-
-    def read(self, columns: Sequence[int]) -> Tensor:
-        """Features `[n, k]` of some columns."""
-        return self.probes.cells(self.rows, torch.tensor(list(columns), dtype=torch.long))
-
-    def basis(self, columns: Sequence[int]) -> dict[int, Tensor]:
-        """What one unit of a weight of each column adds to the logit of its row, `[n]`."""
-        every = list(dict.fromkeys(columns))
-        values = self.read(every)
-        mean, spread = units(values)
-        return dict(zip(every, ((mean - values) / spread).T.contiguous(), strict=True))
-
-    @cached_property
-    def units(self) -> tuple[Tensor, Tensor]:
-        """Mean and spread of every feature, two times `[D]`."""
-        width = self.probes.features.shape[1]
-        step = max(1, BLOCK // len(self.rows))
-        parts = [
-            units(self.probes.columns(self.rows, first, min(width, first + step)))
-            for first in range(0, width, step)
-        ]
-        mean, spread = (torch.cat(each) for each in zip(*parts, strict=True))
-        return mean, spread
-
-    @cached_property
-    def spread(self) -> float:
-        """The spread of the margins without an edit."""
-        own, best, _ = self.rest(())
-        return float(spread_of((own - best)[None])[0])
-
-    @cached_property
-    def _ends(self) -> Tensor:
-        return self.size.long().cumsum(0) - 1
-
-    @cached_property
-    def _members(self) -> Tensor:
-        """1 where a probe is of a group, `[n, G]`."""
-        return torch.nn.functional.one_hot(self.group).double()
-
-    def sums(self, values: Tensor) -> Tensor:
-        """Sums over the probes of each group: `[..., n]` to `[..., G]`."""
-        if len(self.size) <= FEW_GROUPS:
-            return values @ self._members
-        total = values.cumsum(-1)[..., self._ends]
-        return torch.cat([total[..., :1], total.diff(dim=-1)], dim=-1)
-
-    def widths(self, margins: Tensor) -> Tensor:
-        """Width of the step for each probe, `[B, n]`, never 0."""
-        middle = (self.sums(margins) / self.size)[:, self.group]
-        spread = (self.sums((margins - middle) ** 2) / self.size).sqrt()
-        width = WIDTH * spread / self.size ** (1 / 3)
-        return torch.maximum(width, 1e-3 * spread_of(margins)[:, None])[:, self.group]
-
-    def accuracies(self, right: Tensor) -> Tensor:
-        """The accuracy of each group: `[B, n]` to `[B, G]`."""
-        return self.sums(right.double()) / self.size
-
-
-@dataclass(frozen=True, eq=False)
 class Fit:
-    """Weights (cells) and the biases of rows, at least of those that the cells are in: numbers
-    `[w + r]`, of each weight in units of its feature's spread, then of each row's bias, for
-    centred features. value: their score."""
+    """Weights (cells) and the biases of rows, at least of those that the cells are in, fitted to
+    a part of a sample: numbers `[w + r]`, of each weight in units of its feature's spread, then
+    of each row's bias, for centred features. value: their score."""
 
+    part: int
     cells: tuple[Cell, ...]
     rows: tuple[int, ...]
     numbers: Tensor
     value: float = -torch.inf
+
+    @classmethod
+    def none(cls, part: int) -> Fit:
+        """Where the first weight is added to."""
+        return cls(part, (), (), torch.zeros(0, dtype=torch.float64))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many weights and rows: fits of one shape are worked on together."""
+        return len(self.cells), len(self.rows)
 
     def with_row(self, row: int) -> Fit:
         """With the bias of one row more, which is 0; the same if it has it."""
@@ -186,46 +73,66 @@ def _extended(numbers: Tensor, at: int) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """B fits with as many weights (w) and rows (r) each, side by side.
+    """B fits with as many weights (w) and rows (r) each, side by side, each to its part `[B]`.
 
     basis `[B, w, n]`: what one unit of each weight adds to its row's logit. place `[B, w, r]`:
     1 where the weight is in the row. logits `[B, r, n]`: of the rows, unedited. mine
-    `[B, r, n]`: whether the row is the probe's own. own, best `[B, n]`: see `Sample.rest`.
+    `[B, r, n]`: whether the row is the probe's own. own, best `[B, n]`, rival `[B, n]`: see
+    `Sample.rest`. rows `[B, r]`.
     """
 
     sample: Sample
+    part: Tensor
     basis: Tensor
     place: Tensor
     logits: Tensor
     mine: Tensor
     own: Tensor
     best: Tensor
+    rival: Tensor
+    rows: Tensor
 
     @classmethod
     def of(cls, sample: Sample, fits: Sequence[Fit]) -> Batch:
-        """Of fits, whatever their numbers."""
-        fixed = {rows: sample.rest(rows) for rows in dict.fromkeys(fit.rows for fit in fits)}
+        """Of fits of one shape, whatever their numbers."""
         place = [[[float(r == row) for r in fit.rows] for row, _ in fit.cells] for fit in fits]
-        shape = len(fits), len(fits[0].cells), len(fits[0].rows)
-        basis = sample.basis([column for fit in fits for _, column in fit.cells])
-        each = [basis[column] for fit in fits for _, column in fit.cells]
-        count = len(sample.rows)
+        kinds = list(dict.fromkeys(fit.rows for fit in fits))
+        which = [kinds.index(fit.rows) for fit in fits]
+
+        def shared(of_kind: list[Tensor]) -> Tensor:
+            whole = torch.stack(of_kind)
+            return whole[which] if len(kinds) > 1 else whole.expand(len(fits), *whole.shape[1:])
+
+        fixed = [sample.rest(rows) for rows in kinds]
+        rows = torch.tensor([fit.rows for fit in fits], dtype=torch.long)
+        part = torch.tensor([fit.part for fit in fits], dtype=torch.long)
         return cls(
             sample,
-            torch.stack(each).view(*shape[:2], count)
-            if each
-            else torch.zeros(*shape[:2], count).double(),
-            torch.tensor(place, dtype=torch.float64).view(shape),
-            torch.stack([sample.logits(fit.rows).T for fit in fits]),
-            torch.stack([sample.own == sample.own.new_tensor(fit.rows)[:, None] for fit in fits]),
-            torch.stack([fixed[fit.rows][0] for fit in fits]),
-            torch.stack([fixed[fit.rows][1] for fit in fits]),
+            part,
+            _basis(sample, part, [[column for _, column in fit.cells] for fit in fits]),
+            torch.tensor(place, dtype=torch.float64).view(len(fits), *fits[0].shape),
+            shared([sample.logits(rows) for rows in kinds]),
+            shared([sample.own == sample.own.new_tensor(rows)[:, None] for rows in kinds]),
+            shared([own for own, _, _ in fixed]),
+            shared([best for _, best, _ in fixed]),
+            shared([rival for _, _, rival in fixed]),
+            rows,
         )
 
-    def part(self, keep: Tensor) -> Batch:
+    def some(self, keep: Tensor) -> Batch:
         """Only some of the edits."""
         names = [each.name for each in fields(self)[1:]]
         return Batch(self.sample, *(getattr(self, name)[keep] for name in names))
+
+    @cached_property
+    def share(self) -> Tensor:
+        """What each probe counts in the accuracy of its group, `[B, n]`."""
+        return self.sample.share[self.part]
+
+    @cached_property
+    def unit(self) -> Tensor:
+        """The spread of the margins without an edit, `[B, 1]`."""
+        return self.sample.spread[self.part][:, None]
 
     @cached_property
     def _fixed(self) -> tuple[Tensor, Tensor] | None:
@@ -256,15 +163,36 @@ class Batch:
         if self._fixed is None:
             return self._moves(numbers)
         start, moves = self._fixed
-        return start + (numbers[:, None] @ moves)[:, 0], moves
+        return (numbers[:, None] @ moves)[:, 0].add_(start), moves
 
     def margins(self, numbers: Tensor) -> Tensor:
         """Margins `[B, n]` with these numbers."""
         return self._compare(numbers)[0] if self._fixed is None else self.moves(numbers)[0]
 
     def rivals(self, numbers: Tensor) -> Tensor:
-        """Which row of the edited is the best other one (r: none of them), `[B, n]`."""
-        return self._compare(numbers)[1]
+        """The row of the best other logit of each probe, `[B, n]`."""
+        at, count = self._compare(numbers)[1], self.rows.shape[1]
+        edited = self.rows.gather(1, at.clamp_max(count - 1)) if count else self.rival
+        return torch.where(at < count, edited, self.rival)
+
+    def scales(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """With these numbers: one over the width of the step for each probe `[B, n]`, and the
+        spread of the margins `[B, 1]`."""
+        spread, whole = self.sample.spreads(self.margins(numbers), self.part)
+        size = self.sample.size[self.part].clamp_min(1)
+        width = torch.maximum(WIDTH * spread / size ** (1 / 3), 1e-3 * whole[:, None])
+        return (1 / width)[:, self.sample.group], whole[:, None]
+
+
+def _basis(sample: Sample, part: Tensor, columns: list[list[int]]) -> Tensor:
+    """What one unit of a weight of each column `[B][w]` adds to the logit of its row, `[B, w, n]`."""
+    every = list(dict.fromkeys(column for own in columns for column in own))
+    number = {column: at for at, column in enumerate(every)}
+    at = [[number[column] for column in own] for own in columns]
+    places = torch.tensor(at, dtype=torch.long).view(len(columns), len(columns[0]))
+    mean, spread = (each[:, every] for each in sample.units)
+    values = sample.read(every)[places]
+    return (mean[part[:, None], places, None] - values).div_(spread[part[:, None], places, None])
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,48 +206,54 @@ class Score:
     slope: Tensor
 
 
-def score(batch: Batch, width: Tensor, numbers: Tensor, own: float) -> Score:
-    """The score of these numbers at this width `[B, n]`; own: the spread of unedited margins."""
-    sample = batch.sample
-    margin, moves = batch.moves(numbers)
-    right = torch.sigmoid(margin / width)
-    accuracy = sample.accuracies(right)
-    share = (-accuracy / SOFTNESS).softmax(1)
-    value = -SOFTNESS * (-accuracy / SOFTNESS).logsumexp(1)
-    value = value - PENALTY * (numbers / own).square().sum(1)
-    steep = right * (1 - right) / width
-    rise = sample.sums(moves * steep[:, None]) / sample.size
-    gradient = (rise @ share[..., None])[..., 0]
-    counts = (share / sample.size)[:, sample.group] * steep
-    bend = counts * (1 - 2 * right) / width
+def score(batch: Batch, sharp: Tensor, numbers: Tensor) -> Score:
+    """The score of these numbers; sharp: one over the width of the step `[B, n]`."""
+    sample, margin, moves = batch.sample, *batch.moves(numbers)
+    right = torch.sigmoid(margin.mul_(sharp))
+    accuracy = sample.sums(right * batch.share) + sample.absent[batch.part]
+    weight = (accuracy / -SOFTNESS).softmax(1)
+    value = -SOFTNESS * (accuracy / -SOFTNESS).logsumexp(1)
+    cost = PENALTY / batch.unit**2
+    value = value - (cost * numbers.square()).sum(1)
+    wrong = 1 - right
+    steep = (right * wrong).mul_(sharp).mul_(batch.share)
+    rise = sample.sums(moves * steep[:, None])
+    gradient = (rise @ weight[..., None])[..., 0]
+    slope = weight[:, sample.group].mul_(steep)
+    bend = wrong.sub_(right).mul_(sharp).mul_(slope)
     hessian = (moves * bend[:, None]) @ moves.mT
-    apart = (rise * share[:, None]) @ rise.mT - gradient[:, :, None] * gradient[:, None]
-    hessian = hessian - apart / SOFTNESS
-    hessian = hessian - 2 * PENALTY / own**2 * torch.eye(numbers.shape[1], dtype=torch.float64)
-    return Score(value, gradient - 2 * PENALTY * numbers / own**2, hessian, counts)
+    apart = (rise * weight[:, None]) @ rise.mT - gradient[:, :, None] * gradient[:, None]
+    hessian = hessian.sub_(apart, alpha=1 / SOFTNESS)
+    hessian.diagonal(dim1=1, dim2=2).sub_(cost, alpha=2)
+    return Score(value, gradient.sub_(cost * numbers, alpha=2), hessian, slope)
 
 
-def climb(
-    batch: Batch, width: Tensor, numbers: Tensor, own: float, steps: int
-) -> tuple[Tensor, Tensor]:
-    """Numbers `[B, P]` further up at this width, and their values `[B]`: damped Newton steps
-    with the curvatures' absolute values (Dauphin et al. 2014, arXiv 1406.2572)."""
-    unit = spread_of(batch.margins(numbers))[:, None]
+def climb(batch: Batch, numbers: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Numbers `[B, P]` further up at the widths that they begin with, and their values `[B]`:
+    damped Newton steps with the curvatures' absolute values (Dauphin et al. 2014, arXiv
+    1406.2572).
+
+    The fits of a part end together, where no step of any of them gains as much.
+    """
+    sharp, unit = batch.scales(numbers)
     damping = torch.full((len(numbers), 1), FIRST_DAMPING, dtype=torch.float64)
-    now = score(batch, width, numbers, own)
+    now = score(batch, sharp, numbers)
     value, gradient, hessian = now.value, now.gradient, now.hessian
+    going, together = torch.ones(len(numbers), dtype=torch.bool), batch.part[:, None] == batch.part
     for _ in range(steps):
         step = _newton(gradient * unit, hessian * unit[..., None] ** 2, damping)
         tried = numbers + unit * step
-        new = score(batch, width, tried, own)
-        better = new.value > value
+        new = score(batch, sharp, tried)
+        better = (new.value > value) & going
         gain = torch.where(better, new.value - value, 0)
         numbers = torch.where(better[:, None], tried, numbers)
         gradient = torch.where(better[:, None], new.gradient, gradient)
         hessian = torch.where(better[:, None, None], new.hessian, hessian)
         value = torch.where(better, new.value, value)
         damping = torch.where(better[:, None], damping / 4, damping * 8)
-        if bool(((gain < GAIN) & (better | (damping[:, 0] > LAST_DAMPING))).all()):
+        gains = (gain >= GAIN) | ~(better | (damping[:, 0] > LAST_DAMPING))
+        going &= (together & gains).any(1)
+        if not bool(going.any()):
             break
     return numbers, value
 
@@ -337,21 +271,21 @@ def _newton(gradient: Tensor, hessian: Tensor, damping: Tensor) -> Tensor:
     return step / step.norm(dim=1, keepdim=True).clamp_min(1)
 
 
-def start_from(sample: Sample, change: Change) -> Fit:
+def start_from(sample: Sample, change: Change, part: int = 0) -> Fit:
     """A change as the numbers of a fit, not fitted yet."""
-    cells = tuple((part.row, j) for part in change.by_row for j, _ in part.weights)
-    mean, spread = units(sample.read([j for _, j in cells]))
-    t = torch.tensor([t for part in change.by_row for _, t in part.weights], dtype=torch.float64)
-    shift = {part.row: part.shift for part in change.by_row}
+    cells = tuple((one.row, j) for one in change.by_row for j, _ in one.weights)
+    mean, spread = _units(sample, part, cells)
+    t = torch.tensor([t for one in change.by_row for _, t in one.weights], dtype=torch.float64)
+    shift = {one.row: one.shift for one in change.by_row}
     for (row, _), lost in zip(cells, (t * mean).tolist(), strict=True):
         shift[row] -= lost
     shifts = torch.tensor(list(shift.values()), dtype=torch.float64)
-    return Fit(cells, change.rows, torch.cat([t * spread, shifts]))
+    return Fit(part, cells, change.rows, torch.cat([t * spread, shifts]))
 
 
 def change_of(sample: Sample, fit: Fit) -> Change:
     """What was fitted, as a change of the head."""
-    mean, spread = units(sample.read([j for _, j in fit.cells]))
+    mean, spread = _units(sample, fit.part, fit.cells)
     t = (fit.numbers[: len(fit.cells)] / spread).tolist()
     shift = dict(zip(fit.rows, fit.numbers[len(fit.cells) :].tolist(), strict=True))
     weights: dict[int, list[tuple[int, float]]] = {row: [] for row in fit.rows}
@@ -362,14 +296,8 @@ def change_of(sample: Sample, fit: Fit) -> Change:
     return Change(first.row, first.weights, first.shift, tuple(others))
 
 
-def units(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and spread of each column, the spread never 0."""
-    mean = features.mean(0)
-    spread = (features - mean).square().mean(0).sqrt()
-    return mean, torch.where(spread > 0, spread, 1.0)
-
-
-def spread_of(margins: Tensor) -> Tensor:
-    """The spread of margins `[B, n]`, `[B]`, never 0."""
-    spread = margins.std(dim=1, correction=0)
-    return torch.where(spread > 0, spread, 1.0)
+def _units(sample: Sample, part: int, cells: Sequence[Cell]) -> tuple[Tensor, Tensor]:
+    """Mean and spread of the features of some weights."""
+    columns = [column for _, column in cells]
+    mean, spread = sample.units
+    return mean[part, columns], spread[part, columns]

@@ -11,18 +11,19 @@ from detour.edit.record import Change
 from detour.judge.groups import group_metrics
 from detour.probes.features import Probes
 from detour.report.edit import edit_numbers, edit_picture, edit_text
-from detour.search.grow import PROMISING, add_weight, exact_key, no_edit, promising, refit
+from detour.search.grow import PROMISING, add_weight, exact_key, promising, refit
 from detour.search.neutralize import neutralize
 from detour.search.one_weight import quiet
+from detour.search.sample import Sample
 from detour.search.scan import pack
 from detour.search.settings import Search
-from detour.search.several import fit_sizes
+from detour.search.several import fit_parts, fit_sizes
 from detour.search.smoothed import (
     PENALTY,
     SOFTNESS,
     WIDTH,
     Batch,
-    Sample,
+    Fit,
     change_of,
     climb,
     score,
@@ -72,24 +73,25 @@ def literal_widths(probes, change):
 @pytest.mark.parametrize("change", CHANGES)
 def test_score_gradient_and_hessian_equal_the_literal_ones(random_probes, change):
     probes = random_probes(1, n=60, d=3, c=3, kind="signed")
-    sample = Sample.of(probes, torch.arange(60))
+    sample = Sample.of(probes, [torch.arange(60)])
     fit = start_from(sample, change)
     batch = Batch.of(sample, [fit])
     numbers = fit.numbers[None]
     widths = literal_widths(probes, change)
-    width = sample.widths(batch.margins(numbers))
+    sharp, _ = batch.scales(numbers)
     assert [widths[g] for g in probes.groups[sample.rows].tolist()] == pytest.approx(
-        width[0].tolist()
+        (1 / sharp[0]).tolist()
     )
-    found = score(batch, width, numbers, 1.0)
-    cost = PENALTY * float(numbers.square().sum())
+    found = score(batch, sharp, numbers)
+    unit = statistics.pstdev(literal_margins(probes, Change(0)))
+    cost = PENALTY * float((numbers / unit).square().sum())
     assert float(found.value) == pytest.approx(
         literal_score(probes, change, widths) - cost, abs=1e-9
     )
     for at in range(numbers.shape[1]):
         step = torch.zeros_like(numbers)
         step[0, at] = 1e-5
-        up, down = (score(batch, width, numbers + sign * step, 1.0) for sign in (1, -1))
+        up, down = (score(batch, sharp, numbers + sign * step) for sign in (1, -1))
         assert float(found.gradient[0, at]) == pytest.approx(
             float(up.value - down.value) / 2e-5, abs=1e-6
         )
@@ -100,7 +102,7 @@ def test_score_gradient_and_hessian_equal_the_literal_ones(random_probes, change
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_is_the_numbers_of_a_fit_and_back(random_probes, change):
     probes = random_probes(2, n=60, d=3, c=3, kind="signed")
-    sample = Sample.of(probes, torch.arange(60))
+    sample = Sample.of(probes, [torch.arange(60)])
     again = change_of(sample, start_from(sample, change))
     assert torch.allclose(changed_logits(probes, again), changed_logits(probes, change), atol=1e-9)
     right = correct(probes, changed_logits(probes, change))
@@ -112,18 +114,18 @@ def test_a_change_is_the_numbers_of_a_fit_and_back(random_probes, change):
 
 def test_a_climb_ends_at_the_top_and_a_refit_is_better_than_its_start(headed):
     probes = headed(0, n=600, d=6, c=3)
-    sample = Sample.of(probes, torch.arange(600))
+    sample = Sample.of(probes, [torch.arange(600)])
     start = Change(2, ((0, 0.3), (2, -0.1)), 0.2, (Change(1, ((1, 0.1),)),))
     fit = start_from(sample, start)
     batch = Batch.of(sample, [fit])
-    width = sample.widths(batch.margins(fit.numbers[None]))
-    numbers, value = climb(batch, width, fit.numbers[None], 1.0, 60)
+    sharp, _ = batch.scales(fit.numbers[None])
+    numbers, value = climb(batch, fit.numbers[None], 60)
     for at in range(numbers.shape[1]):
         for step in (-0.1, 0.1):
             beside = numbers.clone()
             beside[0, at] += step
-            assert score(batch, width, beside, 1.0).value < value
-    found = refit(sample, start)
+            assert score(batch, sharp, beside).value < value
+    (found,) = refit(sample, [(0, start)])
     top = change_of(sample, found)
     assert found.value == pytest.approx(
         literal_score(probes, top, literal_widths(probes, top)), abs=1e-3
@@ -133,11 +135,11 @@ def test_a_climb_ends_at_the_top_and_a_refit_is_better_than_its_start(headed):
 
 def test_the_steepest_weights_are_tried_and_no_weight_twice(headed):
     probes = headed(0, n=400, d=20, c=3)
-    sample = Sample.of(probes, torch.arange(400))
-    fit = refit(sample, Change(2, ((4, 0.1),)))
+    sample = Sample.of(probes, [torch.arange(400)])
+    (fit,) = refit(sample, [(0, Change(2, ((4, 0.1),)))])
     now = change_of(sample, fit)
     groups = probes.groups.unique().tolist()
-    width = sample.widths(Batch.of(sample, [fit]).margins(fit.numbers[None]))[0]
+    width = 1 / Batch.of(sample, [fit]).scales(fit.numbers[None])[0][0]
     widths = {g: float(width[sample.group == n][0]) for n, g in enumerate(groups)}
     features, steep = probes.features.double(), {}
     for j in range(20):
@@ -146,12 +148,12 @@ def test_the_steepest_weights_are_tried_and_no_weight_twice(headed):
         beside = Change(2, (*now.weights, (j, unit)), shift)
         steep[j] = abs(literal_score(probes, beside, widths) - literal_score(probes, now, widths))
     steep.pop(4)
-    found = promising(sample, [2], fit, 2**14, quiet)
+    found = promising(sample, [2], [fit], 2**14, quiet)
     order = sorted(steep, key=lambda j: -steep[j])[:PROMISING]
     assert [one.cells for one in found] == [((2, 4), (2, j)) for j in order]
-    every = [one.cells for one in promising(sample, [0, 1, 2], fit, 2**20, quiet)]
+    every = [one.cells for one in promising(sample, [0, 1, 2], [fit], 2**20, quiet)]
     assert len(set(every)) == PROMISING and {row for _, (row, _) in every} & {0, 1}
-    best = add_weight(sample, [0, 1, 2], fit, 2**20, quiet)
+    (best,) = add_weight(sample, [0, 1, 2], [fit], 2**20, quiet)
     assert [one.value for one in best] == sorted((one.value for one in best), reverse=True)
     assert all(one.cells in every for one in best)
     assert {len(one.numbers) - len(one.rows) for one in best} == {2}
@@ -173,11 +175,36 @@ def test_an_edit_that_helps_at_every_size_stays_finite():
     features = torch.randn(400, 4, generator=draw)
     features[:, 1] = 2.0 * classes - 1 + 0.7 * torch.randn(400, generator=draw)
     probes = Probes(features, marks, classes, logits=torch.randn(400, 2, generator=draw))
-    sample = Sample.of(probes, torch.arange(400))
-    fit = refit(sample, Change(1, ((1, -1e6),)))
+    sample = Sample.of(probes, [torch.arange(400)])
+    (fit,) = refit(sample, [(0, Change(1, ((1, -1e6),)))])
     assert float(fit.numbers.abs().max()) < 1e7
-    best = add_weight(sample, [1], no_edit(), 2**20, quiet)[0]
+    best = add_weight(sample, [1], [Fit.none(0)], 2**20, quiet)[0][0]
     assert float(best.numbers.abs().max()) < 1e3
+
+
+def cells_of(change):
+    return change.rows, [(part.row, j) for part in change.by_row for j, _ in part.weights]
+
+
+def numbers_of(change):
+    shifts = [part.shift for part in change.by_row]
+    return shifts + [t for part in change.by_row for _, t in part.weights]
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_parts_side_by_side_find_what_each_finds_alone(headed, classes):
+    probes = headed(4, n=300, d=10, c=classes)
+    every = torch.arange(300)
+    without = every[probes.groups != 1]  # a part may lack a group
+    parts = [every, every[30:], without[:-40], every[:50]]
+    together = fit_parts(probes, parts, None, 3)
+    for found, rows in zip(together, parts, strict=True):
+        alone = fit_sizes(probes, rows, None, 3)
+        assert [f.key for f in found] == [f.key for f in alone]
+        for one, other in zip(found, alone, strict=True):
+            assert cells_of(one.change) == cells_of(other.change)
+            assert numbers_of(one.change) == pytest.approx(numbers_of(other.change), rel=1e-6)
+    assert len({str(found.steps[-1].change) for found in together}) > 1
 
 
 def two_shortcuts(seed, n=800):
