@@ -15,7 +15,7 @@ from ..edit.record import Change
 from .one_weight import BYTES_PER_CELL, Progress
 from .sample import Sample
 from .scan import pack
-from .smoothed import Batch, Fit, climb, score, start_from
+from .smoothed import Batch, Fit, climb, graded, score, start_from
 
 PROMISING = 16
 """How many weights are tried before one is added: those with the steepest slope."""
@@ -98,9 +98,10 @@ def promising(
 
 
 def _steepest(steep: Tensor, own: list[bool]) -> list[tuple[int, int]]:
-    """Where the few largest numbers above 0 are in some rows of a table."""
+    """Where the few largest numbers above 0 are in some rows of a table; those that are equal but
+    for the order of sums count as equal, and the first ones are taken."""
     rows, width = [at for at, wanted in enumerate(own) if wanted], steep.shape[1]
-    values = steep[rows].flatten()
+    values = steep[rows].flatten().float()
     order = values.argsort(descending=True, stable=True)[:PROMISING]
     return [(rows[i // width], i % width) for i in order[values[order] > 0].tolist()]
 
@@ -147,16 +148,19 @@ def _slopes(sample: Sample, fits: Sequence[Fit]) -> tuple[Tensor, Tensor]:
     return score(batch, batch.scales(numbers)[0], numbers).slope, batch.rivals(numbers)
 
 
-def exact_key(sample: Sample, change: Change, part: int = 0) -> int:
-    """The key of the exact group accuracies after a change; ties as in `predictions`."""
-    fit = start_from(sample, change, part)
-    batch = Batch.of(sample, [fit])
-    margin = batch.margins(fit.numbers[None])[0]
-    right = (margin > 0) | ((margin == 0) & (sample.own < batch.rivals(fit.numbers[None])[0]))
-    present = sample.size[part] > 0
-    counts = sample.sums(right * sample.inside[part])[present]
-    share = counts / sample.size[part, present]
-    return int(pack(share.min(), share.mean()))
+def exact_keys(sample: Sample, changes: Sequence[tuple[int, Change]]) -> list[int]:
+    """Of changes, each with its part: the key of the exact group accuracies after it; ties as in
+    `predictions`."""
+    fits, found = [start_from(sample, change, part) for part, change in changes], {}
+    for alike in _shapes(fits):
+        batch, numbers = Batch.of(sample, alike), torch.stack([fit.numbers for fit in alike])
+        margin, rival = batch.margins(numbers), batch.rivals(numbers)
+        right = (margin > 0) | ((margin == 0) & (sample.own < rival))
+        counts, size = sample.sums(right * sample.inside[batch.part]), sample.size[batch.part]
+        for fit, hits, of in zip(alike, counts, size, strict=True):
+            share = (hits / of)[of > 0]
+            found[id(fit)] = int(pack(share.min(), share.mean()))
+    return [found[id(fit)] for fit in fits]
 
 
 def _shapes(fits: Sequence[Fit]) -> list[list[Fit]]:
@@ -185,8 +189,8 @@ def _finish(batch: Batch, fits: Sequence[Fit], widths: int = WIDTHS) -> list[Fit
     numbers = torch.stack([fit.numbers for fit in fits])
     for _ in range(widths):
         numbers, _ = climb(batch, numbers, STEPS)
-    value = score(batch, batch.scales(numbers)[0], numbers).value.tolist()
-    found = zip(fits, numbers, value, strict=True)
+    value = graded(score(batch, batch.scales(numbers)[0], numbers).value)
+    found = zip(fits, numbers, value.tolist(), strict=True)
     return [replace(fit, numbers=one, value=worth) for fit, one, worth in found]
 
 

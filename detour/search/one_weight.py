@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -10,13 +10,18 @@ from torch import Tensor
 from ..edit.record import Change
 from ..probes.features import Probes
 from .mean_gain import best_means
-from .problem import Chosen, Found, Problem, problem_of, require_contrast, searched_rows
+from .problem import Chosen, Found, Problem, joined, problem_of, require_contrast, searched_rows
 from .scan import (
+    at_a_time,
     best_point,
     bound_key,
     column_peaks,
+    crossings,
     events,
+    events_within,
+    peaks,
     present_key,
+    rising,
     scan,
     unpack,
     worst_of,
@@ -96,15 +101,54 @@ def best_weight(
     progress: Progress = quiet,
 ) -> Found:
     """`worst_group` on problems that may already carry a change."""
-    start = unedited(problems)
-    lifting = [p for p in problems if worst_of(bound_key(p)) > worst_of(start.key)]
-    share = len(lifting) / len(problems)
-    blocks = column_blocks(probes, lifting, max_bytes, part_of(progress, 0.0, share))
-    best, tied = best_columns(blocks, column_peaks, start.key)
+    return best_weights(probes, [problems], max_bytes, progress)[0]
+
+
+def best_weights(
+    probes: Probes,
+    parts: Sequence[list[Problem]],
+    max_bytes: int = MAX_BYTES,
+    progress: Progress = quiet,
+) -> list[Found]:
+    """`best_weight` on the problems of each of some parts of the probes, of the same rows."""
+    starts = list(map(unedited, parts))
+    lifting = [own for own in zip(*parts, strict=True) if any(map(_lifts, own, starts))]
+    share = len(lifting) / len(parts[0])
+    first = part_of(progress, 0.0, share)
+    if len(parts) == 1:
+        blocks = column_blocks(probes, [own[0] for own in lifting], max_bytes, first)
+        best = [best_columns(blocks, column_peaks, starts[0].key)]
+    else:
+        best = _best_of_parts(probes, lifting, starts, max_bytes, first)
+    found = []
+    for number, (problems, start, own) in enumerate(zip(parts, starts, best, strict=True)):
+        rest = part_of(progress, share, 1.0) if number == 0 else quiet
+        found.append(_best_weight(probes, problems, start, own, max_bytes, rest))
+    return found
+
+
+Best = tuple[int, list[tuple[Problem, int]]]
+"""The best key, and every (problem, column) that reaches it."""
+
+
+def _lifts(p: Problem, start: Found) -> bool:
+    """Whether the row may lift the worst group."""
+    return worst_of(bound_key(p)) > worst_of(start.key)
+
+
+def _best_weight(
+    probes: Probes,
+    problems: list[Problem],
+    start: Found,
+    found: Best,
+    max_bytes: int,
+    progress: Progress,
+) -> Found:
+    """The weight, given the best of the rows that may lift the worst group."""
+    best, tied = found
     if worst_of(best) == worst_of(start.key):
         others = [p for p in problems if worst_of(bound_key(p)) == worst_of(start.key)]
-        rest = part_of(progress, share, 1.0)
-        best, tied = best_means(probes, others, (best, tied), max_bytes, rest)
+        best, tied = best_means(probes, others, found, max_bytes, progress)
     if not tied:
         return start
     choices = [(p.row, j, best_t(probes, p, j)) for p, j in tied]
@@ -117,22 +161,56 @@ def best_columns(
     blocks: Iterator[tuple[Problem, int, Tensor]],
     peaks: Callable[[Problem, Tensor, int], Tensor],
     start: int,
-) -> tuple[int, list[tuple[Problem, int]]]:
+) -> Best:
     """The best key above `start`, and every (problem, column) that reaches it.
 
     peaks: the best key of each column of a block, given the best key so far.
     """
-    best, tied = start, []
+    found: Best = start, []
     for p, first, columns in blocks:
-        if len(p.rows) == 0 or bound_key(p) < best:
-            continue
-        keys = peaks(p, columns, best)
-        peak = int(keys.max())
-        if peak > best:
-            best, tied = peak, []
-        if peak == best > start:
-            tied += [(p, first + j) for j in (keys == peak).nonzero().flatten().tolist()]
+        if _may_reach(p, found[0]):
+            found = _better(found, start, p, first, peaks(p, columns, found[0]))
+    return found
+
+
+def _may_reach(p: Problem, best: int) -> bool:
+    return len(p.rows) > 0 and bound_key(p) >= best
+
+
+def _better(found: Best, start: int, p: Problem, first: int, keys: Tensor) -> Best:
+    """The best so far and the keys of some columns, from the first one on."""
+    best, tied = found
+    peak = int(keys.max())
+    if peak > best:
+        best, tied = peak, []
+    if peak == best > start:
+        tied = [*tied, *((p, first + j) for j in (keys == peak).nonzero().flatten().tolist())]
     return best, tied
+
+
+def _best_of_parts(
+    probes: Probes,
+    lifting: Sequence[tuple[Problem, ...]],
+    starts: Sequence[Found],
+    max_bytes: int,
+    progress: Progress,
+) -> list[Best]:
+    """`best_columns` of each part: the thresholds of all probes are put in order once."""
+    found: list[Best] = [(start.key, []) for start in starts]
+    wholes, of_row = list(map(joined, lifting)), {own[0].row: own for own in lifting}
+    for whole, first, block in column_blocks(probes, wholes, max_bytes, progress):
+        own = of_row[whole.row]
+        step = max(1, at_a_time(block.device) // max(1, len(whole.rows)))
+        for at in range(0, block.shape[1], step):
+            tau, delta, right = crossings(whole, block[:, at : at + step])
+            order = rising(tau)
+            for number, (p, start) in enumerate(zip(own, starts, strict=True)):
+                if not _lifts(p, start) or not _may_reach(p, found[number][0]):
+                    continue
+                moves = events_within(whole, p, tau, delta, right)
+                keys = peaks(moves, found[number][0], order)
+                found[number] = _better(found[number], start.key, p, first + at, keys)
+    return found
 
 
 def best_shift(problems: list[Problem]) -> Found:

@@ -99,8 +99,8 @@ def best_pairs(
     kept = _candidates(sample, parts, simple, max_bytes, part_of(progress, 0.0, 0.5))
     done: list[Found] = []
     for part, (problems, least) in enumerate(zip(parts, simple, strict=True)):
-        share = part_of(progress, 0.5 + 0.5 * part / len(parts), 0.5 + 0.5 * (part + 1) / len(parts))
-        found = least
+        before, after = ((1 + number / len(parts)) / 2 for number in (part, part + 1))
+        share, found = part_of(progress, before, after), least
         if part not in kept:
             found = _exact_pair(probes, problems, max_bytes, share, least)
         elif kept[part]:
@@ -122,7 +122,8 @@ def _exact_pair(
     results = []
     for p, j in tied:
         column = probes.columns(p.rows, j, j + 1)[:, 0]
-        key, t, s = best_shift_at(p, column, crossing_midpoints(p, column))
+        slopes = best_slopes(p, column, crossing_midpoints(p, column))
+        key, t, s = best_shift_at(p, column, slopes)
         results.append((-key, abs(t), abs(s), p.row, j, t, s))
     if not results:
         return simple
@@ -222,14 +223,17 @@ def crossing_midpoints(problem: Problem, column: Tensor) -> Tensor:
     return torch.cat([ends[:1], inside, ends[1:]])
 
 
+def best_slopes(problem: Problem, column: Tensor, slopes: Tensor) -> Tensor:
+    """Those of the slopes `[T]` of one column `[K]` with the best worst-group accuracy."""
+    levels = shift_levels(problem, column[:, None], slopes[None])[0]
+    return slopes[levels == levels.max()]
+
+
 def best_shift_at(problem: Problem, column: Tensor, slopes: Tensor) -> tuple[int, float, float]:
     """The best (key, t, s) of one column `[K]` over the slopes `[T]`, s exact for each.
 
     Ties: smaller |t|, then smaller |s|.
     """
-    if len(slopes) > 1:
-        levels = shift_levels(problem, column[:, None], slopes[None])[0]
-        slopes = slopes[levels == levels.max()]
     best, choices = -1, []
     for part in slopes.split(max(1, at_a_time(column.device) // max(1, len(column)))):
         keys, tau = scan(shift_events(problem, problem.margin - part[:, None] * column))
@@ -275,7 +279,10 @@ def refine_pair(
     tried.sort(key=lambda item: -item[0])
     results = []
     for _, p, j, slopes in tried[:STAY]:
-        key, t, s = _turned(p, probes.columns(p.rows, j, j + 1)[:, 0], slopes)
+        column = probes.columns(p.rows, j, j + 1)[:, 0]
+        if len(p.rows) > LEVEL:  # a sample chose them
+            slopes = best_slopes(p, column, slopes)
+        key, t, s = _turned(p, column, slopes)
         tick()
         results.append((-key, abs(t), abs(s), p.row, j, t, s))
     key, _, _, row, j, t, s = min(results)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -130,6 +131,17 @@ def problem_of(chosen: Chosen, row: int) -> Problem:
         wins_tie=wins_tie[keep],
         size=size,
     )
+
+
+def joined(parts: Sequence[Problem]) -> Problem:
+    """The problem of one row on the probes of several parts; its groups mean nothing."""
+    rows, at = torch.cat([p.rows for p in parts]).unique(return_inverse=True)
+    found = {}
+    for name in ("margin", "sign", "group", "wins_tie"):
+        values = torch.cat([getattr(p, name) for p in parts])
+        found[name] = values.new_zeros(len(rows))
+        found[name][at] = values  # the same in all parts that have the probe
+    return replace(parts[0], rows=rows, **found)
 
 
 def searched_rows(probes: Probes, target_class: int | None) -> list[int]:

@@ -58,6 +58,19 @@ def events(problem: Problem, columns: Tensor) -> Events:
     return Events(tau, delta, group_counts(problem, right), problem.group, problem.size)
 
 
+def events_within(
+    whole: Problem, part: Problem, tau: Tensor, delta: Tensor, right: Tensor
+) -> Events:
+    """The scans over a part of the probes of a problem, given its `crossings`: the others change
+    nothing."""
+    at = torch.searchsorted(whole.rows, part.rows)
+    inside, group = torch.zeros_like(whole.sign), torch.zeros_like(whole.group)
+    inside[at], group[at] = 1, part.group
+    members = torch.zeros(len(whole.rows), len(part.size), dtype=torch.float64)
+    members[at, part.group] = 1
+    return Events(tau, delta * inside, right.double() @ members, group, part.size)
+
+
 def crossings(problem: Problem, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Of B columns `[K, B]`: `tau` and `delta` as in `Events`, and who is right at x = -inf."""
     a = columns.T.contiguous()
@@ -119,16 +132,17 @@ def scan(moves: Events) -> tuple[Tensor, Tensor]:
     return keys, ordered.tau
 
 
-def peaks(moves: Events, floor: int = -1) -> Tensor:
-    """The best key of each scan, `[B]`: `scan(moves)[0].amax(1)`, only faster.
+def peaks(moves: Events, floor: int = -1, order: Tensor | None = None) -> Tensor:
+    """The best key of each scan, `[B]`: `scan(moves)[0].amax(1)`, only faster. order: of the
+    thresholds, if it is known.
 
     So it is for those with the best worst-group accuracy of all, if that is not below the one of
     the key `floor`. The others are only looked at as far as it takes to know that they cannot
     reach it: their key may be too low, but is then below both.
     """
     if len(moves.tau) <= 4 * FEW:
-        return _peaks(sort_events(moves))
-    keys, order = torch.full((len(moves.tau),), -1), rising(moves.tau)
+        return _peaks(sort_events(moves, order))
+    keys, order = torch.full((len(moves.tau),), -1), rising(moves.tau) if order is None else order
     sums = Sums.of(moves, order)
 
     def fill(rows: Tensor) -> int:

@@ -9,12 +9,12 @@ from typing import Generic, TypeVar
 from torch import Tensor
 
 from ..probes.features import Probes
-from .grow import add_weight, exact_key, refit
+from .grow import add_weight, exact_keys, refit
 from .one_weight import (
     MAX_BYTES,
     Progress,
     best_shift,
-    best_weight,
+    best_weights,
     part_of,
     problems_of,
     quiet,
@@ -131,11 +131,7 @@ def _fit_parts(
     def share(number: float) -> Progress:
         return part_of(progress, number / (1 + max_weights), (number + 1) / (1 + max_weights))
 
-    first = share(0)
-    weights = [
-        best_weight(probes, own, max_bytes, part_of(first, at / len(parts), (at + 1) / len(parts)))
-        for at, own in enumerate(problems)
-    ]
+    weights = best_weights(probes, problems, max_bytes, share(0))
     none = [
         replace(unedited(own), change=replace(weight.change, weights=()))
         for own, weight in zip(problems, weights, strict=True)
@@ -173,8 +169,7 @@ def _grown(
             for fit, best in zip(fits, tried, strict=True)
             if best and best[0].value > fit.value
         ]
-        for fit in fits:
-            change = change_of(sample, fit)
-            key = exact_key(sample, change, fit.part)
-            steps[fit.part].append(Found(change, *unpack(key), key, approximate=True))
+        changes = [(fit.part, change_of(sample, fit)) for fit in fits]
+        for (part, change), key in zip(changes, exact_keys(sample, changes), strict=True):
+            steps[part].append(Found(change, *unpack(key), key, approximate=True))
     return [tuple(each) for each in steps]

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..edit.record import Change
 from .sample import Sample
+from .scan import GRID
 
 WIDTH = 0.6
 """Width of the step in a group of n probes: this times the spread of its margins / n^(1/3)."""
@@ -185,7 +186,7 @@ class Batch:
 
 
 def _basis(sample: Sample, part: Tensor, columns: list[list[int]]) -> Tensor:
-    """What one unit of a weight of each column `[B][w]` adds to the logit of its row, `[B, w, n]`."""
+    """What one unit of a weight adds to the logit of its row, `[B, w, n]`; columns `[B][w]`."""
     every = list(dict.fromkeys(column for own in columns for column in own))
     number = {column: at for at, column in enumerate(every)}
     at = [[number[column] for column in own] for own in columns]
@@ -229,7 +230,7 @@ def score(batch: Batch, sharp: Tensor, numbers: Tensor) -> Score:
 
 
 def climb(batch: Batch, numbers: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """Numbers `[B, P]` further up at the widths that they begin with, and their values `[B]`:
+    """Numbers `[B, P]` further up at the widths that they begin with, and their scores `[B]`:
     damped Newton steps with the curvatures' absolute values (Dauphin et al. 2014, arXiv
     1406.2572).
 
@@ -244,7 +245,8 @@ def climb(batch: Batch, numbers: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         step = _newton(gradient * unit, hessian * unit[..., None] ** 2, damping)
         tried = numbers + unit * step
         new = score(batch, sharp, tried)
-        better = (new.value > value) & going
+        # At the top steps are worth what sums in another order differ by: each is taken.
+        better = (new.value > value - ROUNDING) & going
         gain = torch.where(better, new.value - value, 0)
         numbers = torch.where(better[:, None], tried, numbers)
         gradient = torch.where(better[:, None], new.gradient, gradient)
@@ -255,11 +257,18 @@ def climb(batch: Batch, numbers: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         going &= (together & gains).any(1)
         if not bool(going.any()):
             break
-    return numbers, value
+    return numbers, graded(value)
 
 
 FIRST_DAMPING, LAST_DAMPING, GAIN = 1e-2, 1e2, 1e-5
 """Damping is in units of the largest curvature; a climb ends where no step gains as much."""
+ROUNDING = 1e-13
+"""More than sums of accuracies in another order (another device, other threads) differ by."""
+
+
+def graded(scores: Tensor) -> Tensor:
+    """Scores on the grid of accuracies: which is higher does not hang on the order of sums."""
+    return (scores * GRID).round() / GRID
 
 
 def _newton(gradient: Tensor, hessian: Tensor, damping: Tensor) -> Tensor:

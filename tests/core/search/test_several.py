@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from detour.edit.record import Change
 from detour.judge.groups import group_metrics
 from detour.probes.features import Probes
 from detour.report.edit import edit_numbers, edit_picture, edit_text
-from detour.search.grow import PROMISING, add_weight, exact_key, promising, refit
+from detour.search.grow import PROMISING, add_weight, exact_keys, promising, refit
 from detour.search.neutralize import neutralize
 from detour.search.one_weight import quiet
 from detour.search.sample import Sample
@@ -29,6 +30,7 @@ from detour.search.smoothed import (
     score,
     start_from,
 )
+from tools.gpu_search import made
 
 CHANGES = [
     Change(1, ((0, 0.3), (2, -0.1)), 0.2),
@@ -109,7 +111,7 @@ def test_a_change_is_the_numbers_of_a_fit_and_back(random_probes, change):
     shares = torch.tensor(
         [right[probes.groups == g].double().mean() for g in probes.groups.unique()]
     )
-    assert exact_key(sample, change) == int(pack(shares.min(), shares.mean()))
+    assert exact_keys(sample, [(0, change)]) == [int(pack(shares.min(), shares.mean()))]
 
 
 def test_a_climb_ends_at_the_top_and_a_refit_is_better_than_its_start(headed):
@@ -205,6 +207,29 @@ def test_parts_side_by_side_find_what_each_finds_alone(headed, classes):
             assert cells_of(one.change) == cells_of(other.change)
             assert numbers_of(one.change) == pytest.approx(numbers_of(other.change), rel=1e-6)
     assert len({str(found.steps[-1].change) for found in together}) > 1
+
+
+def test_the_order_of_sums_decides_nothing():
+    probes = made(256, 6, 4000, seed=2)  # where a GPU once found other numbers
+    draw, found = torch.Generator().manual_seed(0), []
+    for rows in (torch.arange(4000), torch.randperm(4000, generator=draw)):
+        sample = Sample.of(probes, [rows])
+        fits = refit(sample, [(0, Change(5, ((72, 8.4),), -3.0))])
+        for _ in range(2):
+            fits.append(add_weight(sample, range(6), fits[-1:], 2**26, quiet)[0][0])
+        found.append([change_of(sample, fit) for fit in fits])
+    for one, other in zip(*found, strict=True):
+        assert cells_of(one) == cells_of(other)
+        assert numbers_of(one) == pytest.approx(numbers_of(other), rel=1e-10)
+
+
+def test_of_equal_weights_the_first_is_tried_whatever_the_order_of_sums(headed):
+    base = headed(0, n=401, d=7)
+    probes = replace(base, features=base.features.repeat(1, 9), weight=base.weight.repeat(1, 9) / 9)
+    sample = Sample.of(probes, [torch.arange(401)])
+    found = promising(sample, [1], [Fit.none(0)], 2**20, quiet)
+    columns = [column for ((_, column),) in (fit.cells for fit in found)]
+    assert columns[:9] == list(range(columns[0], 63, 7))
 
 
 def two_shortcuts(seed, n=800):
