@@ -89,10 +89,13 @@ class EditedClassifier:
     def learned_from(self, probe_set: ProbeSet, split_seed: int, whole: bool) -> bool:
         """Whether the head was fitted on some of the pictures that it is judged on.
 
-        whole: that is all of them; else the report part of this split seed.
+        whole: that is all of them; else the report part of this split seed, which holds nothing
+        that it was fitted on if it is of the very same probes.
         """
-        shared = self.fitted_on is not None and self.fitted_on.shares_pictures(probe_set)
-        return shared and (whole or split_seed != FIT_SEED)
+        known = self.fitted_on
+        if known is None or not known.shares_pictures(probe_set):
+            return False
+        return whole or split_seed != FIT_SEED or not known.same_as(probe_set)
 
     def backbone_hash(self) -> str:
         """`ImageClassifier.backbone_hash`, computed once."""

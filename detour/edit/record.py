@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import quoted
 from ..classifier.head import Head
 
 
@@ -148,6 +149,11 @@ def check_edit(edit: Edit, shape: tuple[int, int]) -> None:
     """Refuse an edit that does not fit a head of this shape or holds a NaN."""
     if not math.isfinite(edit.degree):
         raise ValueError(f"The degree is {edit.degree}; it must be a finite number.")
+    if edit.class_index is not None and not 0 <= edit.class_index < shape[0]:
+        raise ValueError(
+            f"The edit is said to be about class {quoted(edit.class_index)}; the head has "
+            f"{shape[0]} of them. Is it for another model?"
+        )
     places = [(cell.row, cell.column) for cell in edit.cells]
     for cell in edit.cells:
         inside = 0 <= cell.row < shape[0]

@@ -117,6 +117,12 @@ class ProbeSet:
         """Whether any picture is in both: the same file, by whatever name, or the same tensor."""
         return not set(map(_identity, self.sources)).isdisjoint(map(_identity, other.sources))
 
+    def same_as(self, other: ProbeSet) -> bool:
+        """Whether both are the same pictures with the same labels, and so are split alike."""
+        names = ("attributes", "classes", "units", "splits")
+        alike = all(getattr(self, name) == getattr(other, name) for name in names)
+        return alike and [*map(_identity, self.sources)] == [*map(_identity, other.sources)]
+
     def thumbnails(self, numbers: list[int]) -> list[Tensor]:
         """Small pictures `[h, w, 3]`, uint8, of the probes with these numbers."""
         return [make_thumbnail(self.sources[number]) for number in numbers]

@@ -206,7 +206,8 @@ def _paired_up(probes: Probes, now: Probes, done: Neutralized, rows: Tensor) -> 
 def _measured(probes: Probes, now: Probes, done: Neutralized, rows: Tensor) -> Neutralized:
     """With the accuracies of the groups."""
     was, found = predictions(now, now.z), predictions(now, stack_logits(probes, done.stack))
-    if done.ladder is not None and done.ladder.in_sample and not done.is_in_sample:
+    out_of_fold = done.ladder is not None and done.ladder.in_sample and not done.is_in_sample
+    if done.ladder is not None and out_of_fold and done.edit.cells:  # else the head is as it was
         found = done.ladder.judged
     right = was == now.y, found == now.y
     before, after = (group_metrics(now, one, rows) for one in right)

@@ -171,10 +171,13 @@ def require_contrast(probes: Probes, rows: Tensor) -> None:
 
     Raises ValueError with what is missing.
     """
-    for values, what in ((probes.y[rows], "class"), (probes.a[rows], "attribute")):
+    for values, what, name in (
+        (probes.y[rows], "class", probes.class_name),
+        (probes.a[rows], "attribute", probes.attribute_name),
+    ):
         seen = values.unique().tolist()
         if len(seen) < 2:
-            have = f"only {what} {seen[0]}" if seen else f"no {what}"
+            have = f"only {name(seen[0])}" if seen else f"no {what}"
             raise ValueError(
                 f"The probes to choose on have {have}. Add pictures of another {what}: the "
                 "edit is found by comparing groups (class, attribute)."

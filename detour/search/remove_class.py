@@ -286,6 +286,9 @@ def _measured(probes: Probes, now: Probes, done: Removal, parts: Parts) -> Remov
     )
 
 
+ALWAYS = "At degree 1 a bias shift always works on the probes that it was chosen on."
+
+
 def _pick(found: FoundRemoval, size: str) -> tuple[Change, tuple[str, ...]]:
     """The change of the wanted size, and what is to be said about it."""
     none = Change(found.change.row)
@@ -293,7 +296,7 @@ def _pick(found: FoundRemoval, size: str) -> tuple[Change, tuple[str, ...]]:
         note = "No probe to choose on is predicted as this class: nothing was edited."
         return none, (note,)
     if size == "bias_only":
-        return found.bias_only, ("A bias shift always works on the probes it was chosen on.",)
+        return found.bias_only, (ALWAYS,)
     if found.feasible:
         if size == "one_weight_bias":
             return found.change, ("One weight is enough: the bias was left alone.",)

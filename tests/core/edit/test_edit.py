@@ -197,6 +197,7 @@ def test_files_that_are_no_edits_are_refused_with_a_sentence(head, stack, tmp_pa
         good.replace('"degree": 1.0', '"degree": true'): "finite number",
         good.replace('"row": 2', '"row": 9'): "4 rows",
         good.replace('"row": 2', '"row": -1'): "whole number",
+        good.replace('"class_index": 2', '"class_index": 4'): "about class 4; the head has 4",
         good.replace('"row": 2', '"row": 2.5'): "whole number",
         good.replace('"kind": "bias"', '"kind": "cell"'): "'weight' or 'bias'",
         good.replace('"shape": [4, 6]', '"shape": [4]'): "two numbers",

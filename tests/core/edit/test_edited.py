@@ -11,6 +11,7 @@ import torch
 from detour.edit.edited import EditedClassifier, unedited_stack
 from detour.edit.record import Change, edit_of
 from detour.probes.parts import FIT_SEED
+from detour.probes.probe_set import batch_probes
 
 
 class Noting:
@@ -93,4 +94,7 @@ def test_what_a_head_learned_from_is_remembered(classifier, four_groups):
     assert fitted.learned_from(four_groups, FIT_SEED, whole=True)
     assert fitted.learned_from(four_groups, FIT_SEED + 1, whole=False)
     assert not fitted.learned_from(four_groups, FIT_SEED, whole=False)
+    # With others beside them they are split otherwise.
+    more = four_groups.chain(batch_probes(torch.rand(4, 4, 4, 3), "red", "green", 90))
+    assert fitted.learned_from(more, FIT_SEED, whole=False)
     assert edited(fitted).fitted_on is four_groups

@@ -67,8 +67,8 @@ SEARCHES = worst_group, bias_only, weight_and_bias, lambda probes: build_ladder(
 def test_one_class_or_one_attribute_only(search):
     with pytest.raises(ValueError, match="only class 1"):
         search(Probes(F, A, [1] * 6, W, B))
-    with pytest.raises(ValueError, match="only attribute 0"):
-        search(Probes(F, [0] * 6, Y, W, B))
+    with pytest.raises(ValueError, match="only hat"):
+        search(Probes(F, [0] * 6, Y, W, B, attribute_names=["hat"]))
     with pytest.raises(ValueError, match="carry no classes"):
         search(Probes(F, A, None, W, B))
     with pytest.raises(ValueError, match="0 to 1"):

@@ -151,6 +151,22 @@ def test_no_edit_is_said_so(empty_stack):
     assert meaning.startswith("Changes nothing") and "Takes" not in meaning
 
 
+def test_the_numbers_of_no_edit_are_those_of_the_head_as_it_is(probes_of):
+    """Where each probe was judged by an edit that a fold found, none was found on all."""
+    for seed in range(40):
+        draw = torch.Generator().manual_seed(seed)
+        features = torch.randn(16, 2, generator=draw).relu()
+        weight, bias = torch.randn(2, 2, generator=draw), torch.zeros(2)
+        each = torch.arange(16)
+        probes = Probes(features, each // 2 % 2, each % 2, weight=weight, bias=bias)
+        done = neutralize(probes, Search(size="one_weight"))
+        if not done.edit.cells and not torch.equal(done.ladder.judged, probes.z.argmax(1)):
+            break
+    assert not done.edit.cells
+    assert done.before == done.after and done.collateral == 0
+    assert f"- {SAME}" in edit_text(done)
+
+
 def test_at_degree_0_nothing_is_said_to_be_edited(neutralized):
     """As where `evidence` finds no degree that is better than none."""
     done = neutralized["evidence"]
@@ -197,6 +213,8 @@ def test_at_another_degree_the_rival_is_said_to_be_at_1(probes_of, empty_stack):
     probes = probes_of()
     text = removal_text(remove_class(probes, RemovalSearch(1, degree=0.0)))
     assert text.startswith("Removal of class 'high' at degree 0.")
+    half = removal_text(remove_class(probes, RemovalSearch(1, size="bias_only", degree=0.5)))
+    assert "At degree 1 a bias shift always works" in half
     assert "(a bias shift alone, at degree 1: " in text
     assert "(a bias shift alone: " in removal_text(remove_class(probes, RemovalSearch(1)))
 
