@@ -221,13 +221,14 @@ def apply_edit(held: Held, work: Work, file: str | None, degree: float) -> tuple
     if not file:
         raise ValueError("No edit file was chosen: choose one, or save an edit first.")
     edits = named_edits(file, edit_roots())
-    edited = classifier.with_more(edits, read_degree(degree))
+    share = read_degree(degree)
+    edited = classifier.with_more(edits, share)
     checked, note = None, ""
     try:
         checked = None if held.probes is None else check_edits(edited, classifier, held.probes)
     except ValueError as reason:  # the probes that were read may be for another classifier
         note = f"\n\nNot checked on the probes that were read. {reason}"
-    report = applied_text(edits, edited.stack.sha256, checked) + note
+    report = applied_text(edits, edited.stack.sha256, checked, share) + note
     chart = None if checked is None else applied_picture(checked)
     shown = Shown(f"Applied {file}. {_count(edited.stack)}", report, chart)
     return replace(held, classifier=edited, last=None), shown

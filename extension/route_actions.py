@@ -60,7 +60,7 @@ def edited(work: Work, asked: Any) -> dict[str, Any]:
         "classifier": asked.classifier,
         "changed": changed,
         "saved_as": saved,
-        "report": applied_text(edits, classifier.stack.sha256, checked),
+        "report": applied_text(edits, classifier.stack.sha256, checked, asked.degree),
         "check": None if checked is None else group_numbers(checked),
     }
 

@@ -137,6 +137,8 @@ def test_the_route_neutralizes_and_its_edit_applies(routes):
     cells = {(cell["row"], cell["column"]): cell["new"] for cell in edit["cells"]}
     assert {(one["row"], one["column"]): one["to"] for one in applied["changed"]} == cells
     assert edit["proof"] in applied["report"] and applied["check"] is None
+    status, half = routes.ask("apply-edit", {**found, "degree": 0.5})
+    assert status == 200 and "Here: at degree 0.5." in half["report"]
     status, applied = routes.ask("apply-edit", {**found, "probes": "people"})
     assert status == 200 and applied["check"]["gain"]["verdict"] == "improved"
     assert applied["check"]["unseen"] is False and "only if these probes" in applied["report"]

@@ -108,6 +108,8 @@ def test_a_saved_edit_gives_a_second_load_the_same_logits(host, ready):
     third = Tab()
     third.do("load", "better.safetensors", *LOAD[1:])
     assert torch.equal(third.logits(), ready.logits())
+    third.do("load", *LOAD)
+    assert "Here: at degree 0.5." in third.do("apply_edit", "mine.edit.json", 0.5).report
     wrong = Tab()
     wrong.do("load", "jobs.safetensors", *LOAD[1:])
     assert "another model" in wrong.do("apply_edit", "mine.edit.json", 1.0).message
