@@ -65,6 +65,7 @@ class LoadClassifier(io.ComfyNode):
                     "report", display_name="report", tooltip="What was loaded, and assumptions."
                 ),
             ],
+            is_output_node=True,  # it shows its report itself
             search_aliases=["classifier", "tagger", "nsfw", "resnet", "vit", "bias", "shortcut"],
         )
 

@@ -148,6 +148,7 @@ class DemoFaces(io.ComfyNode):
                 *report_outputs(),
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            is_output_node=True,  # it shows its report itself
             search_aliases=["detour demo", "faces", "portraits", "example", "probes"],
         )
 

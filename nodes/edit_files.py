@@ -14,6 +14,7 @@ from ..detour.files import edit_names, name_below
 from ..detour.report.proof import applied_picture, applied_text
 from ..detour.search.check import check_edits
 from .classifier_host import (
+    OUTPUT_SUBFOLDER,
     ClassifierSocket,
     EditSocket,
     ProbesSocket,
@@ -54,7 +55,7 @@ class SaveEdit(io.ComfyNode):
     @classmethod
     def execute(cls, edit, filename) -> io.NodeOutput:
         target = save_new_edits(edit, filename, output_folder(), numbered=True)
-        told = f"Saved {name_below(target, output_folder())}"
+        told = f"Saved {name_below(target, output_folder())} in output/{OUTPUT_SUBFOLDER}."
         return io.NodeOutput(str(target), ui={"detour_report": [told]})
 
 
@@ -88,6 +89,7 @@ class ApplyEdit(io.ComfyNode):
                 ),
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            is_output_node=True,  # it shows its report itself
             search_aliases=["import edit", "load edit", "edit.json"],
         )
 

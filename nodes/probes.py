@@ -41,6 +41,7 @@ class ProbeFolder(io.ComfyNode):
             ],
             outputs=probe_outputs(),
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            is_output_node=True,  # it shows its report itself
             search_aliases=ALIASES,
         )
 
@@ -72,6 +73,7 @@ class ProbeImages(io.ComfyNode):
             inputs=[*_image_inputs(), *_chain_inputs()],
             outputs=probe_outputs(),
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            is_output_node=True,  # it shows its report itself
             search_aliases=ALIASES,
         )
 

@@ -315,7 +315,7 @@ def test_the_hosts_executor_runs_the_whole_loop(bench, host_folders):
     assert "last layer edited" in ran["ui"]["edit"]["detour_report"][0]
     assert "Groups" in ran["ui"]["groups"]["detour_report"][0]
     (file,) = (host_folders / "output" / "detour").glob("*.edit.json")
-    assert ran["ui"]["save"]["detour_report"] == [f"Saved {file.name}"]
+    assert ran["ui"]["save"]["detour_report"] == [f"Saved {file.name} in output/detour."]
 
 
 @pytest.mark.parametrize(("count", "honest"), [(240, False), (720, True)])

@@ -132,6 +132,15 @@ def test_host_accepts_the_schemas(lab):
             assert one.tooltip, f"{name}.{one.id} has no tooltip"
 
 
+def test_whatever_tells_its_result_can_be_run_by_itself(lab):
+    """Its widget promises that; the host runs nothing for other nodes that lead nowhere, and shows
+    nothing again of those whose result it has kept."""
+    for name, node_class in lab.pack_nodes().items():
+        schema = node_class.define_schema()
+        if any(one.id == "report" for one in schema.outputs):
+            assert schema.is_output_node, name
+
+
 def test_every_widget_says_what_you_should_see(lab):
     for name, node_class in lab.pack_nodes().items():
         for one in node_class.define_schema().inputs:

@@ -164,9 +164,8 @@ def test_the_same_prompts_work_with_names_of_their_own(server):
     server.run(asks("save classifier", "mine/of me"))
     outputs = server.run(asks("save edit", "mine/of me"))
     (told,) = outputs["save"]["detour_report"]
-    assert (server.base / "output" / told.removeprefix("Saved ")).is_file() or (
-        server.base / "output" / "detour" / told.removeprefix("Saved ")
-    ).is_file()
+    name, folder = told.removeprefix("Saved ").removesuffix(".").split(" in ")
+    assert (server.base / folder / name).is_file()
 
 
 def test_the_archive_is_whole(server):
