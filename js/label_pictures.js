@@ -107,14 +107,13 @@ class Labels {
     this.seen = "";
     const sheet = `url("${sheetAddress(run.sheet)}")`;
     const rows = Math.ceil(run.order.length / run.across);
-    const cells = run.order.map((place, index) => {
+    const cells = run.order.map((place) => {
       const picture = html("i");
       const [x, y] = [place % run.across, Math.floor(place / run.across)];
       picture.style.background = `${sheet} ${-x * CELL}px ${-y * CELL}px`;
       picture.style.backgroundSize = `${run.across * CELL}px ${rows * CELL}px`;
       const said = html("span", {}, run.said[place] ?? String(place + 1));
-      const about = { role: "option", id: `${NAME}-${this.node.id}-${index}` };
-      return html("div", about, picture, html("b"), said);
+      return html("div", { role: "option" }, picture, html("b"), said);
     });
     this.grid.replaceChildren(...cells);
     this.update();
@@ -124,7 +123,8 @@ class Labels {
   update() {
     if (!this.run) return false;
     const texts = ["labels", "marks", "unmarked"].map((name) => widgetOf(this.node, name).value);
-    const seen = JSON.stringify([...texts, this.place, this.brush, isConnected(this.node, "marks")]);
+    const told = [this.node.id, this.place, this.brush, isConnected(this.node, "marks")];
+    const seen = JSON.stringify([...texts, ...told]); // a pasted node gets its id late
     if (seen === this.seen) return false;
     this.seen = seen;
     this.draw();
@@ -149,12 +149,13 @@ class Labels {
       if (tag.textContent !== (own ?? "")) tag.textContent = own ?? "";
       const spoken = `Picture ${place + 1}: ${label || "no label"}`;
       setAttributes(cell, {
+        id: `${NAME}-${this.node.id}-${index}`,
         "aria-label": said[place] ? `${spoken}; ${said[place]}` : spoken,
         "aria-selected": index === this.place,
       });
     });
     this.grid.hidden = this.bar.hidden = false;
-    this.grid.setAttribute("aria-activedescendant", `${NAME}-${this.node.id}-${this.place}`);
+    setAttributes(this.grid, { "aria-activedescendant": this.grid.children[this.place]?.id });
     this.drawBar(names, counts);
     this.told.textContent = this.summary(counts, rest);
   }

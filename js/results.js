@@ -7,7 +7,7 @@ import { addStyle, grow, html, nodeById, showOnNode } from "./dom.js";
 
 const NAME = "detour_result";
 const PROPERTY = "detour_result";
-const CATEGORY = "Detour";
+const CATEGORY = "Detour/";
 const TEXT_HEIGHT = 150; // px that the text takes at least
 const WIDTH = 480; // px of a new node with a report, so that its chart can be read
 const TALLEST = 1.5; // of its width; taller charts are scrolled

@@ -31,7 +31,7 @@ from .classifier_host import (
 )
 from .clip_backbone import clip_backbone
 from .probes import backbone_inputs, chosen_backbone
-from .schema import CATEGORY, build, shown
+from .schema import CLASSIFIERS, build, shown
 
 OWN_DEFAULT = "nurse_or_builder.safetensors"
 AS_THE_FILE_SAYS = "auto"
@@ -48,7 +48,7 @@ class LoadClassifier(io.ComfyNode):
             io.Schema,
             node_id="DetourLoadClassifier",
             display_name="Load Image Classifier",
-            category=CATEGORY,
+            category=CLASSIFIERS,
             description=(
                 "Loads an image classifier from models/image_classifiers: a torchvision, timm or "
                 "transformers network, or one of two small ones for tiny portraits. No code from a "
@@ -140,7 +140,7 @@ class SaveClassifier(io.ComfyNode):
             io.Schema,
             node_id="DetourSaveClassifier",
             display_name="Save Image Classifier",
-            category=CATEGORY,
+            category=CLASSIFIERS,
             description=(
                 "Writes a classifier with its edits into models/image_classifiers, as one "
                 "safetensors file; nothing is overwritten. To share an edit alone, use Save Edit."
@@ -182,7 +182,7 @@ class Classify(io.ComfyNode):
             io.Schema,
             node_id="DetourClassify",
             display_name="Classify Images",
-            category=CATEGORY,
+            category=CLASSIFIERS,
             description=(
                 "What a classifier says about pictures, one line for each; and those pictures "
                 "that it is sure of, or that have the label you want. With another classifier as "
@@ -272,7 +272,7 @@ class ClassifierFromProbes(io.ComfyNode):
             io.Schema,
             node_id="DetourClassifierFromProbes",
             display_name="Classifier from Probes",
-            category=CATEGORY,
+            category=CLASSIFIERS,
             description=(
                 "Fits a classifier to your own pictures, on what a CLIP vision model or another "
                 "classifier sees in them. Takes seconds; 100 pictures of each group are good, 50 "

@@ -20,7 +20,7 @@ from ..detour.probes.probe_set import ProbeSet
 from ..detour.report.probes import describe_probes, preview
 from ..detour.words import DEMO
 from .classifier_host import ProbesSocket
-from .schema import CATEGORY, build, report_outputs, shown
+from .schema import TINY, build, report_outputs, shown
 
 MOST_FACES = 20_000
 UNUSED = "norm_final.weight"
@@ -81,7 +81,7 @@ class DemoModel(io.ComfyNode):
             io.Schema,
             node_id="DetourDemoModel",
             display_name="Tiny Demo Model (people)",
-            category=CATEGORY,
+            category=TINY,
             description=(
                 "A real but tiny diffusion model that paints people of 16x16 pixels in seconds, "
                 "most nurses with long hair and most builders with short hair, to try Detour with. "
@@ -131,7 +131,7 @@ class DemoFaces(io.ComfyNode):
             io.Schema,
             node_id="DetourDemoFaces",
             display_name="Tiny Demo People",
-            category=CATEGORY,
+            category=TINY,
             description=(
                 "Portraits of people at work, to try classifiers and edits with nothing to "
                 "download; by itself everybody comes once with long and once with short hair. Load "

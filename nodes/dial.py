@@ -28,7 +28,7 @@ from .schedule_inputs import (
     way_schema,
     window_inputs,
 )
-from .schema import CATEGORY, build
+from .schema import VARIETY, build
 
 WAYS: dict[str, Callable[[Schedule, str, bool, Blocks | None], Way]] = {
     "bypass": Dial,
@@ -77,7 +77,7 @@ class BypassSweep(io.ComfyNode):
             io.Schema,
             node_id="DetourBypassSweep",
             display_name="Variety Sweep",
-            category=CATEGORY,
+            category=VARIETY,
             description=(
                 "Everything after this node runs once for each way and strength, from the same "
                 "seeds. Connect the models to a sampler, and the pictures, with the labels, to the "
@@ -155,7 +155,7 @@ class PlotSchedule(io.ComfyNode):
             io.Schema,
             node_id="DetourPlotSchedule",
             display_name="Plot Bypass Schedule",
-            category=CATEGORY,
+            category=VARIETY,
             description=(
                 "Draws how strongly the mid-block is bypassed over the denoising, without "
                 "sampling anything. Connect SIGMAS to see which steps of a run are bypassed, "

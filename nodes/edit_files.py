@@ -23,7 +23,7 @@ from .classifier_host import (
     output_folder,
 )
 from .edits import classifier_input, degree_input
-from .schema import CATEGORY, build, shown
+from .schema import CLASSIFIERS, build, shown
 
 NO_FILE = "none"
 
@@ -37,7 +37,7 @@ class SaveEdit(io.ComfyNode):
             io.Schema,
             node_id="DetourSaveEdit",
             display_name="Save Edit",
-            category=CATEGORY,
+            category=CLASSIFIERS,
             description=(
                 "Writes all edits of a classifier to output/detour as a file of a few kilobytes. "
                 "Send it to a friend: with Apply Edit and the same model it gives bit for bit the "
@@ -70,7 +70,7 @@ class ApplyEdit(io.ComfyNode):
             io.Schema,
             node_id="DetourApplyEdit",
             display_name="Apply Edit",
-            category=CATEGORY,
+            category=CLASSIFIERS,
             description=(
                 "Puts saved edits on the model that they were made for, on top of those that it "
                 "has, and tells what they do; with probes connected, what they do on those. "

@@ -18,7 +18,7 @@ from ..detour.search.neutralize import neutralize_classifier
 from ..detour.search.remove_class import remove_from_classifier
 from ..detour.search.settings import AUTO, METHODS, REMOVAL_SIZES, SIZES
 from .classifier_host import ClassifierSocket, EditSocket, ProbesSocket, show_progress
-from .schema import CATEGORY, as_json, build, numbers_output, report_outputs, shown
+from .schema import CLASSIFIERS, as_json, build, numbers_output, report_outputs, shown
 
 
 def classifier_input() -> Any:
@@ -80,7 +80,7 @@ class Neutralize(io.ComfyNode):
             io.Schema,
             node_id="DetourNeutralize",
             display_name="Neutralize Shortcut",
-            category=CATEGORY,
+            category=CLASSIFIERS,
             description=(
                 "Finds the one weight (or the few numbers) of a classifier's last layer that "
                 "carries a shortcut, such as a colour or a watermark, and edits it as far as you "
@@ -183,7 +183,7 @@ class RemoveClass(io.ComfyNode):
             io.Schema,
             node_id="DetourRemoveClass",
             display_name="Remove Class",
-            category=CATEGORY,
+            category=CLASSIFIERS,
             description=(
                 "Edits one weight of a classifier's last layer so that a class is no longer "
                 "predicted; its pictures fall to the next best class. This changes predictions "
@@ -240,7 +240,7 @@ class EvaluateGroups(io.ComfyNode):
             io.Schema,
             node_id="DetourEvaluateGroups",
             display_name="Evaluate Groups",
-            category=CATEGORY,
+            category=CLASSIFIERS,
             description=(
                 "How well a classifier does on each group (class with and without the suspect "
                 "feature), with 95 % intervals. A low worst group beside a high mean is the mark "

@@ -22,7 +22,7 @@ from ..detour.report.labels import describe_labels, draw_labels, draw_thumbnails
 from ..detour.report.probes import describe_probes
 from .classifier_host import ClassifierSocket, ProbesSocket
 from .probes import probe_outputs
-from .schema import CATEGORY, build
+from .schema import CLASSIFIERS, build
 
 LEFT_OUT, FIRST_LABEL = "left_out", "first_label"
 
@@ -36,7 +36,7 @@ class LabelPictures(io.ComfyNode):
             io.Schema,
             node_id="DetourLabelPictures",
             display_name="Label Pictures",
-            category=CATEGORY,
+            category=CLASSIFIERS,
             description=(
                 "Shows pictures and takes a label for each, by a click or a key: right or wrong, "
                 "or words of yours. Run once to see the pictures, label them, run again."

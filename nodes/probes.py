@@ -15,7 +15,7 @@ from ..detour.report.probes import describe_probes, preview
 from ..detour.words import Words
 from .classifier_host import ClassifierSocket, ProbesSocket, file_state, picture_roots
 from .clip_backbone import unfitted_clip
-from .schema import CATEGORY, build, report_outputs, shown
+from .schema import CLASSIFIERS, build, report_outputs, shown
 
 ALIASES = ["probes", "groups", "dataset", "bias", "shortcut", "spurious", "metadata"]
 HIGHEST_SEED = 0xFFFFFFFFFFFFFFFF
@@ -30,7 +30,7 @@ class ProbeFolder(io.ComfyNode):
             io.Schema,
             node_id="DetourProbeFolder",
             display_name="Probes from Folder",
-            category=CATEGORY,
+            category=CLASSIFIERS,
             description=(
                 "Labelled pictures from a folder: what each shows (class), and whether the suspect "
                 "feature is there (attribute). Takes sub-folders class/attribute/, as in "
@@ -64,7 +64,7 @@ class ProbeImages(io.ComfyNode):
             io.Schema,
             node_id="DetourProbeImages",
             display_name="Probes from Images",
-            category=CATEGORY,
+            category=CLASSIFIERS,
             description=(
                 "Makes pictures of one group into probes: what they show (class) and whether the "
                 "suspect feature is there (attribute). Use one of these nodes for each group and "

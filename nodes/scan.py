@@ -20,7 +20,7 @@ from ..detour.ways.targets import block_lists, find_blocks, typed_blocks, uncomp
 from ..detour.words import SCAN, SCAN_INTRO
 from .classifier_host import progress
 from .notices import Teller
-from .schema import CATEGORY, as_json, build, numbers_output, report_outputs, shown
+from .schema import VARIETY, as_json, build, numbers_output, report_outputs, shown
 
 KEY = "detour_scan"
 """Of our wrapper, which is in the copy of the MODEL that is scanned and in no other."""
@@ -45,7 +45,7 @@ class WhichBlocksMatter(io.ComfyNode):
             io.Schema,
             node_id="DetourBlockScan",
             display_name="Which Blocks Matter",
-            category=CATEGORY,
+            category=VARIETY,
             description=SCAN_INTRO,
             inputs=_inputs(),
             outputs=[

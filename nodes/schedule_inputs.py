@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ..detour.schedule import SHAPES, Points, Schedule, parse_points
 from ..detour.words import DIAL, Words
-from .schema import CATEGORY, build
+from .schema import VARIETY, build
 
 CURVE_SAMPLES = 101
 """Places at which a connected CURVE is read; between them it is taken as straight."""
@@ -26,7 +26,7 @@ def way_schema(*, told: str, **schema: Any) -> io.Schema:
     patched = io.Model.Output("patched", display_name="MODEL", tooltip=told)
     return build(
         io.Schema,
-        category=CATEGORY,
+        category=VARIETY,
         outputs=[patched],
         hidden=[io.Hidden.unique_id],
         # Else the host gives an equal node elsewhere this node's model, notices and all.

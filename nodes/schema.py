@@ -17,7 +17,8 @@ from ..detour.report.canvas import to_images
 
 NEWER_FIELDS = ("search_aliases", "essentials_category", "advanced")
 """Fields that later hosts added; a host that does not know them refuses the whole pack."""
-CATEGORY = "Detour"
+VARIETY, CLASSIFIERS, TINY = "Detour/Variety", "Detour/Classifiers", "Detour/Tiny demo"
+"""Where the host's menus list a node: both methods, and what both are tried with."""
 CONNECTED = (None, (None,))
 """What the host hands to `validate_inputs` for an input that is connected; of lists the second."""
 

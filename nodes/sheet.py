@@ -22,7 +22,7 @@ from ..detour.report.sheet import (
 )
 from ..detour.words import SHEET
 from .classifier_host import ClassifierSocket
-from .schema import CATEGORY, build
+from .schema import VARIETY, build
 
 
 class ContactSheet(io.ComfyNode):
@@ -34,7 +34,7 @@ class ContactSheet(io.ComfyNode):
             io.Schema,
             node_id="DetourContactSheet",
             display_name="Contact Sheet",
-            category=CATEGORY,
+            category=VARIETY,
             description=(
                 "Lays pictures out for comparison: one column for each strength of a Variety "
                 "Sweep, with its diversity, one row for each seed. A single batch is laid out as a "
