@@ -35,8 +35,8 @@ NO_WATERMARK = (
 )
 LEFT = "{} is {}, and was left as it is. To get Detour's, rename it and run this again."
 TEMPLATES = (
-    "They are for the templates 'MobileNetV2 new head' and 'ImageNet carton shortcut' (Workflow > "
-    "Browse Templates > Extensions > detour)."
+    "They are for the templates 'MobileNetV2 new head' and 'ImageNet carton shortcut' (Templates > "
+    "Extensions > detour)."
 )
 
 

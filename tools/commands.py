@@ -109,7 +109,7 @@ def serve_command(options: argparse.Namespace, _extra: Sequence[str]) -> int:
     say("Starting ComfyUI ...")
     with ComfyServer(host, {PACK: ROOT}, python=python, port=options.port, base=base) as server:
         say(f"ComfyUI runs:  {server.url}")
-        say(f"Open there:    Workflow > Browse Templates > {TEMPLATE}")
+        say(f"Open there:    Templates > {TEMPLATE}")
         say(f"Pictures:      {base / 'output'}")
         say(f"Log:           {server.log}")
         say("Ctrl-C stops it.")
