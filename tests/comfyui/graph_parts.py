@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -61,3 +62,22 @@ def counted(graphs: list) -> Callable:
         return graph.forward
 
     return backend
+
+
+def in_windows(lab: Any, model: Any, length: int, dim: int) -> Any:
+    """The model in the host's context windows: of this length, overlapping by 1, along `dim`."""
+    lab.load_pack()  # before the host's node, which imports the host's `nodes`
+    node = lab.extra_node("nodes_context_windows", "ContextWindowsManualNode")
+    given = {
+        "context_length": length,
+        "context_overlap": 1,
+        "context_schedule": "standard_static",
+        "context_stride": 1,
+        "closed_loop": False,
+        "fuse_method": "pyramid",
+        "dim": dim,
+        "freenoise": False,  # of newer hosts
+    }
+    takes = inspect.signature(node.execute).parameters
+    known = {name: value for name, value in given.items() if name in takes}
+    return node.execute(model=model, **known).result[0]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-
 import pytest
 import torch
+from graph_parts import in_windows
 
 
 def compared(ranges, model, family, lam, **run):
@@ -52,20 +51,5 @@ def test_masks_of_prompts_and_of_latents(ranges, family):
 def test_context_windows(lab, ranges):
     """Of a video of 5 latent frames, in windows of 3: a call for each."""
     model, video = ranges.build("wan"), (1, 16, 5, 8, 8)  # the host has windows for one row alone
-    lab.load_pack()  # before the host's node, which imports the host's `nodes`
-    node = lab.extra_node("nodes_context_windows", "ContextWindowsManualNode")
-    given = {
-        "context_length": 3,
-        "context_overlap": 1,
-        "context_schedule": "standard_static",
-        "context_stride": 1,
-        "closed_loop": False,
-        "fuse_method": "pyramid",
-        "dim": 2,
-        "freenoise": False,  # of newer hosts
-    }
-    takes = inspect.signature(node.execute).parameters
-    known = {name: value for name, value in given.items() if name in takes}
-    windowed = node.execute(model=model, **known).result[0]
-    plain = compared(ranges, windowed, "wan", 0.4, shape=video)
+    plain = compared(ranges, in_windows(lab, model, 3, dim=2), "wan", 0.4, shape=video)
     assert not torch.equal(plain, ranges.run(model, "wan", shape=video))
