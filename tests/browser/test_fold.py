@@ -12,6 +12,13 @@ SHOWN = {
     SWEEP: ["strengths", "start_percent", "end_percent", "ways"],
     PLOT: ["strength", "start_percent", "end_percent"],
 }
+LABELS = """(id) => {
+  const names = app.graph.getNodeById(id).widgets.map(({ name }) => name);
+  const inside = document.querySelectorAll(`[data-node-id="${id}"] *`);
+  const texts = [...inside].filter((one) => !one.children.length).map((one) => one.textContent);
+  return texts.filter((text) => names.includes(text));
+}"""
+"""The settings of a node in Nodes 2.0, by the words beside them: what else marks them differs."""
 ROW = 24
 """What a row takes on the canvas, its gap included."""
 
@@ -19,9 +26,7 @@ ROW = 24
 def seen(desk, node):
     """The settings that can be seen, from above; on the canvas also how far from the top."""
     if desk.nodes2:
-        rows = desk.page.query_selector_all(f'[data-node-id="{node}"] [data-widget-name]')
-        names = [row.get_attribute("data-widget-name") for row in rows]
-        return [(name, None) for name in names if not name.startswith("detour")]
+        return [(name, None) for name in desk.run(LABELS, node)]
     return desk.run(
         """(id) => {
           const node = app.graph.getNodeById(id);
