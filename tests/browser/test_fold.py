@@ -14,11 +14,13 @@ SHOWN = {
 }
 LABELS = """(id) => {
   const names = app.graph.getNodeById(id).widgets.map(({ name }) => name);
-  const inside = document.querySelectorAll(`[data-node-id="${id}"] *`);
-  const texts = [...inside].filter((one) => !one.children.length).map((one) => one.textContent);
+  const inside = [...document.querySelectorAll(`[data-node-id="${id}"] *`)];
+  const named = inside.map((one) => one.dataset.widgetName).filter(Boolean);
+  if (named.length) return named.filter((name) => !name.startsWith("detour"));
+  const texts = inside.filter((one) => !one.children.length).map((one) => one.textContent);
   return texts.filter((text) => names.includes(text));
 }"""
-"""The settings of a node in Nodes 2.0, by the words beside them: what else marks them differs."""
+"""The settings of a node in Nodes 2.0; frontend 1.49 does not name its rows but by their words."""
 ROW = 24
 """What a row takes on the canvas, its gap included."""
 
