@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from .bench_stats import (
     verdicts,
 )
 from .environment import write_json
-from .failure import Failure, say
+from .failure import Failure, in_one_sentence, say
 from .process import clean_environment, stop_like_ctrl_c
 from .server import ComfyServer
 
@@ -72,16 +72,17 @@ MET = {True: "met", False: "MISSED", None: "undecided"}
 
 @dataclass(frozen=True)
 class Bench:
-    """What a run is made of, so that a test can put its own parts in."""
+    """What a run is made of, so that a test can put its own parts in.
+
+    others: what is measured beside model calls; each is told whether it is to be quick.
+    """
 
     subject: Callable[[str], Subject]
     import_ms: Callable[[], float]
     start_seconds: Callable[[], float]
     facts: Mapping[str, Any]
     clock: Clock = time.perf_counter
-    search: Callable[[bool], list[dict[str, Any]]] = run_search
-    largest: Callable[[bool], list[dict[str, Any]]] = run_largest
-    classify: Callable[[bool], list[dict[str, Any]]] = run_classify
+    others: Mapping[str, Callable[[bool], list[dict[str, Any]]]] = field(default_factory=dict)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -149,35 +150,24 @@ def run_shape(bench: Bench, shape: str, seconds: float) -> dict[str, Any]:
             clock=bench.clock,
             after_round=after_round,
         )
-    facts = {
-        "about": subject.about,
-        "part": subject.part,
-        "channels": subject.channels,
-        "parameters": subject.parameters,
-        "gflops": subject.flops / 1e9,
-        "mid_share": subject.mid_share,
+    timing = {
         "call_ms": call_seconds * 1000,
         "calls_per_timing": calls,
-        "plain_peak_mib": subject.plain_peak / 2**20,
         "seconds": bench.clock() - begin,
     }
-    return {"facts": facts, "rows": [row_of(subject, case, found) for case in found]}
+    rows = [row_of(subject, case, found) for case in found]
+    return {"facts": {**subject.facts, **timing}, "rows": rows}
 
 
 def row_of(subject: Subject, case: str, found: Mapping[str, Interval]) -> dict[str, Any]:
     """One case of one shape, for machines."""
-    interval = found[case]
-    targets = verdicts(subject.shape, found)
     return {
         "shape": subject.shape,
         "case": case,
-        "median": interval.median,
-        "low": interval.low,
-        "high": interval.high,
-        "n": interval.n,
-        "conclusive": interval.conclusive,
-        "extra_peak_mib": (subject.peaks[case] - subject.plain_peak) / 2**20,
-        "targets": targets.get(case, []),
+        **asdict(found[case]),
+        "conclusive": found[case].conclusive,
+        "extra_peak_mib": subject.extra_peaks[case],
+        "targets": verdicts(subject.shape, found).get(case, []),
     }
 
 
@@ -211,8 +201,10 @@ def run(bench: Bench, options: argparse.Namespace) -> dict[str, Any]:
         results[shape] = run_shape(bench, shape, options.minutes * 60 * share)
         print_shape(shape, results[shape])
     say(LEGEND.rstrip())
-    parts = {"search": bench.search, "largest": bench.largest, "classify": bench.classify}
-    others = {name: [] if options.shape else run(options.quick) for name, run in parts.items()}
+    others = {
+        name: [] if options.shape else measured(options.quick)
+        for name, measured in bench.others.items()
+    }
     seconds = bench.clock() - started
     say(f"Done in {seconds:.0f} s{' (QUICK)' if options.quick else ''}.")
     return {
@@ -244,28 +236,22 @@ def real_bench(quick: bool) -> Bench:
         import_ms=lambda: import_ms(host, times, warm_up=not quick),
         start_seconds=lambda: start_seconds(host, times),
         facts=bench_models.facts(),
+        others={"search": run_search, "largest": run_largest, "classify": run_classify},
     )
 
 
+@in_one_sentence
 def main(arguments: Sequence[str]) -> int:
     """Run the command; the exit status. A missed target is printed and is no failure."""
     options = parse(arguments)
-    try:
-        bench = real_bench(options.quick)
-        import torch
+    bench = real_bench(options.quick)
+    import torch
 
-        with torch.inference_mode():
-            figures = run(bench, options)
-        if options.json:
-            write_json(options.json, figures)
-        return 0
-    except Failure as failure:
-        if failure.details:
-            say(failure.details)
-        say(f"Error: {failure}")
-    except KeyboardInterrupt:
-        say("\nStopped.")
-    return 1
+    with torch.inference_mode():
+        figures = run(bench, options)
+    if options.json:
+        write_json(options.json, figures)
+    return 0
 
 
 def print_shape(shape: str, result: Mapping[str, Any]) -> None:

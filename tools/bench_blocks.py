@@ -148,27 +148,15 @@ def caller(patcher: Any, latent: int = models.LATENT) -> models.Caller:
 
 def subject(shape: str) -> Subject:
     """A family with its cases, ready to be timed; a `Failure` if one is not what it says."""
-    name = CONFIGS[shape][0]
     model = build(shape)
-    plain, cases = caller(model), {}
-    for case in OURS:
-        cases[case] = caller(models.patched(model, case))
-    models.require_told(shape, plain, cases)
     first, last, blocks = middle(model)
-    flops, inside = models.count_flops(plain, blocks[first : last + 1])
-    return Subject(
-        shape=shape,
-        channels=WIDTH,
-        parameters=models.parameters(model),
-        flops=flops,
-        mid_share=inside / flops,
-        plain=plain,
-        cases=cases,
-        plain_peak=models.peak_bytes(plain),
-        peaks={case: models.peak_bytes(call) for case, call in cases.items()},
-        about=f"{name}'s blocks, {len(blocks)} of width {WIDTH}",
-        part=f"blocks {first}-{last}",
-    )
+    words = {
+        "about": f"{CONFIGS[shape][0]}'s blocks, {len(blocks)} of width {WIDTH}",
+        "part": f"blocks {first}-{last}",
+        "channels": WIDTH,
+    }
+    cases = {name: caller(models.patched(model, name)) for name in OURS}
+    return models.counted(shape, caller(model), cases, blocks[first : last + 1], words)
 
 
 def middle(model: Any) -> tuple[int, int, list[nn.Module]]:

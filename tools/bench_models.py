@@ -160,11 +160,6 @@ def facts() -> dict[str, Any]:
     }
 
 
-def parameters(model: Any) -> int:
-    """How many weights the U-Net of a MODEL has."""
-    return sum(value.numel() for value in model.model.diffusion_model.parameters())
-
-
 def load_pack() -> None:
     """Load the pack as an extension of the host, under a name of its own."""
     if PACK in sys.modules:
@@ -304,22 +299,40 @@ def started(patcher: Any, x: torch.Tensor, prompt: list) -> Caller:
 def subject(shape: str) -> Subject:
     """A shape with all its cases, ready to be timed; a `Failure` if one is not what it says."""
     model = build(shape)
-    plain = caller(model)
+    words = {
+        "about": f"{NAMES[shape]}'s block structure with {CHANNELS} model channels instead of 320",
+        "part": "the mid-block",
+        "channels": CHANNELS,
+    }
     cases = {name: caller(patched(model, name)) for name in CASES}
+    part = model.model.diffusion_model.middle_block
+    return counted(shape, caller(model), cases, part, words)
+
+
+def counted(
+    shape: str,
+    plain: Caller,
+    cases: Mapping[str, Caller],
+    part: Iterable[nn.Module],
+    words: Mapping[str, Any],
+) -> Subject:
+    """The subject of these calls, with what is counted on them beside its `words`.
+
+    part: the layers that are bypassed. Raises `Failure` if a case is not what it says.
+    """
     require_told(shape, plain, cases)
-    flops, inside = count_flops(plain, model.model.diffusion_model.middle_block)
-    return Subject(
-        shape=shape,
-        channels=CHANNELS,
-        parameters=parameters(model),
-        flops=flops,
-        mid_share=inside / flops,
-        plain=plain,
-        cases=cases,
-        plain_peak=peak_bytes(plain),
-        peaks={name: peak_bytes(call) for name, call in cases.items()},
-        about=f"{NAMES[shape]}'s block structure with {CHANNELS} model channels instead of 320",
-    )
+    flops, inside = count_flops(plain, part)
+    weights = plain.patcher.model.diffusion_model.parameters()
+    peak = peak_bytes(plain)
+    facts = {
+        **words,
+        "parameters": sum(value.numel() for value in weights),
+        "gflops": flops / 1e9,
+        "mid_share": inside / flops,
+        "plain_peak_mib": peak / 2**20,
+    }
+    extra = {name: (peak_bytes(call) - peak) / 2**20 for name, call in cases.items()}
+    return Subject(shape, plain, cases, facts, extra)
 
 
 def require_told(shape: str, plain: Caller, cases: Mapping[str, Caller]) -> None:

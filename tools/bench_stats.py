@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 CONFIDENCE = 0.95
 HALF_WIDTH = 0.005
@@ -59,22 +60,18 @@ def median_interval(values: Sequence[float]) -> Interval:
 
 @dataclass(frozen=True)
 class Subject:
-    """One shape ready to be timed, and what was counted on it.
+    """One shape ready to be timed.
 
-    mid_share: of the operations, that of `part`, which is bypassed. about: the shape in words.
+    facts: `about` (the shape in words), `part` (what is bypassed), `channels`, and what was
+    counted: `parameters`, `gflops`, `mid_share` (of these, that of `part`), `plain_peak_mib`.
+    extra_peaks: MiB that each case has in use beyond that.
     """
 
     shape: str
-    channels: int
-    parameters: int
-    flops: int
-    mid_share: float
     plain: Call
     cases: Mapping[str, Call]
-    plain_peak: int
-    peaks: Mapping[str, int]
-    about: str = ""
-    part: str = "the mid-block"
+    facts: Mapping[str, Any]
+    extra_peaks: Mapping[str, float]
 
 
 def timed(run: Call, calls: int, clock: Clock) -> float:

@@ -161,13 +161,6 @@ def _packages(python: Path) -> Path:
     return Path(result.stdout.strip())
 
 
-OLD_TORCH = HERE / "requirements-old-torch.txt"
-OLD_TORCH_STAMP = "detour-old-torch.stamp"
-OLD_TORCH_GB = 3.0
-CUDA = re.compile(r"lib(cu|nv|nccl)\w*\.so[.\d]*")
-UNVERSIONED = {"nccl": "libnccl.so.2", "cu": "libcuda.so.1"}
-
-
 def prepare_old_torch() -> dict[str, str]:
     """Build what is missing; the variables for the tests. Raises `Failure`.
 

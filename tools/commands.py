@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ from . import checks, gpu
 from .checks import ROOT
 from .downloads import check_host, prepare_all
 from .environment import cache_root, prepare
-from .failure import Failure, say
+from .failure import in_one_sentence, say
 from .gpu_pack import check_pack, make_pack
 from .process import clean_environment, end_process, start_process, stop_like_ctrl_c
 from .server import ComfyServer, check_port
@@ -184,24 +183,9 @@ def _run(python: Path, module: str, arguments: Sequence[str], more: dict[str, st
         end_process(process, STOP_SECONDS)
 
 
+@in_one_sentence
 def main(arguments: Sequence[str]) -> int:
-    """Run one command; the exit status. What fails ends in one sentence, no traceback."""
+    """Run one command; the exit status."""
     options, extra = parse(arguments)
     stop_like_ctrl_c()
-    try:
-        return options.run(options, extra)
-    except Failure as failure:
-        _tell(*filter(None, [failure.details]), f"Error: {failure}")
-    except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        _tell(f"Error: {os.strerror(error.errno) if error.errno else error}{where}.")
-    except KeyboardInterrupt:
-        _tell("Stopped.")
-    return 1
-
-
-def _tell(*lines: str) -> None:
-    """The last words; nobody hears them where the terminal was closed."""
-    with suppress(OSError):
-        for line in lines:
-            say(line)
+    return options.run(options, extra)

@@ -20,19 +20,18 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import psutil
 from PIL import Image
+from scipy.stats import theilslopes
 
 from detour.classifier.load import load_classifier
 from detour.edit.file import load_edits
 
 from . import long_prompts
-from .environment import write_json
-from .failure import Failure, say
+from .failure import in_one_sentence, say
 from .long_prompts import Prompt
 from .process import stop_like_ctrl_c
 from .server import ComfyServer, PromptFailed, ServerDied
@@ -63,12 +62,6 @@ def make_plan(seed: int, prompts: int) -> list[str]:
     for place in (*range(0, prompts, EVERY), prompts - 1):
         plan[place] = "plain"
     return plan
-
-
-def trend(values: Sequence[float]) -> float:
-    """The median slope of all pairs (Theil 1950, Sen 1968), for each step."""
-    pairs = combinations(range(len(values)), 2)
-    return statistics.median((values[j] - values[i]) / (j - i) for i, j in pairs)
 
 
 @dataclass
@@ -246,15 +239,14 @@ class LongRun:
         return str(answer["prompt_id"])
 
 
-def judge(run: LongRun) -> dict[str, Any]:
-    """What is known at the end; memory that grew is put into `found`."""
-    wrong = run.unreadable()
-    if wrong:
+def judge(run: LongRun) -> None:
+    """Put into `found` what is wrong at the end: files, or memory that grew."""
+    if wrong := run.unreadable():
         run.found.append(wrong)
     watched = run.memory[WARM:]
     if len(watched) < 2 * ENDS:
-        return {"found": run.found, "ended": dict(run.ended), "trend": None, "growth": None}
-    slope = trend(watched)
+        return
+    slope = theilslopes(watched).slope
     begin, end = statistics.median(watched[:ENDS]), statistics.median(watched[-ENDS:])
     say(
         f"Memory over {len(watched)} prompts after {WARM}: {begin:.0f} MiB to {end:.0f} MiB "
@@ -263,10 +255,6 @@ def judge(run: LongRun) -> dict[str, Any]:
     )
     if slope > MOST_TREND or end - begin > MOST_GROWTH:
         run.found.append("the server's memory grew.")
-    return {
-        **{"found": run.found, "ended": dict(run.ended), "trend": slope, "growth": end - begin},
-        "memory": [round(value, 1) for value in run.memory],
-    }
 
 
 def run_prompts(run: LongRun, plan: Sequence[str]) -> None:
@@ -282,12 +270,12 @@ def run_prompts(run: LongRun, plan: Sequence[str]) -> None:
             )
 
 
+@in_one_sentence
 def main(arguments: Sequence[str]) -> int:
     """Do the long run; the exit status: 1 where anything was not as it should be."""
     parser = argparse.ArgumentParser(prog="dev.py test --long run", description=__doc__)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--cases", type=int, default=PROMPTS, help="prompts; default %(default)s")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args(arguments)
     host = Path(os.environ["COMFYUI_PATH"])
     say(f"Long run: {options.cases} prompts from seed {options.seed}, {KILLS} kills among them")
@@ -295,11 +283,9 @@ def main(arguments: Sequence[str]) -> int:
         run = LongRun(host, Path(folder).resolve(), random.Random(f"run {options.seed}"))
         try:
             run_prompts(run, make_plan(options.seed, options.cases))
-            figures = judge(run)
+            judge(run)
         finally:
             run.stop()
-    if options.json:
-        write_json(options.json, figures)
     for wrong in run.found:
         say(f"WRONG: {wrong}")
     say(f"Long run: {sum(run.ended.values())} prompts, {len(run.found)} not as they should be")
@@ -308,10 +294,4 @@ def main(arguments: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     stop_like_ctrl_c()
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except Failure as failure:
-        sys.exit(f"{failure.details}\nError: {failure}".strip())
-    except KeyboardInterrupt:
-        say("Stopped.")
-        sys.exit(1)
+    sys.exit(main(sys.argv[1:]))

@@ -1,41 +1,26 @@
-"""Write `locales/en/nodeDefs.json`: `python -m tools.make_locales --object-info FILE`.
+"""Write `locales/en/nodeDefs.json`: `python -m tools.make_locales`.
 
 The English words live in the nodes' schemas and nowhere else; this file is what translators
 start from, and what the host's frontend reads. Other languages are written by hand in
-`locales/<language>/nodeDefs.json`; `missing` tells what one of them lacks. FILE is a saved
-`/object_info` or its address; without it a ComfyUI is started (`COMFYUI_PATH`).
+`locales/<language>/nodeDefs.json`; `missing` tells what one of them lacks.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-import urllib.request
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from .checks import ROOT
 from .editor import local_host
 from .environment import write_whole
-from .failure import Failure, say
+from .failure import in_one_sentence, say
 from .server import ComfyServer
 
 LOCALES = ROOT / "locales"
 FILE = "nodeDefs.json"
 PREFIX = "Detour"
-
-
-def read_object_info(source: str) -> dict[str, Any]:
-    """The host's `/object_info` from a file, an address or, for "", a server of our own."""
-    if not source:
-        with ComfyServer(local_host(), {"detour": ROOT}) as server:
-            return server.get_json("/object_info")
-    if source.startswith(("http://", "https://")):
-        with urllib.request.urlopen(source) as answer:
-            return json.load(answer)
-    return json.loads(Path(source).read_text(encoding="utf-8"))
 
 
 def english(object_info: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,21 +72,16 @@ def read_words(language: str) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def main(arguments: Sequence[str]) -> int:
+@in_one_sentence
+def main() -> int:
     """Write the English file and name what the other languages lack; the exit status."""
-    parser = argparse.ArgumentParser(prog="tools.make_locales", description=__doc__)
-    parser.add_argument("--object-info", default="", metavar="FILE", help="a file or an address")
-    options = parser.parse_args(arguments)
-    try:
-        words = english(read_object_info(options.object_info))
-    except Failure as failure:
-        say(f"{failure.details}\nError: {failure}".strip())
-        return 1
+    with ComfyServer(local_host(), {"detour": ROOT}) as server:
+        words = english(server.get_json("/object_info"))
     (LOCALES / "en").mkdir(parents=True, exist_ok=True)
     write_whole(LOCALES / "en" / FILE, to_text(words))
     say(f"en: {len(words)} nodes")
     lacking = 0
-    for folder in sorted(path for path in Path(LOCALES).iterdir() if path.name != "en"):
+    for folder in sorted(path for path in LOCALES.iterdir() if path.name != "en"):
         places = missing(words, read_words(folder.name))
         lacking += len(places)
         say("\n".join([f"{folder.name}: {len(places)} places without text", *places[:20]]))
@@ -109,4 +89,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -22,7 +22,7 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
 
-from .failure import Failure, say, tail
+from .failure import Failure, in_one_sentence, say, tail
 from .mutations import Mutant, mutants
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -141,6 +141,7 @@ def chosen(source: str, line: str = "") -> list[Mutant]:
     return [mutant for mutant in counted if line in ("", str(mutant.line))]
 
 
+@in_one_sentence
 def main(arguments: Sequence[str]) -> int:
     """Try the mutants, of `FILE` or `FILE:LINE` alone if it is named; the exit status: 1 if more
     than `MOST` of them survive."""
@@ -165,7 +166,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except Failure as failure:
-        sys.exit(f"{failure.details}\nError: {failure}".strip())
+    sys.exit(main(sys.argv[1:]))

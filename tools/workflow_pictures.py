@@ -21,7 +21,7 @@ from detour.report.canvas import INK, PAPER, font
 from .checks import ROOT
 from .commands import EXAMPLES
 from .editor import Editor, local_host, open_editor
-from .failure import Failure, say
+from .failure import in_one_sentence, say
 from .server import ComfyServer
 from .workflows import FOLDER
 
@@ -124,26 +124,23 @@ def drawn(editor: Editor, titles: Sequence[str]) -> Image.Image:
     return canvas
 
 
+@in_one_sentence
 def main(arguments: Sequence[str]) -> int:
     """Make all of them, or those that are named; the exit status."""
     parser = argparse.ArgumentParser(prog="tools.workflow_pictures", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="without .json; default all")
     names = parser.parse_args(arguments).names or [p.stem for p in sorted(FOLDER.glob("*.json"))]
-    try:
-        with ComfyServer(local_host(), {"detour": ROOT}) as server:
-            if any(name.startswith(EXAMPLE_FILES) for name in names):
-                subprocess.run([sys.executable, "-m", EXAMPLES, str(server.base)], check=True)
-            server.post_json("/settings", QUIET)
-            with open_editor(server, SIZE) as editor:
-                editor.run("app.extensionManager.command.execute('Workspace.ToggleFocusMode')")
-                editor.page.add_style_tag(content=CLEAN)
-                for name in names:
-                    data = picture(editor, name)
-                    (FOLDER / f"{name}.jpg").write_bytes(data)
-                    say(f"{name}: {len(data) / 1024:.0f} KiB")
-    except Failure as failure:
-        say(f"{failure.details}\nError: {failure}".strip())
-        return 1
+    with ComfyServer(local_host(), {"detour": ROOT}) as server:
+        if any(name.startswith(EXAMPLE_FILES) for name in names):
+            subprocess.run([sys.executable, "-m", EXAMPLES, str(server.base)], check=True)
+        server.post_json("/settings", QUIET)
+        with open_editor(server, SIZE) as editor:
+            editor.run("app.extensionManager.command.execute('Workspace.ToggleFocusMode')")
+            editor.page.add_style_tag(content=CLEAN)
+            for name in names:
+                data = picture(editor, name)
+                (FOLDER / f"{name}.jpg").write_bytes(data)
+                say(f"{name}: {len(data) / 1024:.0f} KiB")
     return 0
 
 

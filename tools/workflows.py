@@ -20,7 +20,7 @@ from typing import Any
 from .checks import ROOT
 from .editor import local_host, open_editor
 from .environment import write_whole
-from .failure import Failure, say
+from .failure import Failure, in_one_sentence, say
 from .server import ComfyServer
 
 FOLDER = ROOT / "example_workflows"
@@ -216,6 +216,7 @@ def saved_anew(server: ComfyServer) -> Iterator[tuple[str, str]]:
             yield path.name, to_text(editor.exported()["workflow"], before)
 
 
+@in_one_sentence
 def main(arguments: Sequence[str]) -> int:
     """`dev.py workflows`: name the files that the editor would save otherwise; the exit status."""
     parser = argparse.ArgumentParser(
@@ -225,18 +226,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--save", action="store_true", help=told)
     options = parser.parse_args(arguments)
     other = 0
-    try:
-        with ComfyServer(local_host(), {"detour": ROOT}) as server:
-            for name, text in saved_anew(server):
-                if text == (FOLDER / name).read_text(encoding="utf-8"):
-                    continue
-                other += 1
-                say(f"{name} {'is saved anew' if options.save else 'would be saved otherwise'}.")
-                if options.save:
-                    write_whole(FOLDER / name, text)
-    except Failure as failure:
-        say(f"{failure.details}\nError: {failure}".strip())
-        return 1
+    with ComfyServer(local_host(), {"detour": ROOT}) as server:
+        for name, text in saved_anew(server):
+            if text == (FOLDER / name).read_text(encoding="utf-8"):
+                continue
+            other += 1
+            say(f"{name} {'is saved anew' if options.save else 'would be saved otherwise'}.")
+            if options.save:
+                write_whole(FOLDER / name, text)
     return 1 if other and not options.save else 0
 
 

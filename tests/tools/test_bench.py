@@ -186,17 +186,17 @@ def cases_of(shape: str) -> tuple[str, ...]:
 
 def stub(machine: FakeMachine) -> bench.Bench:
     def subject(shape: str) -> Subject:
+        facts = {
+            **{"about": "", "channels": 64, "parameters": 1_000_000, "plain_peak_mib": 1.0},
+            **{"gflops": 2.0, "mid_share": 0.1},
+            "part": "blocks 4-7" if shape in TRANSFORMERS else "the mid-block",
+        }
         return Subject(
             shape=shape,
-            channels=64,
-            parameters=1_000_000,
-            flops=2 * 10**9,
-            mid_share=0.1,
             plain=machine.call("plain", 0.1),
             cases={name: machine.call(name, 0.1 * COSTS[name]) for name in cases_of(shape)},
-            plain_peak=2**20,
-            peaks=dict.fromkeys(CASES, 2**20 + 2**19),
-            part="blocks 4-7" if shape in TRANSFORMERS else "the mid-block",
+            facts=facts,
+            extra_peaks=dict.fromkeys(CASES, 0.5),
         )
 
     return bench.Bench(
@@ -205,9 +205,7 @@ def stub(machine: FakeMachine) -> bench.Bench:
         lambda: 5.0,
         {"torch": "0"},
         machine.clock,
-        search=lambda quick: [{"probes": 1 if quick else 2}],
-        largest=lambda quick: [{"classes": 1 if quick else 2}],
-        classify=lambda quick: [{"network": "quick" if quick else "full"}],
+        others={"search": lambda quick: [{"probes": 1 if quick else 2}]},
     )
 
 
@@ -235,8 +233,7 @@ def test_json_and_exit_status(
     assert (figures["import_ms"], figures["start_seconds"]) == (40.0, 5.0)
     assert figures["import_share"] == 0.008 and figures["import_met"] is True
     assert figures["quick"] is False and figures["torch"] == "0"
-    assert figures["largest"] == [{"classes": 2}]
-    assert figures["search"] == [{"probes": 2}] and figures["classify"] == [{"network": "full"}]
+    assert figures["search"] == [{"probes": 2}]
     assert figures["shapes"]["sdxl"]["mid_share"] == 0.1
     printed = capsys.readouterr().out
     assert "MISSED" in printed and "10.0% of them in the mid-block" in printed
@@ -252,7 +249,7 @@ def test_quick_is_marked_and_inconclusive_is_said(
     figures = json.loads(target.read_text(encoding="utf-8"))
     assert figures["quick"] is True
     assert {row["shape"] for row in figures["rows"]} == {"sdxl"}
-    assert figures["search"] == figures["largest"] == figures["classify"] == []
+    assert figures["search"] == []
     assert not any(row["conclusive"] for row in figures["rows"])
     printed = capsys.readouterr().out
     assert "QUICK" in printed and printed.count("inconclusive") == len(CASES)

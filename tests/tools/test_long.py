@@ -27,17 +27,13 @@ def test_every_kind_of_the_plan_can_be_done():
     assert all(node["class_type"] for prompt in prompts for node in prompt.values())
 
 
-def test_the_trend_is_not_moved_by_single_values():
-    values = [100 + 0.5 * step for step in range(60)]
-    values[10] = values[50] = 900.0
-    assert abs(long_run.trend(values) - 0.5) < 0.01
-
-
 def test_memory_that_grows_is_found(tmp_path):
     for slope, found in ((0.0, []), (0.5, ["the server's memory grew."])):
         run = long_run.LongRun(tmp_path, tmp_path, random.Random(0))
         run.memory = [800 + slope * step for step in range(200)]
-        assert long_run.judge(run)["found"] == found
+        run.memory[60] = run.memory[150] = 2000.0  # single values do not move the trend
+        long_run.judge(run)
+        assert run.found == found
 
 
 def test_a_generator_goes_on_behind_a_case_that_took_it_down(monkeypatch, capsys):
