@@ -58,7 +58,7 @@ def certain(value: float, half_width: float = 0.0) -> Interval:
 
 
 @pytest.mark.parametrize("n", [6, 8, 9, 20, 21, 50, 100, 400])
-def test_the_interval_is_that_of_scipy(n: int) -> None:
+def test_the_interval_is_that_of_scipy(n):
     source = random.Random(n)
     values = [source.gauss(1, 0.02) for _ in range(n)]
     theirs = scipy.stats.quantile_test(values, p=0.5).confidence_interval(0.95)
@@ -66,13 +66,13 @@ def test_the_interval_is_that_of_scipy(n: int) -> None:
     assert (found.low, found.high) == (theirs.low, theirs.high)
 
 
-def test_median_and_interval_by_hand() -> None:
+def test_median_and_interval_by_hand():
     assert median_interval([9, 1, 8, 2, 7, 3, 6, 4, 5]) == Interval(5, 2, 8, 9)
     assert median_interval([6, 1, 5, 2, 4, 3]) == Interval(3.5, 1, 6, 6)
     assert median_interval([2, 1, 4]) == Interval(2, None, None, 3)
 
 
-def test_conclusive_means_half_a_percent_on_both_sides_and_enough_pairs() -> None:
+def test_conclusive_means_half_a_percent_on_both_sides_and_enough_pairs():
     assert Interval(2.0, 1.991, 2.009, MIN_PAIRS).conclusive
     assert not Interval(2.0, 1.989, 2.009, MIN_PAIRS).conclusive
     assert not Interval(2.0, 1.991, 2.011, MIN_PAIRS).conclusive
@@ -83,7 +83,7 @@ def test_conclusive_means_half_a_percent_on_both_sides_and_enough_pairs() -> Non
 # --- pairs -----------------------------------------------------------------------------------
 
 
-def test_pairs_begin_with_the_one_and_the_other_in_turn() -> None:
+def test_pairs_begin_with_the_one_and_the_other_in_turn():
     machine = FakeMachine()
     calls = {"calls": 2, "clock": machine.clock}
     seen: list[float] = []
@@ -99,7 +99,7 @@ def test_pairs_begin_with_the_one_and_the_other_in_turn() -> None:
     assert seen == [1.5, 1.5, 1.5]
 
 
-def test_what_is_conclusive_gets_no_more_pairs() -> None:
+def test_what_is_conclusive_gets_no_more_pairs():
     steady, source = FakeMachine(), random.Random(0)
 
     def shaken() -> None:
@@ -112,7 +112,7 @@ def test_what_is_conclusive_gets_no_more_pairs() -> None:
     assert steady.now < 30.5
 
 
-def test_a_machine_that_gets_slower_does_not_change_the_ratio() -> None:
+def test_a_machine_that_gets_slower_does_not_change_the_ratio():
     machine = FakeMachine(noise=0.004)
 
     def slower(_: object) -> None:
@@ -132,21 +132,21 @@ def test_a_machine_that_gets_slower_does_not_change_the_ratio() -> None:
     assert all(interval.conclusive for interval in found.values())
 
 
-def test_no_time_at_all_still_gives_every_case_one_pair() -> None:
+def test_no_time_at_all_still_gives_every_case_one_pair():
     machine = FakeMachine()
     cases = {name: machine.call(name, 1.0) for name in CASES}
     found = measure(cases, machine.call("plain", 1.0), calls=1, seconds=0.0, clock=machine.clock)
     assert [(name, interval.n) for name, interval in found.items()] == [(n, 1) for n in CASES]
 
 
-def test_short_calls_are_timed_several_at_once() -> None:
+def test_short_calls_are_timed_several_at_once():
     assert [calls_per_timing(seconds) for seconds in (0.2, 0.05, 0.02, 0.001)] == [1, 1, 3, 50]
 
 
 # --- targets ---------------------------------------------------------------------------------
 
 
-def test_targets_by_hand() -> None:
+def test_targets_by_hand():
     found = {
         "lam0": certain(1.004),
         "lam0.5": certain(1.006),
@@ -160,7 +160,7 @@ def test_targets_by_hand() -> None:
     assert verdicts("sd15", {"lam1": certain(1.0)})["lam1"][0]["met"] is False
 
 
-def test_what_is_not_conclusive_is_judged_only_if_it_is_clear() -> None:
+def test_what_is_not_conclusive_is_judged_only_if_it_is_clear():
     limits = {0.9: True, 1.0: None, 1.2: False}
     for value, expected in limits.items():
         (verdict,) = verdicts("sd15", {"lam0": certain(value, 0.1 - 1e-9)})["lam0"]
@@ -216,9 +216,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeMachine]:
     yield machine
 
 
-def test_json_and_exit_status(
-    machine: FakeMachine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_json_and_exit_status(machine, tmp_path, capsys):
     target = tmp_path / "new" / "bench.json"
     assert bench.main(["--json", str(target)]) == 0, "a missed target is no failure"
     figures = json.loads(target.read_text(encoding="utf-8"))
@@ -241,9 +239,7 @@ def test_json_and_exit_status(
     assert "QUICK" not in printed and "inconclusive" not in printed
 
 
-def test_quick_is_marked_and_inconclusive_is_said(
-    machine: FakeMachine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_quick_is_marked_and_inconclusive_is_said(machine, tmp_path, capsys):
     target = tmp_path / "bench.json"
     assert bench.main(["--quick", "--shape", "sdxl", "--json", str(target)]) == 0
     figures = json.loads(target.read_text(encoding="utf-8"))
@@ -256,9 +252,7 @@ def test_quick_is_marked_and_inconclusive_is_said(
     assert machine.now < 20
 
 
-def test_no_interval_is_null_and_said(
-    machine: FakeMachine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_interval_is_null_and_said(machine, tmp_path, capsys):
     target = tmp_path / "bench.json"
     assert bench.main(["--minutes", "0.001", "--json", str(target)]) == 0
     row = json.loads(target.read_text(encoding="utf-8"))["rows"][0]
@@ -267,7 +261,7 @@ def test_no_interval_is_null_and_said(
     assert "too few pairs" in row_text(row) and "undecided" in row_text(row)
 
 
-def test_the_time_for_a_shape_is_kept(machine: FakeMachine) -> None:
+def test_the_time_for_a_shape_is_kept(machine):
     machine.noise = 0.3
     figures = bench.run(stub(machine), bench.parse(["--minutes", "1"]))
     for shape, facts in figures["shapes"].items():
@@ -275,7 +269,7 @@ def test_the_time_for_a_shape_is_kept(machine: FakeMachine) -> None:
         assert seconds - 1 <= facts["seconds"] <= seconds + 1
 
 
-def test_the_collector_is_off_while_timing_and_on_again_afterwards(machine: FakeMachine) -> None:
+def test_the_collector_is_off_while_timing_and_on_again_afterwards(machine):
     seen: list[bool] = []
     made = stub(machine)
 
@@ -293,15 +287,13 @@ def test_the_collector_is_off_while_timing_and_on_again_afterwards(machine: Fake
 
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf", "many"])
-def test_minutes_that_are_none_are_refused(minutes: str) -> None:
+def test_minutes_that_are_none_are_refused(minutes):
     with pytest.raises(SystemExit) as caught:
         bench.parse([f"--minutes={minutes}"])
     assert caught.value.code == 2
 
 
-def test_without_a_host_it_fails_in_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_host_it_fails_in_one_sentence(monkeypatch, capsys):
     monkeypatch.delenv("COMFYUI_PATH", raising=False)
     assert bench.main([]) == 1
     assert capsys.readouterr().out.startswith("Error: COMFYUI_PATH does not name a ComfyUI")
@@ -333,16 +325,14 @@ def fake_host(folder: Path, answer: str) -> Path:
     return folder
 
 
-def test_the_import_is_timed_in_new_interpreters_and_failures_told(tmp_path: Path) -> None:
+def test_the_import_is_timed_in_new_interpreters_and_failures_told(tmp_path):
     assert 0 <= bench.import_ms(fake_host(tmp_path, "True"), 1) < 1000
     for answer in ("False", "1 / 0"):
         with pytest.raises(Failure, match="could not load the pack"):
             bench.import_ms(fake_host(tmp_path, answer), 1)
 
 
-def test_the_import_is_the_median_after_one_that_does_not_count(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_import_is_the_median_after_one_that_does_not_count(monkeypatch, tmp_path):
     values = iter([900.0, 30.0, 50.0, 40.0])
     monkeypatch.setattr(bench, "_import_once", lambda host: next(values))
     assert bench.import_ms(tmp_path, 3) == statistics.median([30.0, 50.0, 40.0])

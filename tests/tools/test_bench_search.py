@@ -13,9 +13,7 @@ from tools import bench_search
 from tools.failure import Failure
 
 
-def test_features_are_written_piece_by_piece(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_features_are_written_piece_by_piece(tmp_path, monkeypatch):
     monkeypatch.setattr(bench_search, "BLOCK", 70)
     bench_search.write_features(tmp_path / "a.npy", 200, 16)
     table = np.load(tmp_path / "a.npy")
@@ -25,7 +23,7 @@ def test_features_are_written_piece_by_piece(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere getrusage counts one program alone")
-def test_the_peak_is_not_that_of_who_started_the_search() -> None:
+def test_the_peak_is_not_that_of_who_started_the_search():
     held = np.ones(80 * 2**20, dtype=np.float32)
     command = [sys.executable, "-c", "from tools.bench_search import peak_mib; print(peak_mib(0))"]
     told = subprocess.run(
@@ -34,9 +32,7 @@ def test_the_peak_is_not_that_of_who_started_the_search() -> None:
     assert 1 < float(told.stdout) < held.nbytes / 2**20 / 2
 
 
-def test_rows_of_the_search(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_rows_of_the_search(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DETOUR_CACHE", str(tmp_path))
     monkeypatch.setattr(bench_search, "QUICK_FEATURES", 8)
     monkeypatch.setattr(bench_search, "QUICK_PROBES", (100, 200))
@@ -59,14 +55,12 @@ def test_rows_of_the_search(
     assert not list((tmp_path / "tmp").iterdir())
 
 
-def test_a_search_that_fails_is_a_failure(tmp_path: Path) -> None:
+def test_a_search_that_fails_is_a_failure(tmp_path):
     with pytest.raises(Failure, match="search of 5 probes failed"):
         bench_search.measure_apart(tmp_path / "missing.npy", 5, "one_weight")
 
 
-def test_classification_is_a_ratio_of_throughputs(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_classification_is_a_ratio_of_throughputs(monkeypatch, capsys):
     for name, value in {"PICTURES": 2, "SIDE": 32, "QUICK_SECONDS": 0.0}.items():
         monkeypatch.setattr(bench_search, name, value)
     (row,) = bench_search.run_classify(quick=True)
@@ -75,9 +69,7 @@ def test_classification_is_a_ratio_of_throughputs(
     assert "too few pairs" in capsys.readouterr().out
 
 
-def test_the_largest_search_says_what_it_took(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_largest_search_says_what_it_took(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DETOUR_CACHE", str(tmp_path))
     monkeypatch.setattr(bench_search, "QUICK_LARGEST", (8, 5, 100))
     found = {"seconds": 2.0, "clock_seconds": 1.5, "peak_mib": 30.0, "cell": [1, 2]}

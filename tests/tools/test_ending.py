@@ -107,9 +107,7 @@ if sys.platform != "win32":
 
 
 @pytest.mark.parametrize(("command", "name"), CASES)
-def test_a_signal_to_dev_py(
-    start: Callable[..., Tree], command: str, name: str, tmp_path: Path
-) -> None:
+def test_a_signal_to_dev_py(start, command, name, tmp_path):
     tree = start(command)
     used = list((tmp_path / "made").glob("detour-comfyui-*"))
     assert len(used) == (command == "demo"), "where its server works"
@@ -119,7 +117,7 @@ def test_a_signal_to_dev_py(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
-def test_the_terminal_is_closed(start: Callable[..., Tree]) -> None:
+def test_the_terminal_is_closed(start):
     ours, theirs = os.openpty()
     tree = start(
         "serve",
@@ -134,7 +132,7 @@ def test_the_terminal_is_closed(start: Callable[..., Tree]) -> None:
     assert_all_end(tree)
 
 
-def test_the_server_dies(start: Callable[..., Tree]) -> None:
+def test_the_server_dies(start):
     tree = start("serve")
     (server,) = [each for each in tree[1] if arguments_of(each)[1:2] == [server_file(each)]]
     server.kill()
@@ -146,7 +144,7 @@ def server_file(process: psutil.Process) -> str:
     return names[0] if names else ""
 
 
-def test_who_runs_the_module_is_killed(start: Callable[..., Tree], tmp_path: Path) -> None:
+def test_who_runs_the_module_is_killed(start, tmp_path):
     tree = start("demo")
     runs = [each for each in tree[1] if arguments_of(each)[1:3] == ["-m", "demo.run"]]
     runs[0].kill()

@@ -49,7 +49,7 @@ def interrupt(_: Path) -> None:
     raise KeyboardInterrupt
 
 
-def test_the_key_follows_the_requirements(tmp_path: Path) -> None:
+def test_the_key_follows_the_requirements(tmp_path):
     file = tmp_path / "requirements.txt"
     file.write_text("torch==1\nnumpy==2\n")
     first = environment.environment_key(file)
@@ -59,7 +59,7 @@ def test_the_key_follows_the_requirements(tmp_path: Path) -> None:
     assert environment.environment_key(file) != first
 
 
-def test_every_requirement_is_pinned() -> None:
+def test_every_requirement_is_pinned():
     for file in environment.HERE.glob("requirements-*.txt"):
         lines = environment.requirement_lines(file)
         assert lines
@@ -67,7 +67,7 @@ def test_every_requirement_is_pinned() -> None:
 
 
 @pytest.mark.parametrize("broken", ["interrupted", "stamp", "python"])
-def test_what_is_not_whole_is_remade(build: Callable[..., Path], broken: str) -> None:
+def test_what_is_not_whole_is_remade(build, broken):
     if broken == "interrupted":
         with pytest.raises(KeyboardInterrupt):
             build(interrupt)
@@ -84,7 +84,7 @@ def test_what_is_not_whole_is_remade(build: Callable[..., Path], broken: str) ->
     assert build(refuse) == python
 
 
-def test_a_full_disk_is_refused_before_anything_is_made(build: Callable[..., Path]) -> None:
+def test_a_full_disk_is_refused_before_anything_is_made(build):
     with pytest.raises(Failure, match="Not enough disk space"):
         build(refuse, needed_gb=1e9)
     assert not (environment.cache_root() / "venv").exists()
@@ -107,16 +107,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return asked
 
 
-def test_other_torch_where_the_pins_cannot_be_had(asked: list[list[str]]) -> None:
+def test_other_torch_where_the_pins_cannot_be_had(asked):
     asked[0] = ["torch=="]
     environment.prepare()
     assert asked[2] == ["install", "torch", "torchvision"]
 
 
 @pytest.mark.parametrize("word", ["requirements-watermark", "requirements-weights"])
-def test_the_watermark_alone_can_be_done_without(
-    asked: list[list[str]], word: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_watermark_alone_can_be_done_without(asked, word, capsys):
     asked[0] = [word]
     if "weights" in word:
         with pytest.raises(Failure, match="cannot be had"):
@@ -129,9 +127,7 @@ def test_the_watermark_alone_can_be_done_without(
     assert len(asked) == 2, "it is tried again, and nothing else"
 
 
-def test_pip_fails_quietly_with_the_end_of_its_log(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_pip_fails_quietly_with_the_end_of_its_log(tmp_path, capfd):
     missing = str(tmp_path / "missing.txt")
     with pytest.raises(Failure) as caught:
         environment.run_pip(Path(sys.executable), ["install", "-r", missing], "installing")
@@ -139,7 +135,7 @@ def test_pip_fails_quietly_with_the_end_of_its_log(
     assert capfd.readouterr().out.count("\n") == 1
 
 
-def test_only_one_process_holds_a_lock(tmp_path: Path) -> None:
+def test_only_one_process_holds_a_lock(tmp_path):
     script = (
         "import sys, time\n"
         "from tools.environment import lock\n"
@@ -154,7 +150,7 @@ def test_only_one_process_holds_a_lock(tmp_path: Path) -> None:
     assert notes.read_text() == "in out " * 3
 
 
-def test_a_lock_of_a_killed_process_is_free() -> None:
+def test_a_lock_of_a_killed_process_is_free():
     script = (
         "import time\nfrom tools.environment import lock\n"
         "with lock('same'):\n    print('held', flush=True); time.sleep(60)\n"
@@ -168,7 +164,7 @@ def test_a_lock_of_a_killed_process_is_free() -> None:
         pass
 
 
-def test_what_a_killed_process_left_is_removed_and_nothing_of_others(own_cache: Path) -> None:
+def test_what_a_killed_process_left_is_removed_and_nothing_of_others(own_cache):
     script = (
         "import time\nfrom tools.environment import scratch\n"
         "with scratch('run') as folder:\n"
@@ -186,14 +182,12 @@ def test_what_a_killed_process_left_is_removed_and_nothing_of_others(own_cache: 
     assert list((own_cache / "tmp").iterdir()) == []
 
 
-def test_a_file_is_written_whole(tmp_path: Path) -> None:
+def test_a_file_is_written_whole(tmp_path):
     environment.write_whole(tmp_path / "stamp", "text")
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["stamp"]
 
 
-def test_a_cache_folder_that_cannot_be_made_is_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cache_folder_that_cannot_be_made_is_one_sentence(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("DETOUR_CACHE", str(tmp_path / "file" / "below"))
     with pytest.raises(Failure, match="cannot be created"):

@@ -47,7 +47,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_pack_is_small_and_holds_no_words_of_tokenizers(pack: Path) -> None:
+def test_a_pack_is_small_and_holds_no_words_of_tokenizers(pack):
     files = [file for file in pack.rglob("*") if file.is_file()]
     assert sum(file.stat().st_size for file in files) < 16 * 2**20
     assert not [file for file in files if file.name in ("tokenizer.json", "vocab.json")]
@@ -59,7 +59,7 @@ ALL = "import sys; from tools import gpu; [gpu.main([p, *sys.argv[1:]]) for p in
 """All parts one after the other; the one without ComfyUI first, so that it is without."""
 
 
-def test_the_rehearsal_does_everything(pack: Path, tmp_path: Path) -> None:
+def test_the_rehearsal_does_everything(pack, tmp_path):
     """In one process, as importing torch and the host takes longer than what the parts do."""
     file, parts = tmp_path / "lines", ("machine", "edit", "exact", "cost")
     assert sorted(parts) == sorted(gpu.PARTS)
@@ -97,9 +97,7 @@ def test_the_rehearsal_does_everything(pack: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["passed", "failed", "skipped"])
-def test_each_part_has_its_process_and_what_failed_is_the_exit_status(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
-) -> None:
+def test_each_part_has_its_process_and_what_failed_is_the_exit_status(monkeypatch, tmp_path, kind):
     monkeypatch.setattr(gpu, "run_part", lambda name, *_: [("device", name), found])
     found = (kind, "all" if kind == "passed" else ["cost", "why"])
     file = tmp_path / "gpu.json"
@@ -110,7 +108,7 @@ def test_each_part_has_its_process_and_what_failed_is_the_exit_status(
     assert len(figures["exact"]["passed"]) == 4 * (kind == "passed")
 
 
-def test_where_there_is_no_device_nothing_is_claimed(pack: Path, tmp_path: Path) -> None:
+def test_where_there_is_no_device_nothing_is_claimed(pack, tmp_path):
     file = tmp_path / "gpu.json"
     told = dev_gpu("--from", str(pack), "--json", str(file), CUDA_VISIBLE_DEVICES="")
     figures = json.loads(file.read_text())
@@ -120,9 +118,7 @@ def test_where_there_is_no_device_nothing_is_claimed(pack: Path, tmp_path: Path)
     assert figures["exact"] == {"passed": [], "failed": []} and figures["cost"] == []
 
 
-def test_a_part_that_hangs_or_dies_costs_itself_alone(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_part_that_hangs_or_dies_costs_itself_alone(monkeypatch, tmp_path):
     stand_in = tmp_path / "python"
     stand_in.write_text(
         f"#!{sys.executable}\nimport os, sys, time\n"
@@ -139,7 +135,7 @@ def test_a_part_that_hangs_or_dies_costs_itself_alone(
     assert lines[1:] == [("skipped", ["cost", "ended by itself (exit status 3)"])]
 
 
-def test_what_fails_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_what_fails_is_told_and_the_rest_goes_on(tmp_path):
     report = Report(tmp_path / "lines", 100.0)
 
     def fail() -> None:
@@ -155,7 +151,7 @@ def test_what_fails_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert "1000 s are needed" in figures["skipped"]["b"]
 
 
-def test_a_folder_of_somebody_else_is_not_packed_over(tmp_path: Path) -> None:
+def test_a_folder_of_somebody_else_is_not_packed_over(tmp_path):
     (tmp_path / "mine.txt").touch()
     with pytest.raises(Failure, match="holds something else"):
         gpu_pack.make_pack(tmp_path, tmp_path, Path(sys.executable))

@@ -77,9 +77,7 @@ def alive(pid: int) -> bool:
     return True
 
 
-def test_it_starts_answers_and_leaves_nothing(
-    tmp_path: Path, pack: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_starts_answers_and_leaves_nothing(tmp_path, pack, monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with ComfyServer(fake_host(tmp_path / "host"), {"pack": pack}) as server:
@@ -103,9 +101,7 @@ def test_it_starts_answers_and_leaves_nothing(
         assert not alive(pid)
 
 
-def test_copies_where_links_are_not_allowed(
-    tmp_path: Path, pack: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_copies_where_links_are_not_allowed(tmp_path, pack, monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise OSError("not allowed")
 
@@ -118,7 +114,7 @@ def test_copies_where_links_are_not_allowed(
         assert [path.name for path in copy.iterdir()] == ["__init__.py"]
 
 
-def test_a_base_of_ones_own_is_kept(tmp_path: Path, pack: Path) -> None:
+def test_a_base_of_ones_own_is_kept(tmp_path, pack):
     base = tmp_path / "base"
     host = fake_host(tmp_path / "host")
     for _ in range(2):
@@ -130,7 +126,7 @@ def test_a_base_of_ones_own_is_kept(tmp_path: Path, pack: Path) -> None:
     assert (pack / "__init__.py").exists()
 
 
-def test_a_server_that_dies_shows_the_end_of_its_log(tmp_path: Path) -> None:
+def test_a_server_that_dies_shows_the_end_of_its_log(tmp_path):
     before = "for n in range(40): print('line', n)\nsys.exit(3)"
     server = ComfyServer(fake_host(tmp_path / "host", before))
     with pytest.raises(ServerDied, match=r"ended by itself \(exit status 3\)") as caught:
@@ -141,7 +137,7 @@ def test_a_server_that_dies_shows_the_end_of_its_log(tmp_path: Path) -> None:
     assert not server.base.exists()
 
 
-def test_a_server_that_hangs_is_given_up(tmp_path: Path) -> None:
+def test_a_server_that_hangs_is_given_up(tmp_path):
     host = fake_host(tmp_path / "host", "import time; time.sleep(60)")
     server = ComfyServer(host, timeout=1.0)
     with pytest.raises(ServerDied, match="did not answer within 1 s"):
@@ -149,7 +145,7 @@ def test_a_server_that_hangs_is_given_up(tmp_path: Path) -> None:
     assert not server.is_running
 
 
-def test_a_server_that_dies_later_is_noticed(tmp_path: Path) -> None:
+def test_a_server_that_dies_later_is_noticed(tmp_path):
     with ComfyServer(fake_host(tmp_path / "host")) as server:
         os.kill(server.get_json("/system_stats")["pid"], signal.SIGTERM)
         assert server._process is not None
@@ -165,7 +161,7 @@ def test_a_server_that_dies_later_is_noticed(tmp_path: Path) -> None:
         "   0.0 seconds (IMPORT FAILED): {base}/custom_nodes/pack",
     ],
 )
-def test_a_pack_that_is_not_imported_is_an_error(tmp_path: Path, pack: Path, line: str) -> None:
+def test_a_pack_that_is_not_imported_is_an_error(tmp_path, pack, line):
     before = f"print('why'); print({line!r}.format(base=options.base_directory))"
     host = fake_host(tmp_path / "host", before)
     with pytest.raises(ServerDied, match="could not import the custom node pack") as caught:
@@ -173,7 +169,7 @@ def test_a_pack_that_is_not_imported_is_an_error(tmp_path: Path, pack: Path, lin
     assert "why" in caught.value.details
 
 
-def test_failures_of_other_nodes_are_not_ours(tmp_path: Path, pack: Path) -> None:
+def test_failures_of_other_nodes_are_not_ours(tmp_path, pack):
     before = (
         "print('IMPORT FAILED: nodes_canny.py')\n"
         "print('Cannot import /x/custom_nodes/pack2 module')"
@@ -182,12 +178,12 @@ def test_failures_of_other_nodes_are_not_ours(tmp_path: Path, pack: Path) -> Non
         assert server.is_running
 
 
-def test_a_pack_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+def test_a_pack_that_is_not_there_is_one_sentence(tmp_path):
     with pytest.raises(Failure, match="nothing is there"):
         ComfyServer(fake_host(tmp_path / "host"), {"pack": tmp_path / "no"}).__enter__()
 
 
-def test_a_taken_port_is_refused(tmp_path: Path) -> None:
+def test_a_taken_port_is_refused(tmp_path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -199,9 +195,7 @@ def test_a_taken_port_is_refused(tmp_path: Path) -> None:
             check_port(wrong)
 
 
-def test_a_free_port_lost_meanwhile_is_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_free_port_lost_meanwhile_is_replaced(tmp_path, monkeypatch):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         ports = [other.getsockname()[1], free_port()]
@@ -211,7 +205,7 @@ def test_a_free_port_lost_meanwhile_is_replaced(
     assert not ports
 
 
-def test_a_prompt_without_a_websocket_fails_in_one_sentence(tmp_path: Path) -> None:
+def test_a_prompt_without_a_websocket_fails_in_one_sentence(tmp_path):
     pytest.importorskip("aiohttp")
     with ComfyServer(fake_host(tmp_path / "host")) as server:
         with pytest.raises(PromptFailed, match="connection to ComfyUI failed"):
