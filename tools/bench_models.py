@@ -355,13 +355,10 @@ ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 """Attention on the CPU, which the counter of torch does not know by itself."""
 
 
-def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    return sdpa_flop_count(query, key, value)
-
-
 def count_flops(call: Any, layers: Iterable[nn.Module]) -> tuple[int, int]:
     """The floating-point operations of one call, and those of them inside the layers."""
-    counter = FlopCounterMode(display=False, custom_mapping={ATTENTION: _attention_flops})
+    attention = {ATTENTION: lambda query, key, value, *_, **__: sdpa_flop_count(query, key, value)}
+    counter = FlopCounterMode(display=False, custom_mapping=attention)
     inside: list[int] = []
 
     def before(*_: Any) -> None:

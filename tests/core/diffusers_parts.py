@@ -28,29 +28,38 @@ from diffusers import (
 from PIL import Image
 
 SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
-
-
 SMALL = {"block_out_channels": (8, 16), "norm_num_groups": 4, "layers_per_block": 1}
-
-
 CROSS = {
     "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
     "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
     "cross_attention_dim": 8,
     "attention_head_dim": 2,
 }
-
-
+CROSS_3D = {
+    "down_block_types": ("CrossAttnDownBlock3D", "DownBlock3D"),
+    "up_block_types": ("UpBlock3D", "CrossAttnUpBlock3D"),
+    "cross_attention_dim": 8,
+}
+CONTROL = {
+    "down_block_types": CROSS["down_block_types"],
+    "cross_attention_dim": 8,
+    "attention_head_dim": 2,
+    "conditioning_embedding_out_channels": (4, 8),
+    **SMALL,
+}
+ENCODED = {
+    "block_out_channels": (8, 8),
+    "down_block_types": ("DownEncoderBlock2D",) * 2,
+    "up_block_types": ("UpDecoderBlock2D",) * 2,
+    "norm_num_groups": 4,
+    "latent_channels": 4,
+}
 POOLED = {
     "addition_embed_type": "text_time",
     "addition_time_embed_dim": 4,
     "projection_class_embeddings_input_dim": 32,
 }
-
-
 WORDS = 8
-
-
 SIZE = 16
 
 
@@ -107,41 +116,22 @@ def spatio_temporal():
 
 
 def three_d():
-    return UNet3DConditionModel(
-        sample_size=8,
-        down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
-        up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
-        cross_attention_dim=8,
-        attention_head_dim=2,
-        **SMALL,
-    )
+    return UNet3DConditionModel(sample_size=8, attention_head_dim=2, **CROSS_3D, **SMALL)
 
 
 def i2vgen():
-    return I2VGenXLUNet(
-        sample_size=8,
-        down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
-        up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
-        cross_attention_dim=8,
-        num_attention_heads=2,
-        attention_head_dim=4,
-        **SMALL,
-    )
+    heads = {"num_attention_heads": 2, "attention_head_dim": 4}
+    return I2VGenXLUNet(sample_size=8, **heads, **CROSS_3D, **SMALL)
 
 
 def kandinsky22(**more):
-    return sd(
-        **{
-            "in_channels": 4,
-            "out_channels": 8,
-            "addition_embed_type": "image",
-            "encoder_hid_dim": WORDS,
-            "encoder_hid_dim_type": "image_proj",
-            "cross_attention_dim": 8,
-            "class_embed_type": None,
-            **more,
-        }
-    )
+    given = {
+        "out_channels": 8,
+        "addition_embed_type": "image",
+        "encoder_hid_dim": WORDS,
+        "encoder_hid_dim_type": "image_proj",
+    }
+    return sd(**{**given, **more})
 
 
 def kandinsky3():
@@ -157,54 +147,20 @@ def kandinsky3():
 
 
 def vae(**more):
-    return AutoencoderKL(
-        **{
-            "block_out_channels": (8, 8),
-            "down_block_types": ("DownEncoderBlock2D",) * 2,
-            "up_block_types": ("UpDecoderBlock2D",) * 2,
-            "norm_num_groups": 4,
-            "latent_channels": 4,
-            "sample_size": SIZE,
-            **more,
-        }
-    )
+    return AutoencoderKL(**{"sample_size": SIZE, **ENCODED, **more})
 
 
 def movq(**more):
-    return VQModel(
-        block_out_channels=(8, 8),
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        norm_num_groups=4,
-        **{"latent_channels": 4, **more},
-    )
+    return VQModel(**{**ENCODED, **more})
 
 
 def controlnet(**more):
-    return ControlNetModel(
-        **{
-            "down_block_types": CROSS["down_block_types"],
-            "cross_attention_dim": 8,
-            "attention_head_dim": 2,
-            "conditioning_embedding_out_channels": (4, 8),
-            **SMALL,
-            **more,
-        }
-    )
+    return ControlNetModel(**{**CONTROL, **more})
 
 
 def controlnet_union():
-    return ControlNetUnionModel(
-        down_block_types=CROSS["down_block_types"],
-        cross_attention_dim=8,
-        attention_head_dim=2,
-        conditioning_embedding_out_channels=(4, 8),
-        num_trans_channel=8,
-        num_trans_head=2,
-        num_proj_channel=8,
-        **SMALL,
-        **POOLED,
-    )
+    added = {"num_trans_channel": 8, "num_trans_head": 2, "num_proj_channel": 8}
+    return ControlNetUnionModel(**CONTROL, **added, **POOLED)
 
 
 def sparse():

@@ -16,69 +16,41 @@ from diffusers import (
     KDPM2DiscreteScheduler,
     PNDMScheduler,
     StableDiffusionPipeline,
-    UNet2DConditionModel,
     UNet2DModel,
     UniPCMultistepScheduler,
 )
+from diffusers_parts import SD, plain, sd, sdxl
 
 from detour.diffusers import mid_block_bypass
 from detour.progress import SigmaTable, stable_diffusion_sigmas
 from detour.schedule import Schedule
 from detour.ways.bypass import bypassed
 
-SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 WHOLE = {"start_percent": 0.0, "end_percent": 1.0}
-CHANNELS = {"block_out_channels": (8, 16), "norm_num_groups": 4, "layers_per_block": 1}
 
 
-def seeded(make):
-    """A model of `make()` with random weights that are the same at each call."""
+def seeded(make, **more):
+    """A model with random weights that are the same at each call."""
     torch.manual_seed(0)
-    return make().eval()
+    return make(**more).eval()
 
 
 def plain_unet():
-    return seeded(
-        lambda: UNet2DModel(
-            sample_size=8,
-            in_channels=4,
-            out_channels=4,
-            down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-            up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-            attention_head_dim=4,
-            **CHANNELS,
-        )
-    )
+    return seeded(plain, in_channels=4, out_channels=4)
 
 
 def sd_unet():
-    return seeded(
-        lambda: UNet2DConditionModel(
-            sample_size=8,
-            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-            cross_attention_dim=8,
-            attention_head_dim=2,
-            **CHANNELS,
-        )
-    )
+    return seeded(sd)
 
 
 def sdxl_unet():
     return seeded(
-        lambda: UNet2DConditionModel(
-            sample_size=8,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            transformer_layers_per_block=(1, 2),
-            cross_attention_dim=8,
-            attention_head_dim=(2, 4),
-            use_linear_projection=True,
-            addition_embed_type="text_time",
-            addition_time_embed_dim=4,
-            projection_class_embeddings_input_dim=32,
-            **CHANNELS,
-        )
+        sdxl,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        transformer_layers_per_block=(1, 2),
+        attention_head_dim=(2, 4),
+        use_linear_projection=True,
     )
 
 
