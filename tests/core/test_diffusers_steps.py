@@ -6,7 +6,7 @@ two steps in log sigma, divided by the number of steps.
 
 import inspect
 import math
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import diffusers
 import diffusers_zoo as zoo
@@ -21,55 +21,40 @@ from detour.schedule import Schedule
 SD = zoo.SD
 WINDOWS = ((0.0, 0.3), (0.25, 0.5), (0.5, 1.0), (0.23, 0.47))
 
+ON_THEIR_OWN = (
+    *("CMStochasticIterativeScheduler", "CosineDPMSolverMultistepScheduler"),
+    *("EDMDPMSolverMultistepScheduler", "EDMEulerScheduler", "FlowMatchEulerDiscreteScheduler"),
+    *("FlowMatchHeunDiscreteScheduler", "FlowMatchLCMScheduler", "IPNDMScheduler"),
+    "UnCLIPScheduler",
+)
+OF_STABLE_DIFFUSION = (
+    *("DDIMInverseScheduler", "DDIMParallelScheduler", "DDIMScheduler", "DDPMParallelScheduler"),
+    *("DDPMScheduler", "DEISMultistepScheduler", "DPMSolverMultistepInverseScheduler"),
+    *("DPMSolverMultistepScheduler", "DPMSolverSDEScheduler", "DPMSolverSinglestepScheduler"),
+    *("EulerAncestralDiscreteScheduler", "EulerDiscreteScheduler", "HeunDiscreteScheduler"),
+    *("KDPM2AncestralDiscreteScheduler", "KDPM2DiscreteScheduler", "LCMScheduler"),
+    *("LMSDiscreteScheduler", "SASolverScheduler", "TCDScheduler", "UniPCMultistepScheduler"),
+)
 FITTING = {
-    "CMStochasticIterativeScheduler": {},
-    "CosineDPMSolverMultistepScheduler": {},
-    "DDIMInverseScheduler": SD,
-    "DDIMParallelScheduler": SD,
-    "DDIMScheduler": SD,
-    "DDPMParallelScheduler": SD,
-    "DDPMScheduler": SD,
-    "DEISMultistepScheduler": SD,
-    "DPMSolverMultistepInverseScheduler": SD,
-    "DPMSolverMultistepScheduler": SD,
-    "DPMSolverSDEScheduler": SD,
-    "DPMSolverSinglestepScheduler": SD,
-    "EDMDPMSolverMultistepScheduler": {},
-    "EDMEulerScheduler": {},
-    "EulerAncestralDiscreteScheduler": SD,
-    "EulerDiscreteScheduler": SD,
-    "FlowMatchEulerDiscreteScheduler": {},
-    "FlowMatchHeunDiscreteScheduler": {},
-    "FlowMatchLCMScheduler": {},
-    "HeunDiscreteScheduler": SD,
-    "IPNDMScheduler": {},
-    "KDPM2AncestralDiscreteScheduler": SD,
-    "KDPM2DiscreteScheduler": SD,
-    "LCMScheduler": SD,
-    "LMSDiscreteScheduler": SD,
+    **{name: {} for name in ON_THEIR_OWN},
+    **{name: SD for name in OF_STABLE_DIFFUSION},
     "PNDMScheduler": {**SD, "skip_prk_steps": True},
-    "SASolverScheduler": SD,
-    "TCDScheduler": SD,
-    "UnCLIPScheduler": {},
-    "UniPCMultistepScheduler": SD,
 }
+"""The settings of each scheduler that steps from noise to a picture."""
 OTHERS = {
-    "AmusedScheduler": "tokens",
-    "BlockRefinementScheduler": "tokens",
-    "DiscreteDDIMScheduler": "tokens",
-    "EntropyBoundScheduler": "tokens",
-    "VQDiffusionScheduler": "tokens",
-    "CogVideoXDDIMScheduler": "a transformer's",
-    "CogVideoXDPMScheduler": "a transformer's",
-    "DDPMWuerstchenScheduler": "of a U-Net without a mid-block",
-    "FlowMapEulerDiscreteScheduler": "a transformer's",
-    "HeliosDMDScheduler": "a transformer's",
-    "HeliosScheduler": "a transformer's",
-    "KarrasVeScheduler": "hands sigmas to its U-Net: refused (test_diffusers_pipelines)",
-    "LTXEulerAncestralRFScheduler": "a transformer's",
-    "RePaintScheduler": "steps with a picture: test_diffusers_pipelines",
-    "SCMScheduler": "a transformer's",
-    "ScoreSdeVeScheduler": "hands sigmas to its U-Net: refused (test_diffusers_pipelines)",
+    "tokens": (
+        *("AmusedScheduler", "BlockRefinementScheduler", "DiscreteDDIMScheduler"),
+        *("EntropyBoundScheduler", "VQDiffusionScheduler"),
+    ),
+    "a transformer's": (
+        *("CogVideoXDDIMScheduler", "CogVideoXDPMScheduler", "FlowMapEulerDiscreteScheduler"),
+        *("HeliosDMDScheduler", "HeliosScheduler", "LTXEulerAncestralRFScheduler", "SCMScheduler"),
+    ),
+    "of a U-Net without a mid-block": ("DDPMWuerstchenScheduler",),
+    "hand sigmas to their U-Net: refused (test_diffusers_pipelines)": (
+        *("KarrasVeScheduler", "ScoreSdeVeScheduler"),
+    ),
+    "steps with a picture: test_diffusers_pipelines": ("RePaintScheduler",),
 }
 VARIANTS = {
     "dpmpp_sigma_min": ("DPMSolverMultistepScheduler", {"final_sigmas_type": "sigma_min"}),
@@ -89,7 +74,7 @@ def test_every_scheduler_of_diffusers_is_here():
     kinds = vars(diffusers.schedulers)
     names = {n for n in dir(diffusers.schedulers) if n.endswith("Scheduler") and "Flax" not in n}
     names = {n for n in names if inspect.isclass(getattr(diffusers, n, None)) and n in kinds}
-    assert names == {*FITTING, *OTHERS}
+    assert names == {*FITTING, *chain(*OTHERS.values())}
 
 
 class Model(nn.Module):
@@ -342,21 +327,3 @@ def test_runs_of_other_lengths_in_one_with():
             pipe(num_inference_steps=20, after=lambda _: None, **given)
             found.append(coverage.bypassed - before)
     assert found == [10, 5, 3, 2, 10]
-
-
-def test_the_examples_of_the_report():
-    by_quarter = Schedule(1.0, end_percent=0.25, schedule_by="step")
-    for name in ("DEISMultistepScheduler", "SASolverScheduler", "dpmpp_sigma_min"):
-        pipe = Pipe(make(name))
-        with mid_block_bypass(pipe, by_quarter) as coverage:
-            pipe(num_inference_steps=4, after=lambda _: None)
-        assert (coverage.calls, coverage.bypassed) == (4, 1)
-    first = Schedule(1.0, end_percent=0.3, schedule_by="step")
-    for name in ("DDIMInverseScheduler", "DPMSolverMultistepInverseScheduler"):
-        pipe, seen = Pipe(make(name)), []
-        with mid_block_bypass(pipe, first) as coverage:
-            pipe(
-                num_inference_steps=10,
-                after=lambda _, seen=seen, coverage=coverage: seen.append(coverage.bypassed),
-            )
-        assert seen == [1, 2, 3, *[3] * 7]

@@ -94,23 +94,11 @@ def test_the_minority_is_rare_and_everything_else_even(job):
             assert share == pytest.approx(0.5, abs=0.04)
 
 
-def test_the_columns_of_real_pictures():
-    subject = plan(blocks=1)[0]
-    real = Real(subject, "nurse")
+def test_what_moved_and_what_cannot_be_told():
+    """The other columns, literally: test_dial_measure.py."""
+    real = Real(plan(blocks=1)[0], "nurse")
     people = real.people[:100]
-    held_out = people.clone()
-    held_out[:, PLACE["hair_colour"]] = (2 * held_out[:, PLACE["hair"]]) % 5
-    own, unseen = (Seen.of(composed(each), "nurse") for each in (people, held_out))
-    found = columns(own, own, real)
-    assert found["copies"]["share"] == found["good"]["share"] == found["fits"]["share"] == 1
-    assert found["unseen"]["hits"] == found["tint"] == 0 and found["unchanged"]["hits"] == 100
-    assert found["frechet"]["others"]["distance"] < 3 * found["frechet"]["others"]["floor"]
-    other = columns(unseen, own, real)
-    assert other["unseen"]["share"] == 1 and other["copies"]["hits"] == 0
-    assert other["unchanged"]["hits"] == 0 and other["tint"] is None
-    tinted = Seen.of((own.pictures - 0.02).clamp(0, 1), "nurse")
-    assert columns(tinted, own, real)["tint"] == pytest.approx(0.02, abs=0.002)
-    worn = people.clone()
+    own, worn = Seen.of(composed(people), "nurse"), people.clone()
     worn[:30, PLACE["glasses"]], worn[30:, PLACE["glasses"]] = 1, 0
     before = wears_glasses(people)
     changed = columns(Seen.of(composed(worn), "nurse"), own, real)["moved"]
@@ -119,7 +107,7 @@ def test_the_columns_of_real_pictures():
     noise = Seen.of(torch.rand(100, 3, 16, 16), "nurse")
     broken = columns(noise, own, real)
     assert broken["good"]["hits"] == 0 and broken["minority"]["share"] is None
-    assert broken["vendi"] is None
+    assert broken["vendi"] is broken["tint"] is None
 
 
 def test_fresh_people_are_seldom_copies():

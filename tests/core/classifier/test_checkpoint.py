@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import struct
 import zipfile
 from pathlib import Path
@@ -22,10 +21,6 @@ from detour.classifier.networks import SmallCNN
 def state() -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     return SmallCNN(3).state_dict()
-
-
-def read_all(file: Path) -> dict[str, torch.Tensor]:
-    return {key: weight.read(key) for key, weight in read_checkpoint(file).state.items()}
 
 
 class Hostile:
@@ -80,8 +75,8 @@ def test_a_wrapper_inside_itself_ends(tmp_path: Path) -> None:
 def test_every_precision_becomes_float32(tmp_path: Path, dtype: torch.dtype) -> None:
     weights = {key: value.to(dtype) for key, value in state().items()}
     save_file(weights, tmp_path / "c.safetensors")
-    read = read_all(tmp_path / "c.safetensors")
-    assert all(torch.equal(read[key], value.float()) for key, value in weights.items())
+    read = read_checkpoint(tmp_path / "c.safetensors").state
+    assert all(torch.equal(read[key].read(key), value.float()) for key, value in weights.items())
     assert load_classifier(tmp_path / "c.safetensors").weight.dtype == torch.float32
 
 
@@ -98,28 +93,6 @@ def test_truncated_files(tmp_path: Path, save, ending: str, sentence: str, kept:
     (tmp_path / f"cut.{ending}").write_bytes((tmp_path / "whole").read_bytes()[:kept])
     with pytest.raises(ValueError, match=sentence):
         read_checkpoint(tmp_path / f"cut.{ending}")
-
-
-@pytest.mark.parametrize("kind", ["archive", "old", "safetensors"])
-def test_random_damage_gets_a_sentence_or_reads_as_weights(tmp_path: Path, kind: str) -> None:
-    whole = tmp_path / ("whole.safetensors" if kind == "safetensors" else "whole.pt")
-    weights = {key: value[:1].clone() for key, value in state().items()}
-    if kind == "safetensors":
-        save_file(weights, whole, {"detour": "{}"})
-    else:
-        torch.save(weights, whole, _use_new_zipfile_serialization=kind == "archive")
-    content, chance = whole.read_bytes(), random.Random(0)
-    for _ in range(150):
-        damaged = bytearray(content)
-        for _ in range(chance.choice([1, 1, 3, 20])):
-            damaged[chance.randrange(min(len(content), 3000))] = chance.randrange(256)
-        whole.write_bytes(damaged)
-        try:
-            read = read_all(whole)
-        except ValueError as error:
-            assert whole.name in str(error)
-        else:
-            assert all(torch.isfinite(value).all() for value in read.values())
 
 
 @pytest.mark.parametrize(
