@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import sys
 import time
@@ -19,7 +18,8 @@ from typing import Any
 
 from PIL import Image
 
-from tools.failure import Failure
+from tools.environment import write_json
+from tools.failure import in_one_sentence, say
 from tools.process import stop_like_ctrl_c
 from tools.server import ComfyServer
 
@@ -37,26 +37,19 @@ DECIDES = 0.01
 """The p below which a row decides something; ours, for a table of so many rows."""
 
 
+@in_one_sentence
 def main() -> int:
     """Run the demo; 0 if everything it was asked to do was done."""
     options = parse(sys.argv[1:])
     began = time.monotonic()
     nodes = {"detour": ROOT, "detour_demo": ROOT / "demo" / "host_nodes"}
     say("Starting ComfyUI with Detour in it ...")
-    try:
-        host = Path(os.environ["COMFYUI_PATH"])
-        with ComfyServer(host, nodes, environment={"DETOUR_ROOT": str(ROOT)}) as server:
-            options.output.mkdir(parents=True, exist_ok=True)
-            lab = Laboratory(server, terminal_progress)
-            pictures = draw(lab, options.output, began)
-            rows = measure(lab, COUNTS["quick" if options.quick else "usual"])
-    except Failure as failure:
-        if failure.details:
-            say(failure.details)
-        say(f"Error: {failure}")
-        return 1
-    except KeyboardInterrupt:
-        return 1
+    host = Path(os.environ["COMFYUI_PATH"])
+    with ComfyServer(host, nodes, environment={"DETOUR_ROOT": str(ROOT)}) as server:
+        options.output.mkdir(parents=True, exist_ok=True)
+        lab = Laboratory(server, terminal_progress)
+        pictures = draw(lab, options.output, began)
+        rows = measure(lab, COUNTS["quick" if options.quick else "usual"])
     seconds = time.monotonic() - began
     say("")
     say(f"Done in {seconds:.0f} s. Look at these pictures first:")
@@ -70,9 +63,7 @@ def main() -> int:
             "pictures": names,
             "seconds": seconds,
         }
-        partial = options.json.with_name(options.json.name + ".partial")
-        partial.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        partial.replace(options.json)
+        write_json(options.json, report)
     return 0
 
 
@@ -191,11 +182,6 @@ def _said(twins: list[dict[str, Any]]) -> str:
 def sha256(path: Path) -> str:
     """The hash of a file: of which weights the figures are."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def say(text: str) -> None:
-    """Print at once, also into a pipe."""
-    print(text, flush=True)
 
 
 if __name__ == "__main__":

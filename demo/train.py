@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
-from tools.failure import Failure, say
+from tools.failure import in_one_sentence, say
 
 from .draw_parts import draw_parts
 from .faces import JOBS, TWINS, VARIANTS, Shares, compose, draw_people, job_of
@@ -232,6 +232,7 @@ def shipped(scale: float, seed: int) -> list[Training]:
     return made
 
 
+@in_one_sentence
 def main() -> int:
     """Train what the command line names, or draw the parts; the exit status."""
     parser = argparse.ArgumentParser(prog="dev.py train", description=__doc__)
@@ -243,22 +244,14 @@ def main() -> int:
     parser.add_argument("--checkpoints", type=Path, default=HERE.parent / "output" / "training")
     options = parser.parse_args()
     if options.draw:
-        return _draw()
+        say(f"{draw_parts().name} is drawn anew.")
+        return 0
     options.checkpoints.mkdir(parents=True, exist_ok=True)
     for training in shipped(options.scale, options.seed):
         if training.name in options.what:
             average = Trainer(training, options.checkpoints).run()
             if training.name in VARIANTS:
                 save_weights(weights_file(training.name), average, training)
-    return 0
-
-
-def _draw() -> int:
-    try:
-        say(f"{draw_parts().name} is drawn anew.")
-    except Failure as failure:
-        say(f"{failure.details}\nError: {failure}".strip())
-        return 1
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import math
 import os
 import statistics
 import subprocess
@@ -31,6 +30,7 @@ from .bench_stats import (
 )
 from .environment import write_json
 from .failure import Failure, in_one_sentence, say
+from .gpu import minutes
 from .process import clean_environment, stop_like_ctrl_c
 from .server import ComfyServer
 
@@ -97,13 +97,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--shape", choices=(*SHAPES, *TRANSFORMERS), help="only this shape, nothing else"
     )
     parser.add_argument(
-        "--minutes", type=float, metavar="N", help=f"at most so long a shape; default {MINUTES:g}"
+        "--minutes", type=minutes, metavar="N", help=f"at most so long a shape; default {MINUTES:g}"
     )
     options = parser.parse_args(arguments)
     if options.minutes is None:
         options.minutes = QUICK_MINUTES if options.quick else MINUTES
-    if not (math.isfinite(options.minutes) and options.minutes > 0):
-        parser.error("--minutes must be a number above 0")
     options.shapes = (options.shape,) if options.shape else (*SHAPES, *TRANSFORMERS)
     return options
 

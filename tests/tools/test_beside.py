@@ -79,10 +79,6 @@ def test_a_generation_that_cannot_be_had_is_said_and_left_out(asked, monkeypatch
         beside.prepare_beside(beside.GENERATIONS)
 
 
-def test_facts_are_read_from_the_folder(host):
-    assert beside.read_facts(host) == beside.HostFacts("0.33.0", "1.49.6")
-
-
 @pytest.mark.parametrize("lacks", ["comfyui_version.py", "requirements.txt"])
 def test_a_folder_that_says_too_little_is_refused(host, lacks):
     (host / lacks).unlink()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -55,21 +54,6 @@ def test_a_wrong_comfyui_path(tmp_path, command):
     cache = str(tmp_path / "cache")
     result = dev(command, COMFYUI_PATH=str(tmp_path), DETOUR_CACHE=cache)
     assert_one_sentence(result)
-
-
-def test_a_taken_port():
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = str(other.getsockname()[1])
-        result = dev("serve", "--port", port)
-    assert_one_sentence(result)
-    assert f"Port {port} is taken" in result.stdout
-
-
-def test_a_cache_that_cannot_be_made(tmp_path):
-    (tmp_path / "file").touch()
-    assert_one_sentence(dev("lint", DETOUR_CACHE=str(tmp_path / "file" / "x")))
 
 
 @pytest.mark.parametrize(

@@ -136,16 +136,6 @@ def test_the_frontend_is_fetched_once(monkeypatch, wheel_with):
     assert (downloads.newest_frontend() / "index.html").read_text(encoding="utf-8") == PAGE
 
 
-@pytest.mark.parametrize("names", [["other/index.html"], None])
-def test_a_wheel_without_a_page_is_refused(names, monkeypatch, wheel_with):
-    chromium_is(monkeypatch, "chromium")
-    wheel_with(names)
-    monkeypatch.setenv("CI", "1")
-    with pytest.raises(Failure, match="frontend"):
-        downloads.prepare_browser(Path("python"))
-    assert not downloads.newest_frontend().exists()
-
-
 def test_without_chromium_one_sentence_says_how_to_get_it(monkeypatch, wheel_with, capsys):
     chromium_is(monkeypatch, None)
     fetched = wheel_with([PAGE])

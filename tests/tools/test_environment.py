@@ -182,11 +182,6 @@ def test_what_a_killed_process_left_is_removed_and_nothing_of_others(own_cache):
     assert list((own_cache / "tmp").iterdir()) == []
 
 
-def test_a_file_is_written_whole(tmp_path):
-    environment.write_whole(tmp_path / "stamp", "text")
-    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["stamp"]
-
-
 def test_a_cache_folder_that_cannot_be_made_is_one_sentence(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("DETOUR_CACHE", str(tmp_path / "file" / "below"))
