@@ -34,6 +34,7 @@ FOLDERS = ("models", "input", "output", "temp")
 def opened(_folder: Path) -> Iterator[Make]:
     """The generator: the host in this process, with the pack in it."""
     path = ROOT / "tests" / "comfyui" / "lab.py"
+    sys.path.append(str(path.parent))  # for unet_shapes.py; behind the host's own folder
     spec = importlib.util.spec_from_file_location("detour_test_lab", path)
     assert spec is not None and spec.loader is not None
     lab = importlib.util.module_from_spec(spec)
