@@ -46,6 +46,25 @@ def with_pag(model: Any) -> Any:
     return PerturbedAttentionGuidance.execute(model=model, scale=3.0).result[0]
 
 
+def sample_custom(
+    lab: Any, model: Any, sampler: Any, sigmas: torch.Tensor, cfg: float = 3.0
+) -> torch.Tensor:
+    """A run of the host's SamplerCustom: a sampler object, and sigmas of any kind."""
+    node = lab.extra_node("nodes_custom_sampler", "SamplerCustom")
+    result = node.execute(
+        model=model,
+        add_noise=True,
+        noise_seed=5,
+        cfg=cfg,
+        positive=lab.conditioning(model, 10),
+        negative=lab.conditioning(model, 20),
+        sampler=sampler,
+        sigmas=sigmas,
+        latent_image={"samples": lab.latent(model)},
+    )
+    return result.result[0]["samples"]
+
+
 def compiled(model: Any, backend: str | Callable = "eager", **more: Any) -> Any:
     """The MODEL through the host's compile wrapper; the graphs are run as they are."""
     helpers = pytest.importorskip("comfy_api.torch_helpers", reason="the host cannot compile")

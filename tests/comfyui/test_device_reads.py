@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from graph_parts import sample_custom
 from torch.overrides import TorchFunctionMode
 
 OURS = [str(Path(__file__).parents[2] / folder) for folder in ("nodes", "detour")]
@@ -240,20 +241,10 @@ def test_rows_of_different_sigmas_are_read(lab):
 
 
 def custom(lab, model, sampler, steps: int = 8, scheduler: str = "normal") -> None:
-    """The host's SamplerCustom."""
-    node = lab.extra_node("nodes_custom_sampler", "SamplerCustom")
+    """The host's SamplerCustom, by the sigmas of a scheduler."""
     sampling = model.model.model_sampling
-    node.execute(
-        model=model,
-        add_noise=True,
-        noise_seed=5,
-        cfg=3.0,
-        positive=lab.conditioning(model, 10),
-        negative=lab.conditioning(model, 20),
-        sampler=sampler,
-        sigmas=lab.comfy.samplers.calculate_sigmas(sampling, scheduler, steps),
-        latent_image={"samples": lab.latent(model)},
-    )
+    sigmas = lab.comfy.samplers.calculate_sigmas(sampling, scheduler, steps)
+    sample_custom(lab, model, sampler, sigmas)
 
 
 EXTREMES = {

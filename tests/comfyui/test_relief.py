@@ -6,6 +6,7 @@ import logging
 
 import pytest
 import torch
+from graph_parts import sample_custom
 
 EARLY = {"end_percent": 0.6}
 
@@ -54,20 +55,13 @@ def test_the_limits_are_the_plain_run_and_the_run_at_cfg_1(lab, reliefs):
 
 
 def test_sampler_custom(lab, reliefs):
-    custom = lab.extra_node("nodes_custom_sampler", "SamplerCustom")
-    model = lab.tiny("small")
+    model, samplers = lab.tiny("small"), lab.comfy.samplers
     given = {
-        "add_noise": True,
-        "noise_seed": 3,
-        "positive": lab.conditioning(model, 10),
-        "negative": lab.conditioning(model, 20),
-        "sampler": lab.comfy.samplers.sampler_object("euler"),
-        "sigmas": lab.comfy.samplers.calculate_sigmas(model.model.model_sampling, "normal", 3),
-        "latent_image": {"samples": torch.zeros(1, 4, 8, 8)},
+        "sampler": samplers.sampler_object("euler"),
+        "sigmas": samplers.calculate_sigmas(model.model.model_sampling, "normal", 3),
     }
-    got, _ = custom.execute(model=reliefs.relief(model), cfg=3.0, **given).result
-    wanted, _ = custom.execute(model=model, cfg=1.0, **given).result
-    assert torch.equal(got["samples"], wanted["samples"])
+    got = sample_custom(lab, reliefs.relief(model), **given)
+    assert torch.equal(got, sample_custom(lab, model, cfg=1.0, **given))
 
 
 # --- rows ------------------------------------------------------------------------------------

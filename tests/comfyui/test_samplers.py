@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from graph_parts import sample_custom
 
 SAMPLERS = ("euler", "heun", "dpm_2", "euler_ancestral", "uni_pc")
 BETWEEN_STEPS = ("heun", "dpm_2")
@@ -172,39 +173,23 @@ def test_advanced_run_by_step_counts_the_steps_of_its_own_part(lab):
     assert watch.skipped == [True, True, False, False] * 2
 
 
-def custom(lab, model, sampler: str, sigmas: torch.Tensor) -> torch.Tensor:
-    """The host's SamplerCustom."""
-    custom_sampler = lab.extra_node("nodes_custom_sampler", "SamplerCustom")
-    result = custom_sampler.execute(
-        model=model,
-        add_noise=True,
-        noise_seed=5,
-        cfg=3.0,
-        positive=lab.conditioning(model, 10),
-        negative=lab.conditioning(model, 20),
-        sampler=lab.comfy.samplers.sampler_object(sampler),
-        sigmas=sigmas,
-        latent_image={"samples": lab.latent(model)},
-    )
-    return result.result[0]["samples"]
-
-
 @pytest.mark.parametrize("schedule_by", ["sigma", "step"])
 @pytest.mark.parametrize("sampler", ["euler", "heun"])
 def test_sampler_custom(lab, sampler, schedule_by):
     """Free sigmas, here of a scheduler whose steps are far from even."""
     model = lab.tiny("small")
     sigmas = lab.comfy.samplers.calculate_sigmas(model.model.model_sampling, "karras", 8)
+    sampler = lab.comfy.samplers.sampler_object(sampler)
     with lab.watching(lab.bypass(model, end_percent=0.35, schedule_by=schedule_by)) as watch:
-        custom(lab, watch.model, sampler, sigmas)
+        sample_custom(lab, watch.model, sampler, sigmas)
     if schedule_by == "sigma":
         places = [lab.progress_by_hand(model, sigma) for sigma in watch.sigmas]
     else:
         places = [step_by_hand(sigmas.tolist(), sigma) for sigma in watch.sigmas]
     assert watch.skipped == [place < 0.35 for place in places]
-    got = custom(lab, lab.bypass(model, 0.4, schedule_by=schedule_by), sampler, sigmas)
+    got = sample_custom(lab, lab.bypass(model, 0.4, schedule_by=schedule_by), sampler, sigmas)
     with lab.by_hand(model, lab.lerp(0.4)):
-        assert torch.equal(got, custom(lab, model, sampler, sigmas))
+        assert torch.equal(got, sample_custom(lab, model, sampler, sigmas))
 
 
 def test_by_step_without_the_runs_sigmas_is_refused(lab):
