@@ -5,60 +5,20 @@ After whatever happened the next plain generation is bit-identical to a fresh on
 
 from __future__ import annotations
 
-import functools
 import sys
 from contextlib import suppress
-from types import SimpleNamespace
 
 import pytest
 import torch
-from stand_in import SHIM, modules_in_place, run_shim
-from webui_driver import (
-    InterruptedException,
-    Sampler,
-    World,
-    assert_clean,
-    cell_of,
-    is_stand_in,
-    make,
-    unet_of,
-)
-from webui_models import (
-    A1111Model,
-    ForgeModel,
-    a1111,
-    alphas_cumprod,
-    chroma_transformer,
-    flux_transformer,
-    k_diffusion,
-    ldm_unet,
-    looping_unet,
-)
+from stand_in import SHIM, run_shim
+from webui_driver import ON, InterruptedException, assert_clean, cell_of, make, watch_lams
+from webui_models import A1111Model, ForgeModel, alphas_cumprod, k_diffusion, ldm_unet, looping_unet
 
 from detour.progress import SigmaTable, stable_diffusion_sigmas
 from detour.schedule import Schedule
 
 pytestmark = pytest.mark.usefixtures("no_grad")
 SAMPLERS = ("euler", "heun", "dpmpp_2m", "euler_ancestral", "ddim")
-ON = {"enabled": True, "strength": 0.7, "start_percent": 0.0, "end_percent": 0.6}
-
-
-def watch_lams(world, monkeypatch):
-    """(sigma, lam) of every model call; lam is 0 where no stand-in is in place."""
-    seen = []
-    unet = unet_of(world)
-    kind = type(unet)
-    inner = kind.forward
-
-    def forward(self, *args, **kwargs):
-        block = self.middle_block
-        lam = block.lam if is_stand_in(block) else 0.0
-        seen.append((world.seen[-1], lam))
-        return inner(self, *args, **kwargs)
-
-    # On the class: the hosts' checks for a replaced instance attribute must not see it.
-    monkeypatch.setattr(kind, "forward", functools.wraps(inner)(forward))
-    return seen
 
 
 @pytest.mark.parametrize("sampler_name", SAMPLERS)
@@ -127,50 +87,6 @@ def test_after_an_error_or_an_interrupt_nothing_is_left(world, sampler_name, err
         with pytest.raises(error):
             world.generate(make(world, ON, sampler_name=sampler_name))
     assert_clean(world, plain, sampler_name=sampler_name)
-
-
-def test_a_run_that_was_cut_short_is_not_said_to_miss_its_window(world):
-    late = {**ON, "start_percent": 0.5, "end_percent": 0.501}
-    whole = make(world, late)
-    world.generate(whole)
-    assert ["was never reached" in text for text in whole.comments] == [True]
-
-    def stop(_denoiser):
-        raise InterruptedException("in the middle")
-
-    world.events[2] = [stop]
-    short = make(world, late)
-    world.generate(short)
-    assert list(short.comments) == []
-
-
-@pytest.mark.parametrize(("refiner", "same"), [("refiner", None), ("base", "base")])
-def test_a_setting_of_the_refiner_that_fits_no_call_is_told(world, refiner, same):
-    plain = world.generate(make(world))
-    world.model.sd_checkpoint_info = "base"
-    p = make(world, {**ON, "refiner": refiner}, refiner_checkpoint_info=same)
-    assert torch.equal(world.generate(p)[0], plain[0])
-    assert ["choose 'both'" in text for text in p.comments] == [True]
-
-
-def test_the_refiner_of_the_hires_pass_alone_is_no_miss(world):
-    """The hosts' default: the first pass has the base model only."""
-    world.model.sd_checkpoint_info = "base"
-
-    def generated(**given):
-        p = make(world, {**ON, "refiner": "refiner"}, refiner_checkpoint_info="refiner", **given)
-        world.generate(p)
-        return ["choose 'both'" in text for text in p.comments]
-
-    assert generated() == [True] and generated(enable_hr=True) == [True]
-    own = world.script.process_before_every_sampling
-
-    def second_is_the_refiners(p, *args, **kwargs):
-        world.model.sd_checkpoint_info = "refiner" if p.is_hr_pass else "base"
-        own(p, *args, **kwargs)
-
-    world.script.process_before_every_sampling = second_is_the_refiners
-    assert generated(enable_hr=True) == []
 
 
 def test_an_error_of_ours_leaves_the_rest_of_the_run_plain(world, monkeypatch):
@@ -346,151 +262,6 @@ def test_one_half_of_guidance_also_in_split_batches(world, monkeypatch, splits, 
         assert set(lams) == {(rows[0], rows[0], rows[1], rows[1])}
 
 
-def test_the_half_that_is_never_there_is_told(world):
-    world.skips_uncond = True
-    plain = world.generate(make(world))
-    p = make(world, {**ON, "apply_to": "uncond"})
-    assert torch.equal(world.generate(p)[0], plain[0])
-    assert any("no call of this model had rows of the negative" in text for text in p.comments)
-    p = make(world, {**ON, "apply_to": "cond"})
-    assert not torch.equal(world.generate(p)[0], plain[0])
-    assert not any("no call of this model" in text for text in p.comments)
-
-
-def test_a_u_net_call_of_another_extension_is_refused_by_halves(world, monkeypatch):
-    run = type(world.model).apply_model
-
-    def twice(self, *args, **named):
-        run(self, *args, **named)
-        return run(self, *args, **named)
-
-    monkeypatch.setattr(type(world.model), "apply_model", twice)
-    world.generate(make(world, ON))
-    with pytest.raises(ValueError, match="use apply_to = both"):
-        world.generate(make(world, {**ON, "apply_to": "cond"}))
-
-
-def test_a_model_without_a_mid_block_is_left_alone_with_one_warning(world, caplog):
-    unet = unet_of(world)
-    block = unet.middle_block
-    plain_unet = torch.nn.Identity()
-    plain_unet.forward = lambda x, *args, **kwargs: 0.1 * x
-    if isinstance(world.model, ForgeModel):
-        world.model.unet = plain_unet
-    else:
-        world.model.model.diffusion_model = plain_unet
-    plain = world.generate(make(world))
-    p = make(world, ON, n_iter=3)
-    found = world.generate(p)
-    assert torch.equal(found[0], plain[0])
-    assert [text for text in p.comments if "neither a mid-block" in text] == list(p.comments)
-    assert len(caplog.records) == len(p.comments) == 1
-    assert block is not None
-
-
-class Literally(torch.nn.Module):
-    """In place of the last block of a range: the lerp, written out.
-
-    kept: what its first block was given.
-    """
-
-    def __init__(self, block, kept, lam):
-        super().__init__()
-        self.block, self.kept, self.lam = block, kept, lam
-
-    def forward(self, x, vec, pe):
-        before = torch.cat(self.kept.pop(), dim=1)
-        return torch.lerp(self.block(x, vec, pe), before, self.lam)
-
-
-def written_out(model, lam):
-    """Blocks 1 and 2 of a Flux, one with two streams and one with one, bypassed by hand."""
-    kept = []
-
-    def remember(_block, args):
-        img, txt = args[:2]
-        kept.append((txt.clone(), img.clone()))
-
-    model.double_blocks[1].register_forward_pre_hook(remember)
-    model.single_blocks[0] = Literally(model.single_blocks[0], kept, lam)
-    return model
-
-
-@pytest.mark.parametrize(("made", "lam"), [(flux_transformer, 0.7), (chroma_transformer, 1.0)])
-def test_of_a_transformer_a_range_of_blocks_is_bypassed(host, caplog, made, lam):
-    host["modules.script_callbacks"].clear_callbacks()
-    caplog.set_level("INFO", logger="detour")
-    world = World(host, ForgeModel(made()))
-    world.script = run_shim(SHIM).DetourScript()
-    plain = world.generate(make(world))[0]
-    values = {"enabled": True, "strength": lam, "end_percent": 1.0, "blocks": "1-2"}
-    p = make(world, values)
-    found = world.generate(p)[0]
-    other = World(host, ForgeModel(written_out(made(), lam)))
-    assert torch.equal(found, other.generate(make(other))[0]) and not torch.equal(found, plain)
-    assert not p.comments and any("bypassed blocks 1-2 of 4 in" in text for text in caplog.messages)
-    unet = unet_of(world)
-    assert not unet._forward_pre_hooks and not unet._forward_hooks
-    assert torch.equal(world.generate(make(world))[0], plain)
-    caplog.clear()
-    world.generate(make(world, {**values, "blocks": "0-1"}))
-    warned = [each.message for each in caplog.records if each.levelname == "WARNING"]
-    (line,) = warned
-    assert "blocks 0-1 of 4 of this FluxTransformer touch an end of the model" in line
-    p = make(world, {**values, "blocks": "2-9"})
-    assert torch.equal(world.generate(p)[0], plain)
-    assert any("FluxTransformer has 4 blocks, 0 to 3" in text for text in p.comments)
-
-
-def test_a_run_that_never_reaches_the_window_says_so(world):
-    p = make(world, {**ON, "end_percent": 0.05, "start_percent": 0.0}, enable_hr=True)
-    p.denoise = 0.3
-    world.generate(p)
-    assert any("was never reached; use schedule_by = step" in text for text in p.comments)
-
-
-def test_bad_values_are_told_where_detour_is_on_and_nothing_is_bypassed(world):
-    plain = world.generate(make(world))
-    for values, words in (
-        ({**ON, "start_percent": 0.9}, "start_percent (0.9) must be smaller"),
-        ({**ON, "strenght": 1}, "no argument 'strenght'"),
-        ({**ON, "strength": "much"}, "strength is 'much'"),
-    ):
-        p = make(world, values)
-        assert torch.equal(world.generate(p)[0], plain[0])
-        assert any(words in text for text in p.comments), p.comments
-        assert p.extra_generation_params == {}
-    p = make(world, {**ON, "enabled": False, "start_percent": 0.9})
-    assert torch.equal(world.generate(p)[0], plain[0]) and p.comments == {}
-
-
-def test_a_sampler_without_a_list_of_sigmas_is_told_by_step(world, monkeypatch):
-    plain = world.generate(make(world))
-    own = Sampler.schedule
-
-    def hides(self, steps):
-        inner = self.func
-
-        def own_steps(model, x, extra_args=None, callback=None, disable=None):  # as DPM adaptive
-            return inner(model, x, own(self, steps)["sigmas"], extra_args=extra_args, disable=True)
-
-        self.func = own_steps
-        return {}
-
-    monkeypatch.setattr(Sampler, "schedule", hides)
-    p = make(world, {**ON, "schedule_by": "step"})
-    assert torch.equal(world.generate(p)[0], plain[0])
-    assert any("use schedule_by = sigma" in text for text in p.comments)
-
-
-def test_a_replaced_u_net_is_told(world, monkeypatch):
-    monkeypatch.setitem(sys.modules, "modules.sd_unet", SimpleNamespace(current_unet=object()))
-    plain = world.generate(make(world))
-    p = make(world, ON)
-    assert torch.equal(world.generate(p)[0], plain[0])
-    assert any("set SD Unet to None" in text for text in p.comments)
-
-
 def test_cells_of_a_plot_do_not_leak_into_each_other(world):
     p = make(world, {**ON, "enabled": False})
     plain = world.generate(make(world))
@@ -501,17 +272,3 @@ def test_cells_of_a_plot_do_not_leak_into_each_other(world):
     assert torch.equal(world.generate(second)[0], plain[0])
     assert "Detour strength" not in second.extra_generation_params
     assert not torch.equal(changed[0], plain[0])
-
-
-def test_hosts_before_1_10_stay_inert_and_say_so():
-    with modules_in_place("old") as made:
-        world = World(made, a1111())
-        world.script = run_shim(SHIM).DetourScript()
-        plain = world.generate(make(world))
-        p = make(world, ON)
-        world.script.before_process(p, *p.args)
-        world.script.process(p, *p.args)
-        assert any("1.10 or newer" in text for text in p.comments)
-        assert p.extra_generation_params == {}
-        assert "1.10 or newer" in world.script._note()
-        assert_clean(world, plain)

@@ -4,6 +4,7 @@ samplers and the denoiser do around Detour's hooks."""
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import math
 from itertools import pairwise
@@ -12,6 +13,9 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 from webui_models import WORDS, ForgeModel, k_diffusion
+
+ON = {"enabled": True, "strength": 0.7, "start_percent": 0.0, "end_percent": 0.6}
+"""Detour's values where nothing else is asked for."""
 
 
 class InterruptedException(BaseException):
@@ -315,6 +319,24 @@ def unet_of(world):
 def is_stand_in(block) -> bool:
     """By name: the extension has its own copy of the library, as in the hosts."""
     return type(block).__name__ == "BypassedMidBlock"
+
+
+def watch_lams(world, monkeypatch):
+    """(sigma, lam) of every model call; lam is 0 where no stand-in is in place."""
+    seen = []
+    unet = unet_of(world)
+    kind = type(unet)
+    inner = kind.forward
+
+    def forward(self, *args, **kwargs):
+        block = self.middle_block
+        lam = block.lam if is_stand_in(block) else 0.0
+        seen.append((world.seen[-1], lam))
+        return inner(self, *args, **kwargs)
+
+    # On the class: the hosts' checks for a replaced instance attribute must not see it.
+    monkeypatch.setattr(kind, "forward", functools.wraps(inner)(forward))
+    return seen
 
 
 def assert_clean(world, expected, **given) -> None:
