@@ -260,21 +260,18 @@ def test_bad_input_gets_one_sentence_and_changes_nothing(host, tab, name, values
     assert not (host.data / "it_ran").exists()
 
 
-@pytest.mark.parametrize(
-    ("values", "told"),
-    [
+def test_bad_settings_of_a_search_get_one_sentence(ready):
+    before = ready.held
+    for values, told in (
         (("best", *SEARCH[1:]), "method"),
         (("worst_group", "two", *SEARCH[2:]), "edit"),
         (("worst_group", "auto", "seven", *SEARCH[3:]), "no class 'seven'"),
         (("worst_group", "auto", "", 9, *SEARCH[4:]), "degree is 9"),
         (("evidence", "auto", "builder", 1, 3, "blue", 0, True), "attribute is 'blue'"),
         ((*SEARCH[:6], -1, True), "split_seed is -1"),
-    ],
-)
-def test_bad_settings_of_a_search_get_one_sentence(ready, values, told):
-    before = ready.held
-    assert told in ready.do("neutralize", *values).message
-    assert ready.held is before
+    ):
+        assert told in ready.do("neutralize", *values).message
+        assert ready.held is before
 
 
 def test_probes_of_one_attribute_are_refused_by_the_search(tab):
