@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from pathlib import Path
@@ -42,6 +43,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
             return group_of(nodeid)
 
     return ByGroup(config, log)
+
+
+def leave_out_what_is_here() -> None:
+    """What is imported by now stays: the garbage collector, which would look through all of it
+    again and again, is told so."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_collection_finish() -> None:
+    """After the imports of all tests."""
+    leave_out_what_is_here()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

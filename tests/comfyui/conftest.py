@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import torch
 
+from tests.conftest import leave_out_what_is_here
+
 LAB = "detour_test_lab"
 sys.path.append(str(Path(__file__).parent))  # for graph_parts.py; behind the host's own folder
 
@@ -30,6 +32,7 @@ def lab() -> ModuleType:
     sys.modules[LAB] = module
     spec.loader.exec_module(module)
     module.before_the_pack()
+    leave_out_what_is_here()
     return module
 
 
