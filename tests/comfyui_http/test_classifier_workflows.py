@@ -159,7 +159,7 @@ def test_who_is_a_nurse_runs_on_stand_ins(server, object_info):
 
 def test_a_new_head_on_mobilenet(server, object_info, mobilenet):
     prompt = prompt_of("MobileNetV2 new head", object_info)
-    less = {"DetourDemoFaces": {"count": 80}, "DetourNeutralize": {"max_weights": 1}}
+    less = {"DetourDemoFaces": {"count": 56}, "DetourNeutralize": {"max_weights": 1}}
     for node in prompt.values():
         node["inputs"] |= less.get(node["class_type"], {})
     shown = reports(server, prompt)

@@ -89,10 +89,10 @@ def test_the_host_offers_them_as_templates(server):
 
 def test_first_steps_runs_and_the_fade_changes_pictures(run, object_info):
     """At strength 0 it does not, here on the mirrored twin, which draws other ones."""
-    prompt = some(FIRST, object_info, 4)
+    prompt = some(FIRST, object_info, 2)
     pictures, texts = run(prompt)
     without, varied = pictures["Without Detour"], pictures["With Detour"]
-    assert without.size == varied.size == (414, 108)
+    assert without.size == varied.size == (210, 108)
     assert without.tobytes() != varied.tobytes()
     assert pictures["Preview Image"].size == (960, 480)
     assert texts == "strength 1: faded in 6 of 20 evaluations of the prompt"
@@ -104,7 +104,7 @@ def test_first_steps_runs_and_the_fade_changes_pictures(run, object_info):
 
 
 def test_the_transformer_runs_and_two_of_its_blocks_are_bypassed(run, object_info):
-    prompt = some(TRANSFORMER, object_info, 12)
+    prompt = some(TRANSFORMER, object_info, 4)
     prompt[find(prompt, "DetourBlockScan")]["inputs"] |= {"steps": 2, "seeds": 1}
     pictures, texts = run(prompt)
     assert pictures["Without Detour"].tobytes() != pictures["With Detour"].tobytes()
@@ -121,14 +121,14 @@ def test_the_sweep_runs_and_has_a_column_for_each_way_and_strength(run, object_i
 
 
 def test_image_to_image_by_sigma_is_the_plain_model_and_says_so(run, object_info):
-    prompt = some(SECOND, object_info, 3)
+    prompt = some(SECOND, object_info, 2)
     pictures, texts = run(prompt)
     assert "was never reached; use schedule_by = step" in texts
     (by_sigma,) = [n for n in prompt.values() if n["inputs"].get("schedule_by") == "sigma"]
     by_sigma["inputs"]["strength"] = 0.0
     plain, _ = run(prompt)
     title = "Painted over, window by sigma"
-    assert pictures[title].size == (312, 108)
+    assert pictures[title].size == (210, 108)
     assert pictures[title].tobytes() == plain[title].tobytes()
     assert pictures[title].tobytes() != pictures["Painted over, window by step"].tobytes()
     assert pictures[title].tobytes() != pictures["The start"].tobytes()
