@@ -113,7 +113,9 @@ def test_the_transformer_runs_and_two_of_its_blocks_are_bypassed(run, object_inf
 
 
 def test_the_sweep_runs_and_has_a_column_for_each_way_and_strength(run, object_info):
-    pictures, _ = run(some(SWEEP, object_info, 2))
+    prompt = some(SWEEP, object_info, 2)
+    prompt[find(prompt, "KSampler")]["inputs"]["steps"] = 8
+    pictures, _ = run(prompt)
     (sheet,) = pictures.values()
     assert sheet.width == 6 + 7 * 102, "none, and three ways at two strengths"
     cells = [sheet.crop((6 + x * 102, 30, 102 + x * 102, sheet.height)) for x in range(7)]
