@@ -1,23 +1,33 @@
-"""How the tests are shared out among processes, and counted for `dev.py test`."""
+"""How the tests are shared out among processes, and counted for `dev.py test`; and what those of
+several folders need."""
 
 from __future__ import annotations
 
 import gc
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
 from tools.checks import COUNTS, count_outcomes
+from tools.editor import local_host, open_browser
 from tools.environment import write_json
+from tools.failure import Failure
+from tools.server import ComfyServer
 
+ROOT = Path(__file__).resolve().parents[1]
 SHARED = re.compile(
     r"^tests/(?:browser/.*\[(own|newest)-(?:canvas|nodes2)|webui/.*\[(DETOUR_GRADIO\d)"
     r"|(comfyui|comfyui_http|registry|core/report)/)"
 )
 """A test, and what takes long to start that it shares: the server of a frontend, that of a web
 UI, or that of a folder, or the host in this process, or edits that are searched once."""
+ONE_SERVER = {"comfyui_http": "own"}
+"""A group that goes where another one goes, whose server it asks too."""
 
 
 def group_of(test: str) -> str:
@@ -26,7 +36,10 @@ def group_of(test: str) -> str:
     Shared out by file alone, each process would start every server and load every page.
     """
     shared = SHARED.match(test)
-    return shared[shared.lastindex] if shared else test.split("::", 1)[0]
+    if shared is None:
+        return test.split("::", 1)[0]
+    group = shared[shared.lastindex]
+    return ONE_SERVER.get(group, group)
 
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is one process
@@ -55,6 +68,32 @@ def leave_out_what_is_here() -> None:
 def pytest_collection_finish() -> None:
     """After the imports of all tests."""
     leave_out_what_is_here()
+
+
+def missing(sentence: str) -> NoReturn:
+    """A part that is not there: a failure where `CI` is set, else a skipped test."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(sentence)
+
+
+@contextmanager
+def chromium_or_missing() -> Iterator[Any]:
+    """Headless Chromium, driven by Playwright; where there is none, a skipped test."""
+    try:
+        with open_browser() as running:
+            yield running
+    except ImportError:
+        missing("Playwright is not installed: run these tests by `dev.py test`.")
+    except Failure as failure:
+        missing(str(failure))
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ComfyServer]:
+    """One ComfyUI with its own frontend for all that ask it over HTTP or open its page: the
+    extension in it, and stand-ins for what needs large files."""
+    stand_ins = ROOT / "tests" / "comfyui_http" / "stand_ins"
+    with ComfyServer(local_host(), {"detour": ROOT, "stand_ins": stand_ins}) as running:
+        yield running
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

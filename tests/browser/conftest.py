@@ -10,20 +10,18 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT, chromium_or_missing, missing
 from tools.downloads import newest_frontend, newest_version
-from tools.editor import SETTINGS, SIZE, local_host, open_browser
-from tools.failure import Failure
+from tools.editor import SETTINGS, SIZE, local_host
 from tools.server import ComfyServer
 
 from .desk import Desk
 
-ROOT = Path(__file__).resolve().parents[2]
 NEWER_HOST = Path(__file__).with_name("newer_host")
 """Makes an older ComfyUI send the schemas of newer ones."""
 
@@ -43,53 +41,31 @@ EVERY = [Setting(frontend, nodes2) for frontend in ("own", "newest") for nodes2 
 ONE_EACH = [Setting("own", False), Setting("newest", True)]
 
 
-def _missing(sentence: str) -> None:
-    """A part that is not there: a failure where `CI` is set, else a skipped test."""
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(sentence)
-
-
 @pytest.fixture(scope="package")
 def browser():
     """Headless Chromium. For this folder only: while Playwright is open, nothing else in this
     process can start an event loop.
     """
-    try:
-        with open_browser() as running:
-            yield running
-    except ImportError:
-        _missing("The browser tests need the package playwright: run `python dev.py test`.")
-    except Failure as failure:
-        _missing(str(failure))
+    with chromium_or_missing() as running:
+        yield running
 
 
 @pytest.fixture(scope="package")
-def start() -> Iterator:
-    """Give the server of a frontend, started when it is first asked for."""
-    host = local_host()
-    servers: dict[str, ComfyServer] = {}
-    with ExitStack() as stack:
-
-        def of(frontend: str) -> ComfyServer:
-            if frontend not in servers:
-                arguments, packs = [], {"detour": ROOT}
-                if frontend == "newest":
-                    if not newest_frontend().is_dir():
-                        _missing(
-                            f"The frontend {newest_version()} is not fetched: run dev.py test."
-                        )
-                    arguments = ["--front-end-root", str(newest_frontend())]
-                    packs["newer_host"] = NEWER_HOST
-                server = ComfyServer(host, packs, arguments=arguments)
-                servers[frontend] = stack.enter_context(server)
-            return servers[frontend]
-
-        yield of
+def newest_server() -> Iterator[ComfyServer]:
+    """The ComfyUI with the newest frontend."""
+    if not newest_frontend().is_dir():
+        missing(f"The frontend {newest_version()} is not fetched: run dev.py test.")
+    arguments = ["--front-end-root", str(newest_frontend())]
+    packs = {"detour": ROOT, "newer_host": NEWER_HOST}
+    with ComfyServer(local_host(), packs, arguments=arguments) as running:
+        yield running
 
 
 @pytest.fixture(scope="package", params=EVERY, ids=str)
-def desk(request, browser, start) -> Iterator[Desk]:
+def desk(request, browser) -> Iterator[Desk]:
     """The page with the graph, loaded once for each setting; tests clear the graph."""
-    server = start(request.param.frontend)
+    own = request.param.frontend == "own"
+    server = request.getfixturevalue("server" if own else "newest_server")
     server.post_json("/settings", SETTINGS | {"Comfy.VueNodes.Enabled": request.param.nodes2})
     context = browser.new_context(
         viewport=SIZE, permissions=["clipboard-read", "clipboard-write"], locale="en-US"

@@ -1,20 +1,15 @@
-"""A real ComfyUI with this extension in it, and how to ask it for pictures."""
+"""What is asked of the real ComfyUI: its nodes, and pictures."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from tools.editor import local_host
 from tools.server import ComfyServer
-
-ROOT = Path(__file__).resolve().parents[2]
-PACKS = {"detour": ROOT, "stand_ins": Path(__file__).with_name("stand_ins")}
 
 
 @pytest.fixture(scope="session")
@@ -30,13 +25,6 @@ def pictures_of() -> Callable[[ComfyServer, dict[str, Any]], dict[str, Image.Ima
         return found
 
     return load
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[ComfyServer]:
-    """One ComfyUI for all tests: the extension, and stand-ins for what needs large files."""
-    with ComfyServer(local_host(), PACKS) as running:
-        yield running
 
 
 @pytest.fixture(scope="session")

@@ -99,9 +99,10 @@ def test_pytest_gets_what_follows_the_dashes():
     [
         ("tests/browser/test_menus.py::test_x[newest-nodes2-1]", "newest"),
         ("tests/browser/test_menus.py::test_x", "tests/browser/test_menus.py"),
-        ("tests/webui/test_tab.py::test_x[DETOUR_GRADIO4]", "DETOUR_GRADIO4"),
+        ("tests/webui/pages/test_tab.py::test_x[DETOUR_GRADIO4]", "DETOUR_GRADIO4"),
         ("tests/comfyui/test_rows.py::test_x[own-canvas]", "comfyui"),
-        ("tests/comfyui_http/test_errors.py::test_x", "comfyui_http"),
+        ("tests/browser/test_menus.py::test_x[own-nodes2]", "own"),
+        ("tests/comfyui_http/test_errors.py::test_x", "own"),
         ("tests/core/report/test_charts.py::test_x", "core/report"),
         ("tests/core/test_schedule.py::test_x[a::b]", "tests/core/test_schedule.py"),
     ],
