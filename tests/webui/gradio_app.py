@@ -1,4 +1,4 @@
-"""For tests: a page of ours in an environment with a real Gradio, and a Chromium to drive it."""
+"""For tests: pages of ours in an environment with a real Gradio, and a tab to drive one in."""
 
 from __future__ import annotations
 
@@ -14,18 +14,13 @@ from typing import Any
 import pytest
 import torch
 
-from tools.downloads import HOW_TO_INSTALL, chromium
+from tests.conftest import missing
 
 APP = Path(__file__).with_name("page_app.py")
 GENERATIONS = ("DETOUR_GRADIO3", "DETOUR_GRADIO4")
 """Environment variables with the Pythons of the two Gradio generations."""
 PICTURES = "DETOUR_PANEL_PICTURES"
 """A folder in which to leave screenshots, for looking at them."""
-
-
-def missing(sentence: str) -> None:
-    """A part that is not there: a failure where `CI` is set, else a skipped test."""
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(sentence)
 
 
 @contextmanager
@@ -62,25 +57,14 @@ def served(generation: str, data: Path) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def opened(url: str, selector: str, width: int = 1300) -> Iterator[Any]:
-    """A tab of headless Chromium in which the element `selector` of a page has appeared."""
-    program = chromium()
-    if program is None:
-        missing(HOW_TO_INSTALL)
-    try:
-        from playwright.sync_api import sync_playwright
-    except ModuleNotFoundError:
-        missing("Playwright is not installed: run these tests by `dev.py test`.")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=str(program), args=["--no-sandbox", "--disable-gpu"]
-        )
-        tab = browser.new_page(viewport={"width": width, "height": 1500})
-        tab.route("**/*", only_local)
-        tab.goto(url)
-        tab.wait_for_selector(selector)
-        yield tab
-        browser.close()
+def opened(browser: Any, url: str, selector: str, width: int = 1300) -> Iterator[Any]:
+    """A tab of its own in which the element `selector` of a page has appeared."""
+    tab = browser.new_page(viewport={"width": width, "height": 1500})
+    tab.route("**/*", only_local)
+    tab.goto(url)
+    tab.wait_for_selector(selector)
+    yield tab
+    tab.close()
 
 
 def only_local(route: Any) -> None:

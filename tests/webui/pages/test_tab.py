@@ -13,8 +13,8 @@ LONG = 60_000
 
 
 @pytest.fixture(scope="module")
-def page(web):
-    with opened(web["tab"], "#detour_wizard_faces") as page:
+def page(web, browser):
+    with opened(browser, web["tab"], "#detour_wizard_faces") as page:
         unfold(page, "All tools")
         page.wait_for_selector("#detour_tab_load")
         yield page

@@ -14,14 +14,14 @@ from detour.ways.presets import parse_presets
 from detour.words import DIAL, FADE, RELIEF
 
 PRESETS = parse_presets(
-    (Path(__file__).parents[2] / "js" / "presets.json").read_text(encoding="utf-8")
+    (Path(__file__).parents[3] / "js" / "presets.json").read_text(encoding="utf-8")
 )
 
 
 @pytest.fixture(scope="module")
-def page(web):
+def page(web, browser):
     """A tab of headless Chromium with the panel in it."""
-    with opened(web["panel"], f"#{element('strength')} input", width=1100) as tab:
+    with opened(browser, web["panel"], f"#{element('strength')} input", width=1100) as tab:
         yield tab
 
 

@@ -15,8 +15,8 @@ FACES, SEED = 48, 1
 
 
 @pytest.fixture(scope="module")
-def page(web):
-    with opened(web["tab"], "#detour_wizard_faces") as page:
+def page(web, browser):
+    with opened(browser, web["tab"], "#detour_wizard_faces") as page:
         yield page
 
 
