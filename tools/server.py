@@ -37,9 +37,7 @@ FLAGS = (
     "--database-url sqlite:///:memory: --preview-method none"
 ).split()
 QUIET = dict.fromkeys(
-    "PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED PYTHONUTF8 HF_HUB_DISABLE_TELEMETRY "
-    "DO_NOT_TRACK".split(),
-    "1",
+    "PYTHONUNBUFFERED PYTHONUTF8 HF_HUB_DISABLE_TELEMETRY DO_NOT_TRACK".split(), "1"
 )
 OnMessage = Callable[[dict[str, Any]], None]
 
