@@ -40,14 +40,15 @@ def seen(desk, node):
     )
 
 
-def unfold(desk, node):
-    """Click what unfolds or folds it: the host's button, or on the canvas ours."""
-    if desk.nodes2:
-        place = f'[data-node-id="{node}"] [data-testid="advanced-inputs-button"]'
-        desk.page.locator(place).click()
-    else:
-        desk.element(node).query_selector("button").click()
-    desk.settle()
+def unfold(desk, nodes):
+    """Click what unfolds or folds each: the host's button, or on the canvas ours."""
+    for node in nodes:
+        if desk.nodes2:
+            place = f'[data-node-id="{node}"] [data-testid="advanced-inputs-button"]'
+            desk.page.locator(place).click()
+        else:
+            desk.element(node).query_selector("button").click()
+        desk.settle()
     desk.page.wait_for_timeout(300)
 
 
@@ -71,12 +72,13 @@ def test_strength_and_window_are_seen_and_the_rest_unfolds(desk):
         assert desk.nodes2 or [y - folded[0][1] for _, y in folded] == [
             ROW * row for row in range(len(folded))
         ]
-        unfold(desk, node)
+    unfold(desk, ids.values())
+    for node in ids.values():
         every = [name for name in queued[node] if name not in ("model", "curve", "sigmas")]
         assert [name for name, _ in seen(desk, node)] == every
     assert desk.queued() == queued
+    unfold(desk, ids.values())
     for kind, node in ids.items():
-        unfold(desk, node)
         assert [name for name, _ in seen(desk, node)] == SHOWN[kind]
     for was, now in zip(before, desk.saved()["nodes"], strict=True):
         assert now["widgets_values"] == was["widgets_values"]
