@@ -16,7 +16,8 @@ WIDE, HIGH, LEFT, TOP, LEGEND = 760, 560, 90, 90, 330
 HUES = (ACCENT, (150, 70, 160), (0, 128, 110), (190, 140, 0))
 """Of Detour's own ways; the rivals are blue and grey."""
 RIVALS = (COOL, SOFT_INK, (110, 160, 220), (70, 90, 120), (160, 170, 185), (40, 70, 150))
-MARKS = ("dot", "square", "cross")
+MARKS = ("dot", "square", "cross", "triangle", "diamond")
+"""With the hues enough for as many ways as a study has: each has a look of its own."""
 
 
 def chart(
@@ -47,7 +48,7 @@ def chart(
     spans = _range([x for x, _ in known], 0.02), _range([y for _, y in known], 0.05)
     for place, (name, found) in enumerate(_with_points(points)):
         path = [_at(spans, point) for point in (*points[PLAIN], *found)]
-        ink, mark = _look(name, ways)
+        ink, mark = look(name, ways)
         pen.line(path, ink, 3 if ways[name].is_ours else 2)
         for at in path[len(points[PLAIN]) :]:
             _mark(pen, at, ink, mark)
@@ -65,7 +66,7 @@ def _with_points(
     return [(name, found) for name, found in points.items() if found and name != PLAIN]
 
 
-def _look(name: str, ways: Mapping[str, Way]) -> tuple[tuple[int, int, int], str]:
+def look(name: str, ways: Mapping[str, Way]) -> tuple[tuple[int, int, int], str]:
     """Colour and mark of a way."""
     same = [other for other in ways if ways[other].is_ours == ways[name].is_ours and other != PLAIN]
     inks = HUES if ways[name].is_ours else RIVALS
@@ -117,6 +118,11 @@ def _mark(
         pen.ellipse(box, ink)
     elif kind == "square":
         pen.rectangle(box, ink)
+    elif kind == "triangle":
+        pen.polygon(((x, y - reach), (x + reach, y + reach), (x - reach, y + reach)), ink)
+    elif kind == "diamond":
+        further = reach + 1
+        pen.polygon(((x, y - further), (x + further, y), (x, y + further), (x - further, y)), ink)
     else:
         pen.line(box, ink, 3)
         pen.line((x - reach, y + reach, x + reach, y - reach), ink, 3)

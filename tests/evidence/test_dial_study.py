@@ -13,10 +13,11 @@ import torch
 
 from demo.faces import PLACE, draw_people, wears_glasses
 from evidence.dial import quick
-from evidence.dial.chart import chart
+from evidence.dial.chart import chart, look
 from evidence.dial.host import Drawn
 from evidence.dial.measure import Real, Seen, columns, composed
 from evidence.dial.models import CELLS, HAS, Subject, plan, shipped_pair
+from evidence.dial.ranges import RANGE_WAYS
 from evidence.dial.results import compact, measured, over_models, sentences, swept, table
 from evidence.dial.store import Store
 from evidence.dial.study import MAIN, QUESTIONS, REPORT_SEED, Study, choose
@@ -211,6 +212,9 @@ def test_the_table_the_sentences_and_the_chart(make_study, capsys):
     sweep = swept(study, subjects)
     assert len(sweep) == sum(len(way.settings) for name, way in FEW.items() if name != PLACEBO)
     assert chart(sweep, 2, FEW).tobytes() != chart(sweep[:1], 2, FEW).tobytes()
+    for ways in (WAYS, RANGE_WAYS):
+        drawn = [name for name in ways if name != PLAIN]
+        assert len({look(name, ways) for name in drawn}) == len(drawn)
 
 
 def test_the_shipped_pair_is_compared_with_what_was_committed(make_study, tmp_path, capsys):
