@@ -45,11 +45,11 @@ EQUIVALENT = {
     ("keys, tau = scan(events(p, probes.columns(p.rows, column, column + 1)))", "1"): FIRST,
     ("keys, tau = scan(events(p, -torch.ones(len(p.rows), 1, dtype=torch.float64)))", "1"): FIRST,
     (
-        "if len(p.rows) == 0 or bound_key(p) < best:",
-        "len(p.rows) == 0 or bound_key(p) < best",
+        "return len(p.rows) > 0 and bound_key(p) >= best",
+        "len(p.rows) > 0 and bound_key(p) >= best",
     ): "rows that cannot be better are passed over to save time alone",
     (
-        "lifting = [p for p in problems if worst_of(bound_key(p)) > worst_of(start.key)]",
+        "return worst_of(bound_key(p)) > worst_of(start.key)",
         "worst_of(bound_key(p)) > worst_of(start.key)",
     ): "rows that cannot lift the worst group are bounded to save time alone",
 }
