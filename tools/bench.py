@@ -294,12 +294,14 @@ def import_ms(host: Path, times: int, warm_up: bool = True) -> float:
 
 def _import_once(host: Path) -> float:
     command = [sys.executable, "-c", PROBE, str(host), str(ROOT)]
+    environment = clean_environment()
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as hosts start: what is compiled is kept
     with tempfile.TemporaryDirectory(prefix="detour-bench-") as folder:
         try:
             done = subprocess.run(
                 command,
                 cwd=folder,
-                env=clean_environment(),
+                env=environment,
                 capture_output=True,
                 text=True,
                 errors="replace",
