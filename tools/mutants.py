@@ -40,6 +40,8 @@ SUITES = {
 }
 """What is changed, and what pytest is told to run on it: quick tests that need no host."""
 FIRST = "one column more is read, and only the first is used"
+STEP = "step = max(1, at_a_time(block.device) // max(1, len(whole.rows)))"
+AT_A_TIME = "how many columns are scanned at a time changes no result"
 EQUIVALENT = {
     ("z[:, part.row] -= t * probes.columns(everything, column, column + 1)[:, 0]", "1"): FIRST,
     ("keys, tau = scan(events(p, probes.columns(p.rows, column, column + 1)))", "1"): FIRST,
@@ -52,6 +54,17 @@ EQUIVALENT = {
         "return worst_of(bound_key(p)) > worst_of(start.key)",
         "worst_of(bound_key(p)) > worst_of(start.key)",
     ): "rows that cannot lift the worst group are bounded to save time alone",
+    ("if len(parts) == 1:", "1"): "one part can be searched as several are",
+    (
+        "wholes, of_row = list(map(joined, lifting)), {own[0].row: own for own in lifting}",
+        "0",
+    ): "all parts have the same row of the head",
+    (STEP, "1"): AT_A_TIME,
+    (STEP, "at_a_time(block.device) // max(1, len(whole.rows))"): AT_A_TIME,
+    (
+        "if not _lifts(p, start) or not _may_reach(p, found[number][0]):",
+        "not _lifts(p, start) or not _may_reach(p, found[number][0])",
+    ): "parts that gain nothing are passed over to save time alone",
 }
 """Changes that no test can notice, by the line and what is changed there, and why. They do not
 count."""

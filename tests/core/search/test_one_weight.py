@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detour.probes.features import Probes
-from detour.search.one_weight import BYTES_PER_CELL, bias_only, column_blocks, part_of, worst_group
+from detour.search import scan as scans
+from detour.search.one_weight import (
+    BYTES_PER_CELL,
+    best_weights,
+    bias_only,
+    column_blocks,
+    part_of,
+    problems_of,
+    worst_group,
+)
 from detour.search.problem import problem
 from detour.search.scan import bound_key, events, peaks, scan
 
@@ -206,6 +215,28 @@ def test_chunks_change_nothing_and_stay_small(random_probes):
     assert len(blocks) > 1
     for _, _, block in blocks:
         assert 4 * block.nbytes <= budget
+
+
+@pytest.mark.parametrize("kind", ["integers", "signed"])
+@pytest.mark.parametrize("c", [2, 3, 4])
+def test_parts_together_find_what_each_finds_alone(random_probes, monkeypatch, kind, c):
+    """However many columns are read at a time, and however many of these are scanned."""
+    seen = set()
+    for seed in range(4):
+        probes = random_probes(seed, n=60, d=23, c=c, kind=kind)
+        draw = torch.Generator().manual_seed(seed)
+        parts = [torch.randperm(60, generator=draw)[:40].sort().values for _ in range(3)]
+        parts.append(torch.arange(60))
+        alone = [worst_group(probes, rows) for rows in parts]
+        seen |= {found.change.numbers for found in alone}
+        problems = [problems_of(probes, rows, None) for rows in parts]
+        for some, at_a_time in ((BYTES_PER_CELL * 60 * 7, 60 * 3), (2**20, 2**18), (2**20, 1)):
+            monkeypatch.setattr(scans, "BATCH", at_a_time)
+            told: list[float] = []
+            assert best_weights(probes, problems, some, told.append) == alone
+            assert told == sorted(told) and told[-1] <= 1
+        monkeypatch.undo()
+    assert seen >= {1}
 
 
 def test_blocks_are_read_for_all_rows_and_as_wide_as_the_memory_allows(random_probes):
