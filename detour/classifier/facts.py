@@ -28,7 +28,7 @@ _RENAMED = {
     "resize_size": "resize",
     "crop_size": "crop",
 }
-_PLAIN = ("architecture", "labels", "activation", "config", "backbone_hash")
+_PLAIN = ("architecture", "labels", "activation", "config", "backbone_hash", "backbone_halves")
 _STEPS = tuple(step.name for step in dataclasses.fields(Preprocessing))
 _OF_SIZES = ("resize_fit", "resize_longest", "resize_multiple", "crop_centring", "crop_share")
 """These say how resize and crop are meant, and go with them."""
@@ -51,6 +51,7 @@ class Facts:
     config: str = ""
     backbone_hash: str = ""
     notes: tuple[str, ...] = ()
+    backbone_halves: Mapping[str, str] = field(default_factory=dict)
 
     def over(self, other: Facts) -> Facts:
         """These facts, completed from `other` where they are empty."""
@@ -153,6 +154,11 @@ def read_facts(values: Mapping[str, object]) -> Facts:
         config=_text(flat, "config") or options_text(values),
         backbone_hash=_text(flat, "backbone_hash"),
         notes=notes,
+        backbone_halves={
+            name: value
+            for name, value in _group(values, "backbone_halves").items()
+            if isinstance(value, str)
+        },
     )
 
 
@@ -232,6 +238,7 @@ class Description:
     config: the JSON from which a transformers network is built, or what timm is told beside the
         name; empty for others.
     backbone_hash: names the backbone of a head that was fitted on a host's model; else empty.
+    backbone_halves: its hashes in half precision, by the name of the type.
 
     Raises ValueError with one sentence for a value that cannot be used.
     """
@@ -243,6 +250,7 @@ class Description:
     threshold: float = 0.5
     config: str = ""
     backbone_hash: str = ""
+    backbone_halves: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.labels:

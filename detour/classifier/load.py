@@ -24,6 +24,7 @@ from .facts import (
     side_car_facts,
 )
 from .fit import Fit
+from .head import HALVES
 from .heads import class_layer, install_head, split_head
 from .model import ImageClassifier, hash_backbone
 from .networks import Architecture
@@ -77,7 +78,7 @@ def load_classifier(
     source = replace(source, threshold=threshold)
     if facts.backbone_hash and not facts.architecture:
         return _load_head(source, facts, backbone)
-    facts = replace(facts, backbone_hash="")  # only a head without its network has one
+    facts = replace(facts, backbone_hash="", backbone_halves={})  # a head alone has them
     if _short(architecture) not in ("", _short(facts.architecture)):
         facts = replace(facts, config="")
     if facts.config and facts.architecture.startswith(f"{transformers_folder.LIBRARY}:"):
@@ -255,6 +256,19 @@ def _guess_labels(classes: int, architecture: str) -> tuple[tuple[str, ...], str
     return names, f"The file has no labels: {told} numbers for names."
 
 
+def _is_backbone(backbone: nn.Module, description: Description) -> bool:
+    """Whether a head was fitted on this backbone, loaded in whatever precision: hosts choose one
+    by their machine. Two backbones in full precision are never told by their rounded hashes."""
+
+    def hashed(half: str = "") -> str:
+        return hash_backbone(backbone, description.preprocessing, half=half)
+
+    wanted, now = description.backbone_hash, hashed()
+    if now in (wanted, *description.backbone_halves.values()):
+        return True
+    return any(hashed(half) == wanted for half in HALVES)
+
+
 def _load_head(source: _Source, facts: Facts, backbone: nn.Module | None) -> ImageClassifier:
     """A head that was saved without its backbone, on the backbone that the host gives."""
     if backbone is None:
@@ -263,7 +277,7 @@ def _load_head(source: _Source, facts: Facts, backbone: nn.Module | None) -> Ima
             "fitted (its CLIP vision model)."
         )
     description = facts.describe()
-    if hash_backbone(backbone, description.preprocessing) != facts.backbone_hash:
+    if not _is_backbone(backbone, description):
         raise ValueError(
             f"{source.name} was fitted on another backbone than the one connected (its hash "
             "differs): connect that one."

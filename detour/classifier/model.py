@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .facts import Description
+from .head import HALVES
 from .preprocess import Preprocessing, check_layout
 
 Progress = Callable[[int, int], None]
@@ -149,21 +150,27 @@ class ImageClassifier(nn.Module):
         seen = self.preprocessing.seen_size(*size)
         return max(1, WORKING_BYTES // _layer_bytes(seen))
 
-    def backbone_hash(self) -> str:
-        """Names what features depend on: SHA-256 over preprocessing, architecture and weights."""
+    def backbone_hash(self, half: str = "") -> str:
+        """Names what features depend on: SHA-256 over preprocessing, architecture and weights;
+        see `hash_backbone`."""
         kind = f"{self.description.architecture}{self.description.config}"
-        return hash_backbone(self.backbone, self.preprocessing, kind)
+        return hash_backbone(self.backbone, self.preprocessing, kind, half)
 
 
-def hash_backbone(backbone: nn.Module, preprocessing: Preprocessing, kind: str = "") -> str:
+def hash_backbone(
+    backbone: nn.Module, preprocessing: Preprocessing, kind: str = "", half: str = ""
+) -> str:
     """SHA-256, as hex, over the preprocessing and every weight: name, shape, float32 values.
 
     kind: what else makes the network, since two can have the same weights (`tf_` networks of
-    timm pad otherwise); empty for a host's own model.
+    timm pad otherwise); empty for a host's own model. half: one of `HALVES`, as if the weights
+    had been loaded in it.
     """
     digest = hashlib.sha256(f"{preprocessing!r}{kind}".encode())
     for name, value in sorted(backbone.state_dict().items()):
         digest.update(f"{name}{list(value.shape)}".encode())
+        if half and value.is_floating_point():
+            value = value.to(HALVES[half])
         digest.update(
             value.detach().cpu().float().contiguous().numpy().astype("<f4", copy=False).tobytes()
         )

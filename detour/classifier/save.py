@@ -13,6 +13,7 @@ from torch import Tensor
 from ..checks import shortened
 from ..files import Write, write_new, write_whole
 from .facts import METADATA_KEY, encode
+from .head import HALVES
 from .heads import Backbone
 from .load import HEAD
 from .model import ImageClassifier
@@ -47,7 +48,10 @@ def _writer(classifier: ImageClassifier) -> Write:
         weights = classifier.backbone.weights_with_head(classifier.weight, classifier.bias)
     else:
         description = replace(
-            description, architecture="", backbone_hash=classifier.backbone_hash()
+            description,
+            architecture="",
+            backbone_hash=classifier.backbone_hash(),
+            backbone_halves={half: classifier.backbone_hash(half) for half in HALVES},
         )
         weights = {f"{HEAD}.weight": classifier.weight}
         if classifier.bias is not None:

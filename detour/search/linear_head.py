@@ -66,7 +66,11 @@ def unfitted(classifier: ImageClassifier, labels: tuple[str, ...]) -> ImageClass
             f"{len(labels)}: chain pictures of another class."
         )
     description = replace(
-        classifier.description, labels=labels, activation="softmax", backbone_hash=""
+        classifier.description,
+        labels=labels,
+        activation="softmax",
+        backbone_hash="",
+        backbone_halves={},
     )
     zeros = torch.zeros(len(labels), classifier.feature_count)
     return ImageClassifier(classifier.backbone, zeros, zeros[:, 0], description)

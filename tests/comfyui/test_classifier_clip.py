@@ -202,6 +202,9 @@ def test_fit_save_and_load(lab, make_clip, probes):
     again, report = lab.run_node("DetourLoadClassifier", file=saved, clip_vision=clip)
     assert "a head on CLIP vision" in report
     assert torch.equal(again.logits(images), fitted.logits(images))
+    halved = make_clip(dtype=torch.float16)  # as a host with another machine loads it
+    again, _ = lab.run_node("DetourLoadClassifier", file=saved, clip_vision=halved)
+    assert torch.allclose(again.logits(images), fitted.logits(images), atol=1e-2)
     with pytest.raises(ValueError, match=r"another backbone than the one connected"):
         lab.run_node("DetourLoadClassifier", file=saved, clip_vision=make_clip(seed=1))
     with pytest.raises(ValueError, match=r"is a head without its backbone: connect"):

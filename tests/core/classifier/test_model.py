@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -221,6 +222,25 @@ def test_a_head_on_a_hosts_backbone(pictures: Make, tmp_path: Path) -> None:
         load_classifier(file, backbone=other)
     save_classifier(file, again)
     assert torch.equal(load_classifier(file, backbone=backbone).weight, fitted.weight)
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("fitted_in_half", [True, False])
+def test_a_head_follows_its_backbone_into_another_precision(half, fitted_in_half, tmp_path):
+    """A host keeps the same model in the precision that its machine likes."""
+    torch.manual_seed(0)
+    full = nn.Sequential(nn.Conv2d(3, 6, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    halved, other = deepcopy(full).to(half), deepcopy(full)
+    with torch.no_grad():
+        other[0].weight += 1e-6  # the same in half precision
+    made, used = (halved, full) if fitted_in_half else (full, halved)
+    description = Description(("cat", "dog"), preprocessing=Preprocessing(16, 16))
+    fitted = ImageClassifier(made, torch.rand(2, 6), torch.rand(2), description)
+    file = save_classifier(tmp_path / "head.safetensors", fitted)
+    assert torch.equal(load_classifier(file, backbone=used).weight, fitted.weight)
+    if not fitted_in_half:
+        with pytest.raises(ValueError, match="fitted on another backbone"):
+            load_classifier(file, backbone=other)
 
 
 class Counting(nn.Module):
