@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from ..classifier.model import ImageClassifier
 from .features import Probes
 from .names import attribute_order, class_numbers, only_tag, tag_numbers
 from .pictures import Kept, Source, compute_features, make_thumbnail, whole_pictures
+from .same_pictures import first_of_same, joined_units
 
 SPLITS = ("choose", "validate", "report")
 LONGEST_NAME = 255
@@ -223,10 +225,15 @@ class ProbeSet:
             return only_tag(description, tag), None
         return tag_numbers(self.classes, description, tag)
 
+    @cached_property
+    def first_of_same(self) -> list[int]:
+        """For each picture the number of the first one that is the same."""
+        return first_of_same(self.sources)
+
     def _unit_keys(self) -> list[Hashable] | None:
-        if not any(self.units):
-            return None
-        return [unit or number for number, unit in enumerate(self.units)]
+        units = [unit or number for number, unit in enumerate(self.units)]
+        together = joined_units(units, self.first_of_same)
+        return together if any(self.units) or together != units else None
 
 
 def _class_or_none(name: str, description: Description) -> int:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from pathlib import Path
 
 from PIL import Image
 
+from ..checks import counted, listed
 from ..probes.labels import RIGHT_WRONG
 from ..probes.pictures import Kept
 from ..probes.probe_set import FEW, ProbeSet
@@ -26,8 +29,8 @@ def describe_probes(probes: ProbeSet) -> str:
     """A table of the groups with their counts, and a sentence for whatever is missing."""
     groups = probes.counts()
     lines = [f"{len(probes)} probe pictures in {len(groups)} groups"]
-    listed = list(groups.items())[:MOST_LINES]
-    lines += [f"  {count:6}  {group_title(*group)}" for group, count in listed]
+    shown = list(groups.items())[:MOST_LINES]
+    lines += [f"  {count:6}  {group_title(*group)}" for group, count in shown]
     if len(groups) > MOST_LINES:
         lines.append(f"  and {len(groups) - MOST_LINES} more groups")
     names = probes.attribute_names
@@ -39,7 +42,42 @@ def describe_probes(probes: ProbeSet) -> str:
     kept = sum(isinstance(source, Kept) for source in probes.sources)
     if kept:
         lines.append(f"Of {kept} pictures only features and thumbnails are kept.")
-    return "\n".join([*lines, *probes.notes, *warnings(probes)])
+    return "\n".join([*lines, *_twice(probes), *probes.notes, *warnings(probes)])
+
+
+def _twice(probes: ProbeSet) -> list[str]:
+    """Sentences about pictures that are in the set more than once."""
+    again = [(n, first) for n, first in enumerate(probes.first_of_same) if n != first]
+    labels = list(zip(probes.classes, probes.attributes, strict=True))
+    other = [pair for pair in again if labels[pair[0]] != labels[pair[1]]]
+    apart = [pair for pair in again if probes.splits[pair[0]] != probes.splits[pair[1]]]
+    found = []
+    if again:
+        found.append(
+            f"{counted(len(again), 'picture')} in the set more than once "
+            f"({_named(probes, again)}): they stay together like those of one photo."
+        )
+    if other:
+        found.append(
+            f"{counted(len(other), 'picture')} with different labels ({_named(probes, other)}): "
+            "only one can be right, correct the others."
+        )
+    if apart:
+        found.append(
+            f"{counted(len(apart), 'picture')} in two parts ({_named(probes, apart)}): what chooses "
+            "an edit would judge it, put them into one part (split)."
+        )
+    return found
+
+
+def _named(probes: ProbeSet, pairs: Sequence[tuple[int, int]]) -> str:
+    """Which pictures are which others."""
+    return listed([f"{_name(probes, n)} = {_name(probes, first)}" for n, first in pairs], 3)
+
+
+def _name(probes: ProbeSet, number: int) -> str:
+    source = probes.sources[number]
+    return source.name if isinstance(source, Path) else f"picture {number + 1}"
 
 
 def describe_head(head: LinearHead, labels: tuple[str, ...]) -> str:

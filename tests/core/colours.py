@@ -67,6 +67,7 @@ def four_groups() -> ProbeSet:
     for name, colour in (("red", (0.8, 0.0, 0.1)), ("blue", (0.1, 0.0, 0.8))):
         for attribute, green in (("green", 0.7), ("no green", 0.0)):
             images = even(colour[0], green, colour[2], count=2)
+            images[1, 0, 0] += 1e-3  # another picture
             made = batch_probes(images, name, attribute, 5)
             chained = made if chained is None else chained.chain(made)
     assert chained is not None

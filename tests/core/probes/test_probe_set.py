@@ -229,8 +229,8 @@ def test_without_classes(classifier):
 
 
 def test_units_that_are_missing_stand_alone(classifier):
-    images = torch.zeros(2, 4, 4, 3)
-    chained = batch_probes(images, "red", "x", -1).chain(batch_probes(images, "red", "y", 0))
+    first, second = torch.rand(2, 2, 4, 4, 3)
+    chained = batch_probes(first, "red", "x", -1).chain(batch_probes(second, "red", "y", 0))
     assert len(ask(chained, classifier).unit_numbers.unique()) == 4
 
 
