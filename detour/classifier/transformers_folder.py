@@ -17,6 +17,7 @@ from .empty_weights import TooLarge
 from .facts import Facts, parse_json, read_facts, read_json
 from .networks import UNBUILDABLE, require_library
 from .processors import FILE, processor_steps, usual_steps
+from .tagger import tagger_facts
 
 LIBRARY = "transformers"
 WEIGHTS = "model.safetensors"
@@ -69,7 +70,7 @@ def folder_facts(folder: Path, config: Mapping[str, object]) -> Facts:
     network = config.get("model_type")
     wrapped = network == _WRAPPER and isinstance(config.get("architecture"), str)
     if wrapped or not isinstance(network, str):
-        return _timm_facts(config)
+        return tagger_facts(folder, _timm_facts(config))
     path = folder / FILE
     steps, notes = (
         processor_steps(read_json(path), network) if path.is_file() else usual_steps(config)

@@ -131,6 +131,63 @@ def test_the_older_flat_form(tmp_path: Path) -> None:
     assert classifier.labels == ("a", "b", "c")
 
 
+TAGS = "tag_id,name,category,count\n9,general,9,5\n1,1girl,0,9\n2,\"a (b, c)\",4,3\n"
+
+
+def tagger_folder(folder: Path) -> tuple[torch.nn.Module, dict]:
+    """As those on the hub: no labels in config.json, a table of tags beside it."""
+    cfg = {"input_size": [3, 48, 48], "crop_pct": 1.0, "mean": [0.5] * 3, "std": [0.5] * 3}
+    network = make_folder(folder, "vit_base_patch16_224", TAGGER, cfg)
+    file = json.loads((folder / "config.json").read_text())
+    del file["label_names"]
+    (folder / "config.json").write_text(json.dumps(file))
+    (folder / "selected_tags.csv").write_text(TAGS)
+    return network, cfg
+
+
+@pytest.mark.parametrize("of_wd", [True, False])
+@torch.no_grad()
+def test_a_tagger_needs_no_more_than_its_folder(of_wd: bool, tmp_path: Path) -> None:
+    """Compared with what its authors do: a white square around it, and for WD blue before red."""
+    network, cfg = tagger_folder(tmp_path)
+    if of_wd:
+        (tmp_path / "sw_jax_cv_config.json").write_text("{}")
+    tagger = load_classifier(tmp_path)
+    assert tagger.labels == ("general", "1girl", "a (b, c)")
+    assert tagger.description.activation == "sigmoid"
+    assert ("blue, green, red" in " ".join(tagger.notes)) == of_wd
+    images = textured(120, 120)
+    pixels = theirs(cfg, images)
+    pixels = (pixels.flip(1) if of_wd else pixels).contiguous(memory_format=torch.channels_last)
+    assert torch.equal(tagger.logits(images), network(pixels))
+    wide = textured(60, 120)
+    square = torch.ones(1, 120, 120, 3)
+    square[:, 30:90] = wide
+    near = theirs(cfg, square)
+    got = tagger.preprocessing(wide)
+    assert torch.equal(got[..., :12, :], torch.ones(1, 3, 12, 48))
+    assert (got - (near.flip(1) if of_wd else near))[..., 14:34, :].abs().max() < 0.03
+    again = load_classifier(save_classifier(tmp_path / "one.safetensors", tagger))
+    assert again.description == tagger.description
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        (b"tag_id,title\n1,a\n", "no column 'name'"),
+        (b"", "no column 'name'"),
+        (b"tag_id,name\n1\n", "Line 2 of selected_tags.csv has no name"),
+        (b"tag_id,name\n1,a\n", "1 labels|1 label"),
+        (b"\xff\xfe\x00", "no table in UTF-8"),
+    ],
+)
+def test_tables_of_tags_that_cannot_be_used(table: bytes, sentence: str, tmp_path: Path) -> None:
+    tagger_folder(tmp_path)
+    (tmp_path / "selected_tags.csv").write_bytes(table)
+    with pytest.raises(ValueError, match=sentence):
+        load_classifier(tmp_path)
+
+
 def test_what_is_assumed_is_said(tmp_path: Path) -> None:
     make_folder(tmp_path, "mobilenetv3_small_050", {}, {"input_size": [3, 48, 48]})
     notes = " ".join(load_classifier(tmp_path).notes)
