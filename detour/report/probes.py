@@ -64,8 +64,8 @@ def _twice(probes: ProbeSet) -> list[str]:
         )
     if apart:
         found.append(
-            f"{counted(len(apart), 'picture')} in two parts ({_named(probes, apart)}): what chooses "
-            "an edit would judge it, put them into one part (split)."
+            f"{counted(len(apart), 'picture')} in two parts ({_named(probes, apart)}): what "
+            "chooses an edit would judge it, put them into one part (split)."
         )
     return found
 

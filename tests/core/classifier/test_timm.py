@@ -131,7 +131,7 @@ def test_the_older_flat_form(tmp_path: Path) -> None:
     assert classifier.labels == ("a", "b", "c")
 
 
-TAGS = "tag_id,name,category,count\n9,general,9,5\n1,1girl,0,9\n2,\"a (b, c)\",4,3\n"
+TAGS = 'tag_id,name,category,count\n9,general,9,5\n1,1girl,0,9\n2,"a (b, c)",4,3\n'
 
 
 def tagger_folder(folder: Path) -> tuple[torch.nn.Module, dict]:
