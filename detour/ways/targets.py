@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..checks import quoted
+
 REFUSAL = "This model has no mid-block. Works with SD 1.x, SD 2.x, SDXL, SVD."
 MID_BLOCKS = ("middle_block", "mid_block", "base_midblock")
 AUTO = "auto"
@@ -206,7 +208,7 @@ def parse_blocks(text: str) -> Blocks | None:
     found = re.fullmatch(r"(\d{1,4})(?:\s*-\s*(\d{1,4}))?", typed, re.ASCII)
     if found is None:
         raise ValueError(
-            f"blocks is {text!r}; it must be auto, a block such as 8, or a range such as 8-15."
+            f"blocks is {quoted(text)}; it must be auto, a block such as 8, or a range such as 8-15."
         )
     first, last = found.groups()
     return int(first), int(last or first)

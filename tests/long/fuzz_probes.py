@@ -79,7 +79,7 @@ def _table(draw: random.Random, names: list[str], hostile: bool) -> bytes:
                 row.append(text)
             elif act == 1:
                 del row[column:]
-            elif act == 2:
+            elif act == 2 and header:
                 header[draw.randrange(len(header)) :] = [draw.choice(HEADERS)]
             elif act == 3:
                 values.append(list(draw.choice(values)))
