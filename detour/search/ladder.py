@@ -274,7 +274,7 @@ def _notes(probes: Probes, fitted: Fitted) -> list[str]:
         )
     if _is_approximate(fitted):
         notes.append(
-            "The search over weight and bias together is approximate: the 64 most promising "
+            "The search over weight and bias together is approximate: only the most promising "
             "weights were searched closely."
         )
     return notes
