@@ -210,6 +210,11 @@ EDIT = {
         "for its formula.",
         see="which degree that was, in the notes.",
     ),
+    "keep_right": Words(
+        "For 'mistakes': at least this share of the right pictures must stay right; less lets an "
+        "edit mend more wrong ones.",
+        see="more wrong pictures mended and more right ones broken as this goes down.",
+    ),
 }
 """To take a shortcut out; the classifier, the probes and their split are those of all edits."""
 
@@ -293,6 +298,7 @@ WIZARD = {
     "tag": "Of a tagger: the tag that is wrong on some pictures. Otherwise leave it empty.",
     "folder": "A folder of pictures below an output folder, used if none are dropped.",
     "marks": "The numbers of those that you clicked; write them here as in '3, 7-9', then Enter.",
+    "keep_right": "The share that must stay right; less lets an edit mend more wrong ones.",
     "name": "Nothing is overwritten.",
 }
 """Control of the page "Mend by pointing" to what it means."""
@@ -307,7 +313,7 @@ HELP = {
         "in detour/probes of the web UI's data folder, or in an output folder."
     ),
     **{name: EDIT[name].means for name in ("method", "edit", "max_weights", "attribute")},
-    **{name: EDIT[name].means for name in ("auto_degree", "split_seed")},
+    **{name: EDIT[name].means for name in ("auto_degree", "split_seed", "keep_right")},
     "target": EDIT["target_class"].means,
     "degree": f"{EDIT['degree'].means} Moving it sets the last edit's degree.",
     "remove": (

@@ -51,6 +51,7 @@ from ..detour.report.sentences import edit_lines
 from ..detour.search.check import check_edits
 from ..detour.search.neutralize import neutralize_classifier
 from ..detour.search.remove_class import remove_from_classifier
+from ..detour.search.settings import KEEP_RIGHT
 from .classifier_host import OnDevice, load_hosted
 from .folders import edit_roots, edit_save_folder, model_save_folder, picture_roots
 from .work import Action, Held, Shown, Work
@@ -87,6 +88,7 @@ def neutralize(
     attribute: str | None,
     split_seed: float,
     auto_degree: bool,
+    keep_right: float = KEEP_RIGHT,
 ) -> tuple[Held, Shown]:
     """Find an edit that takes the suspect feature out, on top of the edits there are."""
     classifier, probe_set = need_classifier(held, work), need_probes(held)
@@ -102,6 +104,7 @@ def neutralize(
         attribute=attribute,
         split_seed=split_seed,
         auto_degree=bool(auto_degree),
+        keep_right=keep_right,
     )
     last = LastEdit(seen, classifier.stack, done.search.split_seed, done.curve, done.unit)
     told = f"{edit_lines(done.stack)[0]} {_count(done.stack)}"

@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field
 
 from ..detour.checks import LARGEST_SEED, MOST_WEIGHTS, STRONGEST_DEGREE
 from ..detour.files import classifier_names, edit_names
-from ..detour.search.settings import AUTO, METHODS, SIZES
+from ..detour.search.settings import AUTO, KEEP_RIGHT, LEAST_KEPT, METHODS, SIZES
 from .credentials import credentials
 from .folders import edit_roots, model_roots
 from .requests import StrictRoute
@@ -75,6 +75,7 @@ class Neutralize(BaseModel):
     attribute: str = ""
     split_seed: int = Field(0, ge=0, le=LARGEST_SEED)
     auto_degree: bool = True
+    keep_right: float = Field(KEEP_RIGHT, ge=LEAST_KEPT, le=1)
     save_as: str = Field("", description="a name for the edit file, or nothing")
 
 

@@ -16,7 +16,14 @@ from ..detour.checks import MOST_WEIGHTS, STRONGEST_DEGREE
 from ..detour.classifier_words import HELP, TAB_INTRO
 from ..detour.files import classifier_names, edit_names
 from ..detour.judge.compare import PARTS
-from ..detour.search.settings import AUTO, METHODS, REMOVAL_SIZES, SIZES
+from ..detour.search.settings import (
+    AUTO,
+    KEEP_RIGHT,
+    LEAST_KEPT,
+    METHODS,
+    REMOVAL_SIZES,
+    SIZES,
+)
 from .folders import edit_roots, model_roots
 from .wizard import OWN_DEFAULT, Wizard
 from .work import Action, Shown, TabSession
@@ -120,6 +127,9 @@ class _Tab:
             self.seed = gr.Number(
                 0, label="Split seed", info=HELP["split_seed"], elem_id=_id("split_seed")
             )
+            self.keep_right = _slider(
+                "keep_right", "Right pictures to keep", KEEP_RIGHT, LEAST_KEPT, 1, 0.05
+            )
 
     def remove_part(self) -> None:
         self.remove_class = _choice("remove", "Class to remove", ("",), "", typed=True)
@@ -188,7 +198,7 @@ class _Tab:
         self.on(
             "neutralize",
             self.neutralize.click,
-            "method edit target degree max_weights attribute seed auto_degree",
+            "method edit target degree max_weights attribute seed auto_degree keep_right",
         )
         self.on("set_degree", self.set_degree.click, "degree")
         self.on("slide_degree", self.degree.release, "degree")

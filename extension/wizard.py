@@ -13,6 +13,7 @@ import gradio as gr
 
 from ..detour.classifier_words import WIZARD, WIZARD_INTRO
 from ..detour.files import classifier_names
+from ..detour.search.settings import KEEP_RIGHT, LEAST_KEPT
 from .folders import model_roots
 from .work import Action, Shown, TabSession
 
@@ -58,7 +59,17 @@ class Wizard:
             with gr.Column():
                 gr.Markdown("### After")
                 self.after = _sheet("after")
-        self.marks = _text("marks", "Wrong pictures", "")
+        with gr.Row():
+            self.marks = _text("marks", "Wrong pictures", "")
+            self.keep_right = gr.Slider(
+                LEAST_KEPT,
+                1,
+                KEEP_RIGHT,
+                step=0.05,
+                label="Right pictures to keep",
+                info=WIZARD["keep_right"],
+                elem_id=_id("keep_right"),
+            )
         with gr.Accordion("Save", open=True):
             self.name = _text("name", "Name", "mended")
             with gr.Row():
@@ -92,7 +103,7 @@ class Wizard:
         self.on("try_faces", self.faces.click)
         self.on("look", self.look.click, self.file, self.tag, self.files, self.folder)
         self.on("mark", self.marks.submit, self.marks)
-        self.on("mend", self.mend.click)
+        self.on("mend", self.mend.click, self.keep_right)
         self.on("save_edit", self.save_edit.click, self.name)
         self.on("save_classifier", self.save_classifier.click, self.name)
         outputs = [self.message, self.before, self.marks]

@@ -26,6 +26,7 @@ from ..detour.report.edit import edit_picture, edit_text
 from ..detour.report.mending import mending_lines
 from ..detour.report.proof import described
 from ..detour.search.neutralize import neutralize_classifier
+from ..detour.search.settings import KEEP_RIGHT
 from .actions import dropped, pictures_in
 from .classifier_host import OnDevice, load_hosted
 from .folders import edit_save_folder, model_save_folder
@@ -117,7 +118,7 @@ def mark(held: Any, work: Work, text: str | None) -> tuple[Mending, Page]:
     return made, _page(made, _clicked(made))
 
 
-def mend(held: Any, work: Work) -> tuple[Mending, Page]:
+def mend(held: Any, work: Work, keep_right: float = KEEP_RIGHT) -> tuple[Mending, Page]:
     """Find the edit for the clicked pictures; what each picture is called before and after."""
     made = need_pictures(held)
     wrong = frozenset(made.wrong)  # clicks go on meanwhile
@@ -132,6 +133,7 @@ def mend(held: Any, work: Work) -> tuple[Mending, Page]:
         # Of few pictures `auto` would take one weight, which mends less: nobody compares here.
         size="one_weight" if made.classifier.unedited.bias is None else "one_weight_bias",
         target_class=made.tag,
+        keep_right=keep_right,
     )
     if not done.edit.cells:
         raise ValueError(mending_lines(done)[0])

@@ -16,7 +16,14 @@ from ..detour.report.proof import described, described_removal
 from ..detour.report.removal import draw_removal, removal_numbers, removal_text
 from ..detour.search.neutralize import neutralize_classifier
 from ..detour.search.remove_class import remove_from_classifier
-from ..detour.search.settings import AUTO, METHODS, REMOVAL_SIZES, SIZES
+from ..detour.search.settings import (
+    AUTO,
+    KEEP_RIGHT,
+    LEAST_KEPT,
+    METHODS,
+    REMOVAL_SIZES,
+    SIZES,
+)
 from .classifier_host import ClassifierSocket, EditSocket, ProbesSocket, show_progress
 from .schema import CLASSIFIERS, as_json, build, numbers_output, report_outputs, shown
 
@@ -127,6 +134,17 @@ class Neutralize(io.ComfyNode):
                     tooltip=EDIT["auto_degree"].tooltip,
                     advanced=True,
                 ),
+                build(
+                    io.Float.Input,
+                    "keep_right",
+                    default=KEEP_RIGHT,
+                    min=LEAST_KEPT,
+                    max=1.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip=EDIT["keep_right"].tooltip,
+                    advanced=True,
+                ),
             ],
             outputs=[
                 *edited_outputs(),
@@ -151,6 +169,7 @@ class Neutralize(io.ComfyNode):
         attribute="",
         split_seed=0,
         auto_degree=True,
+        keep_right=KEEP_RIGHT,
     ) -> io.NodeOutput:
         seen, done = neutralize_classifier(
             classifier,
@@ -164,6 +183,7 @@ class Neutralize(io.ComfyNode):
             attribute=attribute,
             split_seed=split_seed,
             auto_degree=auto_degree,
+            keep_right=keep_right,
         )
         feature = seen.attribute_name(done.search.attribute)
         done = described(done, feature)

@@ -10,7 +10,6 @@ from PIL import Image
 
 from ..judge.groups import GroupMetrics
 from ..judge.mending import Mending, Share, mean_shares, mending
-from ..search.guarded import KEEP
 from ..search.mend import UNEDITED
 from ..search.neutralize import Neutralized
 from .bars import AFTER, BEFORE, Bar, Row, draw_bars
@@ -31,8 +30,8 @@ def mending_lines(done: Neutralized) -> list[str]:
         f"Of {found.mended.count} wrong pictures {held} {found.mended.hits} are mended "
         f"({_told(found.mended)}); of {found.broken.count} right ones {found.broken.hits} broke "
         f"({_told(found.broken)}).",
-        f"Guard: chosen so that at least {100 * KEEP:g} % of the right pictures stay right; of "
-        f"those {held} {_told(found.kept)} do.",
+        f"Guard: chosen so that at least {100 * done.search.keep_right:g} % of the right pictures "
+        f"stay right; of those {held} {_told(found.kept)} do.",
         "What the last layer sees tells right from wrong pictures of one prediction apart in "
         f"{percent(done.mended.apart.auc)} of the pairs (50 % is chance, p = "
         f"{done.mended.apart.p:.2g}).",
@@ -48,7 +47,7 @@ def mending_numbers(done: Neutralized) -> dict[str, Any] | None:
         return None
     return {
         **_plain(mending(done.after)),
-        "keep": KEEP,
+        "keep": done.search.keep_right,
         "refused": done.mended.refused,
         "apart": asdict(done.mended.apart),
         "beside": [

@@ -26,12 +26,10 @@ from .scan import (
     shift_events,
     sort_events,
 )
+from .settings import KEEP_RIGHT
 from .several import Sizes
 from .where import on_device
 
-KEEP = 0.95
-"""The guard: at least this share of the right pictures must stay right, of those of the edited
-class and of the others."""
 PROMISING = 16
 """So many weights of a row are searched."""
 MOST_ROWS = 8
@@ -53,20 +51,23 @@ def fit_mistakes(
     target_class: int | None = None,
     progress: Progress = quiet,
     columns: Sequence[int] | None = None,
+    keep: float = KEEP_RIGHT,
 ) -> Sizes[Found]:
     """Each size of edit, chosen on the probes `rows`: the bias, one weight, both together.
 
-    Of all edits that the guard lets through (`KEEP`) the one with the largest share of the wrong
-    pictures mended less share of the right ones broken; then the smallest. Exact for the bias and
+    Of all edits that the guard lets through the one with the largest share of the wrong pictures
+    mended less share of the right ones broken; then the smallest. Exact for the bias and
     for each weight tried; for both together exact up to `MOST_PIVOTS` pictures that matter. A
     size that does not better itself by its further number does without.
 
     probes: `a` is 0 for right, 1 for wrong. target_class: the row, None = `mistaken_rows`.
-    columns: the weights to try, `telling_columns` if None. Source: ours.
+    columns: the weights to try, `telling_columns` if None. keep: the guard; at least this share of
+    the right pictures must stay right, of those of the edited class and of the others. Source:
+    ours.
     """
 
     def work(placed: Probes) -> Sizes[Found]:
-        return _fit(placed, rows_of(placed, rows), target_class, progress, columns)
+        return _fit(placed, rows_of(placed, rows), target_class, progress, columns, keep)
 
     return on_device(probes, work)
 
@@ -77,6 +78,7 @@ def _fit(
     target_class: int | None,
     progress: Progress,
     columns: Sequence[int] | None,
+    keep: float,
 ) -> Sizes[Found]:
     tried = [
         guarded_problem(probes, row, rows) for row in mistaken_rows(probes, rows, target_class)
@@ -84,12 +86,12 @@ def _fit(
     chosen = [telling_columns(probes, p) if columns is None else list(columns) for p in tried]
     none = Found(Change(tried[0].row), 0.0, 1.0, 0)
     pairs = list(zip(tried, chosen, strict=True))
-    weight = _best([none, *(best_weight(probes, p, own) for p, own in pairs)])
+    weight = _best([none, *(best_weight(probes, p, own, keep) for p, own in pairs)])
     none = replace(none, change=Change(weight.change.row))
     if probes.weight is not None and probes.bias is None:
         return Sizes(none, None, weight)
-    shift = _best([none, *map(best_shift, tried)])
-    both = [_best_pair(probes, p, own, progress) for p, own in pairs]
+    shift = _best([none, *(best_shift(p, keep) for p in tried)])
+    both = [_best_pair(probes, p, own, progress, keep) for p, own in pairs]
     return Sizes(none, shift, weight, (_best([none, shift, weight, *both]),))
 
 
@@ -146,35 +148,35 @@ def telling_columns(probes: Probes, problem: Problem) -> list[int]:
     return told.argsort(descending=True, stable=True)[:PROMISING].tolist()
 
 
-def best_weight(probes: Probes, problem: Problem, columns: Sequence[int]) -> Found:
+def best_weight(probes: Probes, problem: Problem, columns: Sequence[int], keep: float) -> Found:
     """The best single weight among the columns."""
     found = []
     for j in columns:
-        keys, tau = guarded_keys(events(problem, probes.columns(problem.rows, j, j + 1)))
+        keys, tau = guarded_keys(events(problem, probes.columns(problem.rows, j, j + 1)), keep)
         found.append(_found(problem, keys.max(), best_point(keys[0], tau[0]), j))
     return _best(found)
 
 
-def best_shift(problem: Problem) -> Found:
+def best_shift(problem: Problem, keep: float) -> Found:
     """The best shift of the bias alone."""
-    keys, tau = guarded_keys(shift_events(problem, problem.margin[None]))
+    keys, tau = guarded_keys(shift_events(problem, problem.margin[None]), keep)
     return _found(problem, keys.max(), shift=best_point(keys[0], tau[0]))
 
 
-def guarded_keys(moves: Events) -> tuple[Tensor, Tensor]:
+def guarded_keys(moves: Events, keep: float) -> tuple[Tensor, Tensor]:
     """As `scan.scan`, by another score: share mended less share broken, `REFUSED` where the guard
     does not hold."""
     ordered = sort_events(moves)
     own, others, mended = (right.clone() for right in accuracies(ordered))
     kept = own.nan_to_num() * moves.size[OWN] + others.nan_to_num() * moves.size[OTHERS]
     keys = ((mended + kept / moves.size[:MISTAKES].sum() - 1) * GRID).round().to(torch.int64)
-    keys[(own < KEEP) | (others < KEEP)] = REFUSED
+    keys[(own < keep) | (others < keep)] = REFUSED
     keys[:, 1:-1][ordered.tau[:, 1:] <= ordered.tau[:, :-1]] = REFUSED
     return keys, ordered.tau
 
 
 def _best_pair(
-    probes: Probes, problem: Problem, columns: Sequence[int], progress: Progress
+    probes: Probes, problem: Problem, columns: Sequence[int], progress: Progress, keep: float
 ) -> Found:
     """The best weight among the columns and shift of the bias, together."""
     found = []
@@ -182,11 +184,12 @@ def _best_pair(
         column = probes.columns(problem.rows, j, j + 1)[:, 0]
         best, t = REFUSED, 0.0
         for pivots in _pivots(problem):
-            keys, tau = guarded_keys(pivot_events(problem, column[:, None], pivots))
+            keys, tau = guarded_keys(pivot_events(problem, column[:, None], pivots), keep)
             if int(keys.max()) > best:
                 best, at = int(keys.max()), int(keys.amax(dim=1).argmax())
                 t = best_point(keys[at], tau[at])
-        keys, tau = guarded_keys(shift_events(problem, (problem.margin - t * column)[None]))
+        shifts = shift_events(problem, (problem.margin - t * column)[None])
+        keys, tau = guarded_keys(shifts, keep)
         found.append(_found(problem, keys.max(), t, j, best_point(keys[0], tau[0])))
         progress(done / len(columns))  # may raise to cancel
     return _best(found)

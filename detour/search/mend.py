@@ -11,16 +11,16 @@ from torch import Tensor
 from ..edit.apply import predictions
 from ..judge.apart import Apart, told_apart
 from ..judge.groups import GroupMetrics, group_metrics
-from ..judge.mending import mending
+from ..judge.mending import Mending, mending
 from ..probes.features import Probes
 from ..probes.parts import needs_folds, split_parts
 from .fitting import Fit
-from .guarded import KEEP, fit_mistakes
+from .guarded import fit_mistakes
 from .ladder import UNEDITED, Ladder, build_ladder, fit_on_parts
 from .mistakes import WRONG
 from .one_weight import Progress, part_of, quiet
 from .problem import Found
-from .settings import Search
+from .settings import KEEP_RIGHT, LEAST_KEPT, Search
 from .several import Sizes
 
 DRAWS = 8
@@ -46,7 +46,8 @@ def mend(now: Probes, search: Search, progress: Progress = quiet) -> tuple[Ladde
 
     now: of `mistakes.prepared`, under the head as it is. There is no edit where the last layer
     sees no difference between right and wrong, and where on held-back pictures the guard is
-    clearly broken or no more is mended than breaks. Raises ValueError as `build_ladder`.
+    clearly broken or no more is mended than breaks: counted in pictures, under a lowered guard in
+    shares of the wrong and of the right ones. Raises ValueError as `build_ladder`.
     Source: ours.
     """
     predicted, wrong = predictions(now, now.z), now.a == WRONG
@@ -54,7 +55,7 @@ def mend(now: Probes, search: Search, progress: Progress = quiet) -> tuple[Ladde
     fit = _fit_of(now, search, None)
     ladder = build_ladder(now, search, part_of(progress, 0.0, 0.8), fit, _as_two_groups(now))
     ladder = replace(ladder, rungs=tuple(r for r in ladder.rungs if r.name != "k_weights_bias"))
-    refused = _refused(ladder, apart)
+    refused = _refused(ladder, apart, search.keep_right)
     if refused:
         none = replace(ladder, chosen=UNEDITED, reason="", judged=predicted, notes=())
         return none, Mended(apart, refused=refused)
@@ -77,12 +78,15 @@ def _fitting(now: Probes, search: Search) -> Tensor:
 
 def _fit_of(now: Probes, search: Search, columns: list[int] | None) -> Fit:
     def fit(parts: Sequence[Tensor]) -> list[Sizes[Found]]:
-        return [fit_mistakes(now, rows, search.target_class, columns=columns) for rows in parts]
+        return [
+            fit_mistakes(now, rows, search.target_class, columns=columns, keep=search.keep_right)
+            for rows in parts
+        ]
 
     return fit
 
 
-def _refused(ladder: Ladder, apart: Apart) -> str:
+def _refused(ladder: Ladder, apart: Apart, keep: float) -> str:
     """Why there is no edit; empty if there is one."""
     if not apart.told:
         return (
@@ -93,17 +97,30 @@ def _refused(ladder: Ladder, apart: Apart) -> str:
         )
     if not ladder.edit.change.numbers:
         return (
-            f"No edit mends more than it breaks while {100 * KEEP:g} % of the right pictures stay "
-            "right, so none was made."
+            f"No edit mends more than it breaks while {100 * keep:g} % of the right pictures stay "
+            f"right, so none was made. {_advice(keep)}"
         )
     found = mending(ladder.edit.validate)
-    if found.mended.hits > found.broken.hits and found.kept.high >= KEEP:
+    if _mends_more(found, keep) and found.kept.high >= keep:
         return ""
     return (
         f"Held back, the best edit mends {found.mended.hits} of {found.mended.count} wrong "
         f"pictures and breaks {found.broken.hits} of {found.broken.count} right ones, so none was "
-        "made. Label more pictures."
+        f"made. {_advice(keep)}"
     )
+
+
+def _mends_more(found: Mending, keep: float) -> bool:
+    """Whether more is mended than breaks: in pictures, or in shares under a lowered guard, which
+    lets more right ones break than there may be wrong ones to mend."""
+    if keep < KEEP_RIGHT:
+        return found.mended.value > found.broken.value
+    return found.mended.hits > found.broken.hits
+
+
+def _advice(keep: float) -> str:
+    less = ", or lower the share of right ones to keep" if keep > LEAST_KEPT else ""
+    return f"Label more pictures{less}."
 
 
 def _random(

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..checks import LARGEST_SEED, MOST_WEIGHTS, read_degree, read_whole, require_choice
+from ..checks import (
+    LARGEST_SEED,
+    MOST_WEIGHTS,
+    read_degree,
+    read_number,
+    read_whole,
+    require_choice,
+)
 from ..classifier.facts import read_class
 from ..probes.features import NO_CLASSES
 from ..probes.probe_set import read_attribute
@@ -20,6 +27,9 @@ SEARCHED = ("worst_group", "mistakes")
 AUTO = "auto"
 SIZES = ("one_weight", "one_weight_bias", "k_weights_bias")
 REMOVAL_SIZES = ("one_weight", "one_weight_bias", "bias_only")
+KEEP_RIGHT, LEAST_KEPT = 0.95, 0.5
+"""The guard of `mistakes` where none is named, and the lowest one: of the pictures that were right
+at least this share must stay right."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,8 @@ class Search:
     max_weights: the k of `k_weights_bias`; it ends where more do not help. attribute: the
     spurious feature, all others are "without". split_seed: which probes choose and which report.
     auto_degree: "as found" is for `evidence` the degree that is best on the validation part.
+    keep_right: the guard of `mistakes`, a share from `LEAST_KEPT` to 1 of the right pictures of
+    the edited class and of the others.
 
     Raises ValueError with one sentence for a value that cannot be used.
     """
@@ -45,6 +57,7 @@ class Search:
     attribute: int = 1
     split_seed: int = 0
     auto_degree: bool = True
+    keep_right: float = KEEP_RIGHT
 
     def __post_init__(self) -> None:
         require_choice("method", self.method, METHODS)
@@ -59,6 +72,8 @@ class Search:
         put(self, "degree", read_degree(self.degree))
         put(self, "max_weights", read_whole("max_weights", self.max_weights, 1, MOST_WEIGHTS))
         put(self, "split_seed", read_whole("split_seed", self.split_seed, 0, LARGEST_SEED))
+        keep = float(read_number("keep_right", self.keep_right, LEAST_KEPT, 1))
+        put(self, "keep_right", round(keep, 6))  # sliders give 70 * 0.01, above seven of ten
 
 
 def read_search(

@@ -170,6 +170,7 @@ def one_bias(value: float) -> str:
         ("neutralize", {"classifier": CLASSIFIER, "probes": "people", "size": "9"}, 422, "size"),
         ("neutralize", {"classifier": CLASSIFIER, "probes": "x", "method": "x"}, 422, "method"),
         ("neutralize", {"classifier": CLASSIFIER, "probes": "only_long"}, 400, "attribute"),
+        ("neutralize", {"classifier": CLASSIFIER, "probes": "x", "keep_right": 0}, 422, "keep_r"),
     ],
 )
 def test_routes_refuse_in_one_sentence(routes, path, body, status, told):

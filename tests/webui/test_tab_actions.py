@@ -269,6 +269,7 @@ def test_bad_settings_of_a_search_get_one_sentence(ready):
         (("worst_group", "auto", "", 9, *SEARCH[4:]), "degree is 9"),
         (("evidence", "auto", "builder", 1, 3, "blue", 0, True), "attribute is 'blue'"),
         ((*SEARCH[:6], -1, True), "split_seed is -1"),
+        ((*SEARCH, 0.2), "keep_right is 0.2"),
     ):
         assert told in ready.do("neutralize", *values).message
         assert ready.held is before

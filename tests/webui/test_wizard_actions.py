@@ -80,6 +80,8 @@ def test_clicked_pictures_are_mended_and_the_edit_is_saved(host, page):
     assert len(mended) >= 0.9 * len(wrong)
     assert shown.message.startswith(f"{len(mended)} of {len(wrong)} wrong pictures and ")
     assert "right ones" in shown.message and "broke (" in shown.message
+    assert "at least 95 % of the right pictures" in shown.report
+    assert "at least 80 % of the right pictures" in page.do("mend", 0.8).report
     assert shown.after.size == shown.before.size and shown.chart.width == 960
     assert torch.equal(page.held.classifier.logits(probe_faces(40, 5).pictures), unedited)
     page.click(wrong[0])  # taken back: the edit stays until Mend is pressed again

@@ -9,8 +9,9 @@ import torch
 from literal import exact, literal_points, literal_thresholds, moved
 
 from detour.edit.apply import changed_logits, predictions
-from detour.search.guarded import KEEP, PROMISING, fit_mistakes, guarded_problem, telling_columns
+from detour.search.guarded import PROMISING, fit_mistakes, guarded_problem, telling_columns
 from detour.search.mistakes import WRONG
+from detour.search.settings import KEEP_RIGHT
 
 
 def judged(probes):
@@ -18,25 +19,25 @@ def judged(probes):
     return replace(probes, attributes=(predictions(probes, probes.z) != probes.y).long())
 
 
-def literal_key(probes, z, c):
+def literal_key(probes, z, c, keep):
     """Share mended less share broken of predictions by logits; None where the guard is broken."""
     own, others, mended = [], [], []
     for row, y, wrong in zip(z, probes.y.tolist(), probes.a.tolist(), strict=True):
         right = row.index(max(row)) == y
         (mended if wrong == WRONG else own if y == c else others).append(right)
-    if any(sum(side) < Fraction(str(KEEP)) * len(side) for side in (own, others)):
+    if any(sum(side) < Fraction(str(keep)) * len(side) for side in (own, others)):
         return None
     return Fraction(sum(mended), len(mended)) + Fraction(sum(own + others), len(own + others)) - 1
 
 
-def literal_best(probes, steps):
+def literal_best(probes, steps, keep):
     """The best key over rows and columns; `steps`: the numbers (t, s) to try of one column."""
     found = [Fraction(0)]
     z = exact(probes.z)
     for c in [1] if probes.n_classes == 2 else range(probes.n_classes):
         for column in zip(*exact(probes.features), strict=True):
             for t, s in steps(probes, z, column, c):
-                found.append(literal_key(probes, moved(z, column, c, t, s), c))
+                found.append(literal_key(probes, moved(z, column, c, t, s), c, keep))
     return max(key for key in found if key is not None)
 
 
@@ -59,44 +60,53 @@ def pairs(probes, z, column, c):
     ]
 
 
-def agrees(probes, found, key):
+def agrees(probes, found, key, keep):
     """The key is the literal one, and the edited head's predictions have it."""
     assert found.key / 2**30 == pytest.approx(float(key), abs=1e-8)
     z = changed_logits(probes, found.change)
     row = [[Fraction(v) for v in line] for line in z.tolist()]
     if found.change.numbers:
-        assert literal_key(probes, row, found.change.row) == key
+        assert literal_key(probes, row, found.change.row, keep) == key
         best = torch.tensor([line.index(max(line)) for line in row])
         assert torch.equal(predictions(probes, z), best)
 
 
 @pytest.mark.parametrize("kind", ["integers", "signed", "relu"])
-@pytest.mark.parametrize(("seed", "c"), [(0, 2), (1, 2), (2, 3), (3, 4)])
-def test_one_weight_and_bias_are_the_best_there_are(random_probes, seed, c, kind):
+@pytest.mark.parametrize(
+    ("seed", "c", "keep"), [(0, 2, KEEP_RIGHT), (1, 2, 0.7), (2, 3, KEEP_RIGHT), (3, 4, 0.8)]
+)
+def test_one_weight_and_bias_are_the_best_there_are(random_probes, seed, c, keep, kind):
     probes = judged(random_probes(seed, n=44, c=c, kind=kind))
-    sizes = fit_mistakes(probes, torch.arange(len(probes)))
-    agrees(probes, sizes.one_weight, literal_best(probes, weights))
+    sizes = fit_mistakes(probes, torch.arange(len(probes)), keep=keep)
+    agrees(probes, sizes.one_weight, literal_best(probes, weights, keep), keep)
     few = judged(random_probes(seed, n=13, d=2, c=c, kind=kind))
-    (both,) = fit_mistakes(few, torch.arange(len(few))).steps
-    agrees(few, both, literal_best(few, pairs))
-    assert both.key >= fit_mistakes(few, torch.arange(len(few))).one_weight.key
+    sizes = fit_mistakes(few, torch.arange(len(few)), keep=keep)
+    (both,) = sizes.steps
+    agrees(few, both, literal_best(few, pairs, keep), keep)
+    assert both.key >= sizes.one_weight.key
 
 
 def test_an_edit_that_breaks_too_many_right_ones_is_none(headed):
-    """All false alarms could be mended by a shift that breaks a tenth of the true alarms."""
+    """All false alarms could be mended by a shift that breaks a tenth of the true alarms; who lets
+    so many break gets it."""
     probes = headed(0, n=100, d=2)
     z = torch.zeros(100, 2)
     y = (torch.arange(100) < 60).long()
     z[:60, 1] = 5.0
     z[60:70, 1] = 1.0  # false alarms
     z[70:, 1] = -1.0
-    for weak, kept in ((3, True), (6, False)):
+    for weak, keep, made in (
+        (3, KEEP_RIGHT, True),
+        (6, KEEP_RIGHT, False),
+        (6, 0.9, True),
+        (6, 0.91, False),
+    ):
         z[:weak, 1] = 0.5  # true alarms below the false ones: 3 or 6 of 60
         now = replace(
             probes, logits=z, weight=None, bias=None, classes=y, features=torch.ones(100, 1)
         )
-        shift = fit_mistakes(judged(now), torch.arange(100)).bias_only
-        assert shift is not None and (shift.change.numbers == 1) == kept
+        shift = fit_mistakes(judged(now), torch.arange(100), keep=keep).bias_only
+        assert shift is not None and (shift.change.numbers == 1) == made
 
 
 def test_the_telling_weights_are_those_that_the_margin_does_not_tell(headed):

@@ -100,6 +100,28 @@ def test_the_report_counts_what_is_mended_and_what_breaks(headed):
     assert edit_picture(done).height > 800
 
 
+def test_a_lowered_guard_lets_more_break_than_there_are_wrong_ones(headed):
+    """Ten wrong pictures beside 205 right ones: counted one by one, no edit that mends most of them
+    would pass."""
+    probes = marked(headed(1, n=300, d=6), classes=False)
+    wrong = (probes.a == 1).nonzero().flatten()
+    keep = torch.cat([(probes.a == 0).nonzero().flatten(), wrong[:10]])
+    few = replace(
+        probes, features=probes.features[keep], attributes=probes.attributes[keep], logits=None
+    )
+    asked = replace(MISTAKES, size="one_weight_bias")
+    done = neutralize(few, asked)
+    assert not done.edit.cells
+    assert done.mended.refused.endswith("or lower the share of right ones to keep.")
+    asked = replace(asked, keep_right=0.8)
+    done = neutralize(few, asked)
+    told = mending(done.after)
+    assert told.mended.value > 0.5 and told.broken.hits > told.mended.hits
+    assert told.kept.value > 0.8
+    assert "at least 80 % of the right pictures stay right" in edit_text(done)
+    assert edit_numbers(done)["mending"]["keep"] == 0.8
+
+
 def labelled(*labels, **more):
     return ProbeSet(tuple(torch.rand(len(labels), 2, 2, 3)), labels, **more)
 

@@ -28,6 +28,8 @@ class FewProbes:
         ({"degree": 4.1}, "number from -4 to 4"),
         ({"max_weights": 0}, "max_weights is 0"),
         ({"split_seed": -1}, "split_seed is -1"),
+        ({"keep_right": 0.4}, "keep_right is 0.4; it must be a number from 0.5 to 1"),
+        ({"keep_right": float("nan")}, "keep_right is nan"),
     ],
 )
 def test_what_cannot_be_used_gets_a_sentence(more, message):
@@ -38,6 +40,10 @@ def test_what_cannot_be_used_gets_a_sentence(more, message):
 def test_whole_numbers_may_come_as_floats():
     search = Search(max_weights=3.0, split_seed=7.0, degree=1)
     assert repr((search.max_weights, search.split_seed, search.degree)) == "(3, 7, 1.0)"
+
+
+def test_seven_of_ten_pass_a_guard_that_a_slider_set():
+    assert Search(keep_right=70 * 0.01).keep_right == 0.7 < 70 * 0.01
 
 
 def test_names_and_numbers_are_read_and_empty_is_left_open():

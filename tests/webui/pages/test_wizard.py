@@ -96,8 +96,11 @@ def test_a_newcomer_mends_the_tiny_classifier(web, page):
     box.fill(numbers)
     box.press("Enter")
     wait_for(page, f"{len(wrong)} wrong, {FACES - len(wrong)} right.")
+    page.fill("#detour_wizard_keep_right input[type=number]", "0.9")
     press(page, "mend", f"{len(wrong)} of {len(wrong)} wrong pictures and 0 of ")
     sheet(page, "after")
+    report = page.locator("#detour_wizard_report textarea")
+    assert "at least 90 % of the right pictures" in report.input_value()
     keep_screenshot(page, f"wizard-{web['version']}-mended", "#detour_tab")
     press(page, "save_edit", "Saved mended.edit.json in detour/edits.")
     assert (web["data"] / "detour" / "edits" / "mended.edit.json").stat().st_size < 10_000
