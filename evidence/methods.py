@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -84,13 +85,16 @@ def three_weights_bias(probes: Probes, seed: int) -> Head:
     return with_change(probes, fitted.sizes.rungs(fitted.steps)["k_weights_bias"].change)
 
 
-def mistakes(probes: Probes, seed: int) -> Head:
+def mistakes(probes: Probes, seed: int, **asked: Any) -> Head:
     """`mistakes`: told which probes the head gets wrong, and neither their classes nor the
-    attribute. The head as it was where it refuses, or finds nothing that it can prove."""
+    attribute. The head as it was where it refuses, or finds nothing that it can prove.
+
+    asked: other settings of the search than those that it has where nobody names one.
+    """
     wrong = (probes.z.argmax(1) != probes.y).long()
     told = replace(probes, attributes=wrong, classes=None, attribute_names=RIGHT_WRONG)
     try:
-        found = neutralize(told, Search(method="mistakes", split_seed=seed))
+        found = neutralize(told, Search(method="mistakes", split_seed=seed, **asked))
     except ValueError:  # too few mistakes
         return probes.head
     return apply_edits(found.stack, probes.head)

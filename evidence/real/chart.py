@@ -21,11 +21,19 @@ SHOWN = {
     "three_weights_bias": "up to three weights + bias",
     "auto": "auto: the size, or none",
     "mistakes": "from mistakes alone",
+    "mistakes_keep_80": "from mistakes, 80 % kept",
     "graded_neuron": "one neuron, by degrees",
     "afr": "AFR, whole layer",
     "dfr": "DFR, whole layer",
 }
-OURS = ("one_weight", "one_weight_bias", "three_weights_bias", "auto", "mistakes")
+OURS = (
+    "one_weight",
+    "one_weight_bias",
+    "three_weights_bias",
+    "auto",
+    "mistakes",
+    "mistakes_keep_80",
+)
 TITLES = {
     "nurse_builder": "Nurse or builder",
     "glasses": "Glasses or not",

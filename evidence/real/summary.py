@@ -71,6 +71,13 @@ def summarise(rows: Sequence[Row], fewest: int) -> list[Row]:
     return found
 
 
+def worst_together(rows: Sequence[Row]) -> list[float]:
+    """Mean worst-group accuracy of each of these rows of `summarise`, over the splits that all of
+    them were measured on."""
+    common = set.intersection(*(set(row["of_splits"]) for row in rows))
+    return [statistics.fmean(row["of_splits"][split] for split in common) for row in rows]
+
+
 def gain(first: dict[int, Row], second: dict[int, Row]) -> dict[str, float | None]:
     """Worst-group accuracy of first minus second on the splits that both have: mean and 95 % t
     interval, none from a single split."""

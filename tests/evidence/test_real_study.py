@@ -21,9 +21,8 @@ from evidence.real import __main__ as command
 from evidence.real import study
 from evidence.real.backbones import Backbone
 from evidence.real.degree import curve_of
-from evidence.real.summary import gain
+from evidence.real.summary import gain, worst_together
 from evidence.real.tasks import QUESTIONS, attribute, make_tasks, split
-from evidence.real.unguarded import mistakes_unguarded
 from evidence.results import judge
 
 
@@ -119,16 +118,22 @@ def test_rungs_of_one_ladder_are_those_of_the_library(features):
         assert seconds == job.ladder[1] > 0
 
 
-def test_without_its_guard_mistakes_is_told_no_attribute(make_probes):
+@pytest.mark.parametrize(
+    ("method", "keep"), [("mistakes_keep_95", 0.95), ("mistakes_keep_80", 0.8)]
+)
+def test_a_guard_is_the_setting_and_nobody_tells_the_attribute(make_probes, method, keep):
     probes = make_probes()
-    head = mistakes_unguarded(probes, 0)
+    head = study.ALL[method](probes, 3)
     other = replace(probes, attributes=1 - probes.a)
-    assert torch.equal(mistakes_unguarded(other, 0).weight, head.weight)
+    assert torch.equal(study.ALL[method](other, 3).weight, head.weight)
     wrong = (probes.z.argmax(1) != probes.y).long()
-    told = replace(probes, attributes=wrong)  # class and right or wrong: the groups it is for
-    assert literal_worst(told, probes.head) == 0 < literal_worst(told, head)
+    told = replace(probes, attributes=wrong, classes=None, attribute_names=("right", "wrong"))
+    search = Search("mistakes", "one_weight_bias", split_seed=3, keep_right=keep)
+    apart = apply_edits(neutralize(told, search).stack, probes.head)
+    assert torch.equal(head.weight, apart.weight) and torch.equal(head.bias, apart.bias)
+    assert study.edited_numbers(probes.head, head) == 2
     right = replace(probes, classes=probes.z.argmax(1))
-    assert mistakes_unguarded(right, 0) is right.head
+    assert study.ALL[method](right, 3) is right.head
 
 
 def test_a_curve_has_its_steps(make_probes):
@@ -147,6 +152,12 @@ def test_gains_are_paired_by_split():
     reach = 12.7062 * np.std([0.05, 0.15], ddof=1) / 2**0.5
     assert found["high"] - found["mean"] == pytest.approx(reach, rel=1e-4)
     assert gain(rows["other"], rows["single"])["low"] is None
+
+
+def test_rows_are_compared_on_the_splits_that_all_of_them_have():
+    rows = [{"of_splits": {str(s): v for s, v in own.items()}} for own in SEEDS.values()]
+    assert worst_together(rows[:2]) == pytest.approx([0.7, 0.6])
+    assert worst_together(rows) == pytest.approx([0.8, 0.65, 0.5])
 
 
 SEEDS = {"one": {0: 0.6, 1: 0.8, 2: 0.9}, "other": {0: 0.55, 1: 0.65}, "single": {1: 0.5}}
