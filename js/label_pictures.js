@@ -6,6 +6,7 @@ import { app } from "../../scripts/app.js";
 import { addStyle, asOneChange, html, nodeById, setAttributes, showOnNode } from "./dom.js";
 import { formatMarks, readLabels, readMarks } from "./marks.js";
 import { isConnected, setWidget, widgetOf } from "./node_values.js";
+import { followUndo, isUndo } from "./undo.js";
 import { watch } from "./watch.js";
 
 const NODE = "DetourLabelPictures";
@@ -14,7 +15,7 @@ const WIDTH = 600; // px of a new node
 const HEIGHT = 560; // px, margins included
 const CELL = 76; // px of a picture
 const KEYS = 9;
-const SHOWN_AFTER = 100; // ms, of a node that undo made anew
+const TAKEN = /^([0-9]|Arrow(Left|Right|Up|Down)|Home|End|Delete|Backspace|Enter| )$/;
 const FIRST_LABEL = "first_label"; // of "unmarked"
 const WAITING = "Run: the pictures appear here, to be labelled.";
 const HELP =
@@ -53,7 +54,6 @@ const STYLE = `
 
 const colourOf = (place) => COLOURS[place % COLOURS.length];
 const count = (number, what) => `${number} ${what}${number === 1 ? "" : "s"}`;
-let undoing = null; // {id, place}: undo makes all nodes anew, and this one had the keyboard
 
 /** What a run found, as far as it is that: workflows are edited and made by others. */
 function keptRun(kept) {
@@ -229,36 +229,49 @@ class Labels {
     if (place >= 0) this.paint(place);
   }
 
+  /** Whether a key is for the pictures; those with Ctrl, Cmd or Alt are the host's. */
+  takes({ ctrlKey, metaKey, altKey, key }) {
+    return !(ctrlKey || metaKey || altKey) && TAKEN.test(key);
+  }
+
   key(event) {
-    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") this.beforeUndo();
-    if (event.ctrlKey || event.metaKey || event.altKey) return; // the host's own
+    if (isUndo(event)) this.beforeUndo();
+    if (!this.takes(event)) return;
+    event.preventDefault();
+    event.stopPropagation(); // the host would delete the node
+    this.press(event.key);
+  }
+
+  press(key) {
     const { place } = this;
     const across = getComputedStyle(this.grid).gridTemplateColumns.split(" ").length;
     const ways = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across };
     const ends = { Home: 0, End: this.run.order.length - 1 };
-    const label = /^[1-9]$/.test(event.key) ? this.names()[event.key - 1] : undefined;
+    const label = /^[1-9]$/.test(key) ? this.names()[key - 1] : undefined;
     if (label !== undefined) this.put(place, label, place + 1);
-    else if (event.key in ways) this.go(place + ways[event.key]);
-    else if (event.key in ends) this.go(ends[event.key]);
-    else if (["0", "Delete", "Backspace"].includes(event.key)) this.put(place, null, place);
-    else if (["Enter", " "].includes(event.key)) this.paint(place);
-    else return;
-    event.preventDefault();
-    event.stopPropagation(); // the host would delete the node
+    else if (key in ways) this.go(place + ways[key]);
+    else if (key in ends) this.go(ends[key]);
+    else if (["0", "Delete", "Backspace"].includes(key)) this.put(place, null, place);
+    else if (["Enter", " "].includes(key)) this.paint(place);
   }
 
   beforeUndo() {
-    undoing = { id: this.node.id, place: this.place };
+    const { id } = this.node;
+    followUndo(this, () => labelsOf(app.canvas.graph?.getNodeById(id)));
   }
 
-  /** After an undo: the picture that had the keyboard, which has it again. */
-  afterUndo() {
-    const { place } = undoing;
-    undoing = null;
-    setTimeout(() => {
-      this.grid.focus({ focusVisible: true });
-      this.go(place - 1);
-    }, SHOWN_AFTER);
+  /** What a node that undo makes anew goes on with. */
+  state() {
+    return { place: this.place, brush: this.brush, labels: this.marks().labels };
+  }
+
+  /** Go on where a node before this one was, at the first picture that has another label now. */
+  restore({ place, brush, labels }) {
+    const { order, marks } = this.run;
+    const now = this.marks().labels;
+    const changed = order.findIndex((one) => labels.get(marks[one]) !== now.get(marks[one]));
+    this.brush = brush;
+    this.go(changed < 0 ? place : changed);
   }
 }
 
@@ -284,7 +297,6 @@ app.registerExtension({
       configured?.apply(this, args);
       const run = keptRun(this.properties?.[NAME]);
       if (run) labels.show(run);
-      if (run && undoing?.id === this.id) labels.afterUndo();
     };
   },
 });

@@ -75,13 +75,15 @@ def test_a_click_labels_and_is_one_step_of_undo_with_the_keyboard_where_it_was(d
     assert marked(desk, node) == {"right": 1, "wrong": 1}
     desk.settle()
     desk.page.keyboard.press("Control+z")
-    once = "app.graph.nodes.find((n) => n.comfyClass === 'DetourLabelPictures')?.widgets[1].value"
-    desk.page.wait_for_function(f"() => {once}?.split('#').length === 2")
+    desk.page.keyboard.press("2")  # at once: the node that undo makes anew is not seen yet
+    value = "app.graph.nodes.find((n) => n.comfyClass === 'DetourLabelPictures')?.widgets[1].value"
+    desk.page.wait_for_function(f"() => /^wrong: #[^#]+#[^#]+$/.test({value})")
     desk.page.wait_for_function("() => document.activeElement?.matches('.detour-labels .grid')")
     desk.settle()
-    assert tags(desk) == 1, "what is seen is the node after the undo"
+    assert tags(desk) == 2, "what is seen is the node after the undo"
+    assert ": wrong" in shown.nth(3).get_attribute("aria-label"), "where the 1 was taken back"
     desk.page.keyboard.press("1")
-    assert marked(desk, node) == {"right": 1, "wrong": 1}
+    assert marked(desk, node) == {"right": 1, "wrong": 2}
     assert desk.run("app.graph.nodes.length") == 3
 
 
