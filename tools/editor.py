@@ -23,6 +23,7 @@ SETTINGS = {
     "Comfy.VueNodes.AutoScaleLayout": False,
     "Comfy.VueNodes.Enabled": False,
     "Comfy.Minimap.Visible": False,
+    "Comfy.RightSidePanel.IsOpen": False,
 }
 READY = (
     "() => window.app?.graph && window.app.extensionManager?.command && "
