@@ -37,7 +37,7 @@ class Evaluation:
     """The guider's work for one call by its sampler.
 
     x: the latent, `[B, ...]`. model_options: the run's; a way may put others in their place for
-        this evaluation, and writes into none of them.
+        this evaluation, and writes into none of them. scale: of guidance, before any of our ways.
     """
 
     run: Run
@@ -45,6 +45,7 @@ class Evaluation:
     x: Any
     model_options: dict
     moment: Moment
+    scale: float | None = None
 
 
 @dataclass
@@ -235,7 +236,8 @@ class ActingRelief(Acting):
             coverage.overruled += 1
             return
         coverage.relieved += acts
-        coverage.unguided += any(lams) and not acts
+        coverage.unguided += any(lams) and is_unguided(evaluation.scale)
+        coverage.relieved_before += any(lams) and not acts and not is_unguided(evaluation.scale)
         if acts and is_unguided(scale):
             coverage.asked += bool(self.came[False])
             coverage.saved += self._saved(guider.conds, moment.timestep)

@@ -167,7 +167,8 @@ class Ways:
             run.steps.evaluated(timestep if is_first(WrappersMP.PREDICT_NOISE, options) else None)
         sampling = guider.inner_model.model_sampling
         moment = Moment(run, sampling, timestep, timestep, options.get("sample_sigmas"))
-        evaluation = Evaluation(run, guider, x, model_options, moment)
+        scale = getattr(guider, "cfg", None)
+        evaluation = Evaluation(run, guider, x, model_options, moment, scale)
         with ExitStack() as opened:
             for acting in run.acting:
                 opened.enter_context(acting.evaluation(evaluation))

@@ -34,6 +34,7 @@ class ReliefCoverage(Coverage):
     calls: evaluations by the guider; relieved: those with another scale; unguided: those that had
         a scale of 1 anyway; asked: those brought to 1 in which the negative prompt came all the
         same.
+    relieved_before: those that another relief had brought to 1.
     overruled: those in which another node put a scale of its own in the place of the relieved one.
     embedded: model calls with another embedded guidance.
     rows: computed; saved: not computed, since the scale was 1.
@@ -42,6 +43,7 @@ class ReliefCoverage(Coverage):
     relieved: int = 0
     unguided: int = 0
     asked: int = 0
+    relieved_before: int = 0
     overruled: int = 0
     embedded: int = 0
     rows: int = 0
@@ -57,6 +59,11 @@ class ReliefCoverage(Coverage):
             return (
                 "Nothing was relieved: another node behind this one sets CFG, as CFG Override "
                 "does; connect this node behind it."
+            )
+        if self.relieved_before:
+            return (
+                "Nothing was left to relieve: another Guidance Relief before this one brings CFG "
+                "to 1 in these steps. Do without one of them, or set another window."
             )
         if self.unguided:
             return (

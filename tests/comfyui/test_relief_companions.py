@@ -119,6 +119,16 @@ def test_two_reliefs_are_one_after_the_other(lab, reliefs):
     assert scales == [1 + 2 * 0.5 * 0.75] * 2 + [3.0]
 
 
+def test_a_relief_behind_one_that_leaves_nothing_says_so(lab, reliefs, notices):
+    model = lab.tiny("small")
+    two = reliefs.relief(reliefs.relief(model), 0.5, unique_id="7")
+    reliefs.sampled(reliefs.guider(two))
+    (_, text, missed), *_ = [notice for notice in notices if notice[0] == "7"]
+    assert missed and text.startswith("Nothing was left to relieve: another Guidance Relief")
+    lab.sample(two, cfg=1.0)
+    assert notices[-1][2] and notices[-1][1].startswith("Nothing was relieved: CFG is 1")
+
+
 def weights_hook(lab, model) -> dict:
     """The prompt with weights of its own."""
     return {"positive": lab.conditioning(model, 10, hooks=lora_hook())}
