@@ -12,6 +12,7 @@ import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -109,6 +110,23 @@ class StepTable:
                 "are not negative; use schedule_by = sigma with this sampler."
             )
 
+    @cached_property
+    def comes_again(self) -> bool:
+        """Whether the sigmas go down and up, as in restart sampling: one may come twice."""
+        pairs = list(pairwise(self.sigmas))
+        return any(a < b for a, b in pairs) and any(a > b for a, b in pairs)
+
+    def progress_after(self, told: int | None, sigma: float) -> float:
+        """The progress at a sigma where one may come twice: the call is in the step that the
+        sampler told last, or in the next. Beyond both, as with churn, it is where the next begins.
+        """
+        first, steps = told or 0, len(self.sigmas) - 1
+        for index, (start, end) in enumerate(pairwise(self.sigmas[first : first + 3]), first):
+            low, high = sorted((start, end))
+            if low * (1 - ROUNDING) <= sigma <= high * (1 + ROUNDING):
+                return (index + _share(start, end, sigma)) / steps
+        return min(0 if told is None else told + 1, steps) / steps
+
     def progress(self, sigma: float) -> float:
         """The progress 0..1 at a sigma of this run, also between its steps."""
         steps = len(self.sigmas) - 1
@@ -132,6 +150,17 @@ def _fractional_index(falling: Sequence[float], sigma: float) -> float:
                 return index + (high - sigma) / (high - low)
             return index + math.log(high / sigma) / math.log(high / low)
     return float(len(falling) - 1)
+
+
+def _share(start: float, end: float, sigma: float) -> float:
+    """How far `sigma` is from one step to the next; near a step it is that step."""
+    if abs(sigma - start) <= start * ROUNDING:
+        return 0.0
+    if abs(sigma - end) <= end * ROUNDING:
+        return 1.0
+    if min(start, end) <= 0.0:
+        return (sigma - start) / (end - start)
+    return math.log(sigma / start) / math.log(end / start)
 
 
 def stable_diffusion_sigmas() -> tuple[float, ...]:

@@ -236,6 +236,8 @@ class Moment:
         """Of each row. Far from the schedule's window one row stands for all of them."""
         clock = self.run.clock(schedule, self.model_sampling, self.of_run)
         steps, span = self.run.steps, self._span
+        if steps is not None and isinstance(clock, StepTable) and clock.comes_again:
+            return tuple(clock.progress_after(steps.told, sigma) for sigma in self._read)
         if steps is not None and span is not None:
             low, high = span
             if not schedule.reaches(*sorted((clock.progress(high), clock.progress(low)))):

@@ -51,8 +51,11 @@ def call_places(
     """For each step of a run its progress and its bypass."""
     if len(run_sigmas) < 2:
         return []
-    clock = StepTable(tuple(run_sigmas)) if schedule.schedule_by == "step" else table
+    run = StepTable(tuple(run_sigmas))
+    clock = run if schedule.schedule_by == "step" else table
     places = [clock.progress(sigma) for sigma in run_sigmas[:-1]]
+    if clock is run and run.comes_again:
+        places = [step / len(places) for step in range(len(places))]
     return [(place, schedule.lam(place)) for place in places]
 
 

@@ -192,6 +192,18 @@ def test_sampler_custom(lab, sampler, schedule_by):
         assert torch.equal(got, sample_custom(lab, model, sampler, sigmas))
 
 
+@pytest.mark.parametrize("sampler", ["euler", "heun"])
+def test_by_step_a_sigma_that_comes_again_is_another_step(lab, sampler):
+    """As in restart sampling."""
+    model = lab.tiny("small")
+    sigmas, each = torch.tensor([12.0, 4.0, 1.0, 4.0, 1.0, 0.0]), 1 + (sampler == "heun")
+    with lab.watching(lab.bypass(model, end_percent=0.5, schedule_by="step")) as watch:
+        sample_custom(lab, watch.model, lab.comfy.samplers.sampler_object(sampler), sigmas)
+    steps = [step + second for step in range(5) for second in range(each)][: 4 * each + 1]
+    assert watch.sigmas == pytest.approx([sigmas[step].item() for step in steps])
+    assert watch.skipped == [step / 5 < 0.5 for step in steps]
+
+
 def test_by_step_without_the_runs_sigmas_is_refused(lab):
     """Something that calls the model directly gives no list of sigmas."""
     model = lab.tiny("small")

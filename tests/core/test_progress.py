@@ -58,6 +58,19 @@ def test_a_run_that_adds_noise_goes_forward_too():
     assert [table.progress(s) for s in table.sigmas] == [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
+def test_a_sigma_that_comes_again_is_its_own_step():
+    """As in restart sampling; the steps in the order in which a sampler tells them."""
+    table = StepTable((8.0, 2.0, 8.0, 2.0, 0.0))
+    assert table.comes_again and not StepTable((8.0, 2.0, 2.0, 0.0)).comes_again
+    told = (None, 0, 1, 2)
+    found = [table.progress_after(*call) for call in zip(told, table.sigmas[:-1], strict=True)]
+    assert found == [0.0, 0.25, 0.5, 0.75]
+    between = [table.progress_after(step, 4.0) for step in (None, 0, 1, 2)]
+    assert between == pytest.approx([0.125, 0.125, 0.375, 0.625])
+    assert table.progress_after(2, 1.0) == pytest.approx(0.875)
+    assert table.progress_after(1, 11.0) == 0.5, "noise that a step adds before it begins"
+
+
 @pytest.mark.parametrize("sigmas", [(), (1.0,), (2.0, 1.0), (0.0, 1.0), (1.0, 1.0)])
 def test_unusable_model_tables_are_refused(sigmas):
     with pytest.raises(ValueError, match="sigma table cannot be used"):
