@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -39,6 +39,9 @@ RANGES = {
 }
 TITLES = {"relief": "Guidance Relief", "fade": "Prompt Fade"}
 """The ways beside the bypass, by what the names of their fields begin with."""
+BYPASS = "bypass"
+SHARED = ("enabled", "shape", "schedule_by", "points", "hires")
+"""The fields of all ways, which name none of them."""
 
 
 @dataclass(frozen=True)
@@ -198,18 +201,47 @@ def is_off(args: Sequence[Any], overrides: Mapping[str, Any] | None = None) -> b
 
 
 def _given(args: Sequence[Any], overrides: Mapping[str, Any] | None) -> dict[str, Any]:
-    if args and isinstance(args[0], Mapping):
+    is_dict = bool(args) and isinstance(args[0], Mapping)
+    if is_dict:
         given = {"enabled": True, **args[0]}
     else:
         given = {name: value for name, value in zip(NAMES, args, strict=False) if value is not None}
-    return {**given, "enabled": True, **overrides} if overrides else given
+    is_on = convert("enabled", given.get("enabled", False))
+    named = set(given) if is_on else set()
+    if overrides:
+        given |= {"enabled": True, **overrides}
+        named |= set(overrides)
+    return given if is_on and not is_dict else _only_named(given, named)
+
+
+def _only_named(given: dict[str, Any], named: Iterable[str]) -> dict[str, Any]:
+    """The same with the ways off that no field names: who asks for a relief alone gets no bypass
+    beside it, whose default is full strength. Where fields of all ways are named, nothing is off.
+    """
+    ways = {_way(name) for name in named if name in KINDS and name not in SHARED}
+    if not ways:
+        return given
+    off = {f"{way}_strength": 0.0 for way in TITLES if way not in ways}
+    if BYPASS not in ways:
+        off["strength"] = 0.0
+        if given.get("hires") == "own":  # the bypass's own strength there
+            off["hires"] = "same"
+    return {**given, **off}
+
+
+def _way(name: str) -> str:
+    """The way of a field, by what its name begins with."""
+    way = name.partition("_")[0]
+    return way if way in TITLES else BYPASS
 
 
 def read_arguments(args: Sequence[Any], overrides: Mapping[str, Any] | None = None) -> Settings:
     """The settings from a host's arguments: all in order (a shorter list takes defaults), or
-    one dict of the node's input names, which is enabled unless it says otherwise.
+    one dict of the node's input names, which is enabled unless it says otherwise, and in which only
+    the ways act whose fields it names.
 
-    overrides: values of an X/Y/Z cell; any of them switches the bypass on.
+    overrides: values of an X/Y/Z cell. Where the panel is off, they switch on the ways that they
+        name.
     """
     given = _given(args, overrides)
     unknown = [str(name) for name in given if name not in KINDS]

@@ -190,6 +190,37 @@ def test_writing_takes_out_what_an_earlier_cell_wrote(extension):
     assert parameters == {}
 
 
+RELIEF_PANEL = [False, *([None] * (ARGUMENTS.index("relief_strength") - 1)), 0.75]
+
+
+@pytest.mark.parametrize(
+    ("args", "cell", "strengths"),
+    [
+        ([{"relief_strength": 0.5}], {}, (0.0, 0.5, 0.0)),
+        ([{"fade_strength": 0.5, "shape": "bump", "hires": "own"}], {}, (0.0, 0.0, 0.5)),
+        ([{"relief_strength": 0.5, "end_percent": 0.2}], {}, (1.0, 0.5, 0.0)),
+        ([{"shape": "bump"}], {}, (1.0, 0.0, 0.0)),
+        ([{"relief_strength": 0.5}], {"strength": 0.25}, (0.25, 0.5, 0.0)),
+        (RELIEF_PANEL, {"fade_strength": 0.5}, (0.0, 0.0, 0.5)),
+        (RELIEF_PANEL, {"strength": 0.5}, (0.5, 0.0, 0.0)),
+        (RELIEF_PANEL, {"shape": "bump"}, (1.0, 0.75, 0.0)),
+        ([True, *RELIEF_PANEL[1:]], {"fade_strength": 0.5}, (1.0, 0.75, 0.5)),
+        ([{"enabled": False, "strength": 1.0}], {"fade_strength": 0.5}, (0.0, 0.0, 0.5)),
+    ],
+)
+def test_only_the_ways_that_are_named_act(extension, args, cell, strengths):
+    """By an API's dict, and by a grid's cell where the panel is off; so does the infotext."""
+    settings = extension.settings.read_arguments(args, cell)
+    assert settings.enabled
+    for is_hires in (False, True):
+        ways = (settings.way(kind, is_hires) for kind in extension.settings.KINDS_OF_WAYS)
+        assert tuple(way.schedule.strength for way in ways) == strengths
+    parameters = {}
+    extension.infotext.write(parameters, settings)
+    told = [extension.infotext.reader(name)(parameters) for name in ARGUMENTS]
+    assert extension.settings.read_arguments(told) == settings
+
+
 class AxisOption:
     """The hosts' axis, with the arguments that all of them have."""
 
