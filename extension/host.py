@@ -9,8 +9,9 @@ import inspect
 import logging
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +250,16 @@ def prompts_of_pictures(p: Any) -> list[Sequence[Any]]:
     """The prompts of each picture of the batch under way: several with AND."""
     cond = getattr(getattr(p, "sampler", None), "sampler_extra_args", {}).get("cond")
     return list(getattr(cond, "batch", ()))
+
+
+def parameters_refined(p: Any) -> Mapping[str, Any]:
+    """The parameters of the picture that the gallery's button takes through the hires pass; none
+    in any other generation. Of these the host itself takes its own seeds."""
+    if not getattr(p, "txt2img_upscale", False):
+        return {}
+    images, infotexts = (import_module(f"modules.{name}") for name in ("images", "infotext_utils"))
+    text, _ = images.read_info_from_image(p.firstpass_image)
+    return infotexts.parse_generation_parameters(text or "", [])
 
 
 def _has_own_forward(unet: nn.Module | None) -> bool:

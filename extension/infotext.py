@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from .host import log
@@ -48,6 +49,15 @@ def write(parameters: dict[str, Any], settings: Settings | None, pictures: int =
         seeds = (seed_of_picture(settings.fade_seed, number) for number in range(pictures))
         parameters[key("fade_seed")] = [str(seed) for seed in seeds]
     parameters[VERSION_KEY] = VERSION
+
+
+def with_seed_of(parameters: Mapping[str, Any], settings: Settings) -> Settings:
+    """The settings with the fade's seed of a picture that was faded to noise, by its parsed
+    parameters; of any other picture as they are."""
+    if parameters.get(key("fade_toward")) != "noise":
+        return settings
+    seed = reader("fade_seed")(parameters)
+    return settings if seed is None else replace(settings, fade_seed=seed)
 
 
 def _is_used(name: str, settings: Settings) -> bool:

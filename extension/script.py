@@ -69,6 +69,8 @@ class DetourScript(scripts.Script):
         if settings is not None and not _can_sample():
             host.tell(p, host.TOO_OLD)
             settings = None
+        if settings is not None and "fade_seed" not in (overrides or ()):
+            settings = infotext.with_seed_of(host.parameters_refined(p), settings)
         setattr(p, KEPT, settings if settings is not None and settings.is_on else None)
         infotext.write(p.extra_generation_params, settings, _count_pictures(p))
 

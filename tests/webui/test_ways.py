@@ -4,6 +4,7 @@ k-diffusion samplers on real U-Nets."""
 from __future__ import annotations
 
 import functools
+import sys
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -289,6 +290,30 @@ def test_fade_to_noise_of_each_picture_by_the_seed_in_its_parameters(world):
         mine = map(int, seeds[2 * number :][:2])
         z = torch.cat([draw(seed, [0], p.cond.shape[1:])[0] for seed in mine])
         assert torch.equal(latents, literally(p, noise_inside))
+
+
+def test_the_gallerys_hires_button_goes_on_with_the_seed_of_its_picture(world, monkeypatch):
+    """The host takes its own seeds from the picture, all else from the page."""
+
+    def refine(found, panel, **cell):
+        picture = SimpleNamespace(info={"parameters": found})
+        p = make(world, {**panel, "fade_seed": 3})
+        p.txt2img_upscale, p.firstpass_image, p.detour_axes = True, picture, cell
+        world.generate(p)
+        return p.extra_generation_params["Detour fade seed"]
+
+    images = SimpleNamespace(read_info_from_image=lambda image: (image.info["parameters"], {}))
+    parser = SimpleNamespace(parse_generation_parameters=lambda text, skip: text or {})
+    monkeypatch.setitem(sys.modules, "modules.images", images)
+    monkeypatch.setitem(sys.modules, "modules.infotext_utils", parser)
+    noise = {**FADE, "fade_strength": 0.6, "fade_toward": "noise"}
+    p = make(world, {**noise, "fade_seed": 7}, batch_size=2)
+    world.generate(p)
+    of_second = {**p.extra_generation_params, "Detour fade seed": "8"}  # as the host writes it
+    assert refine(of_second, noise) == 8
+    assert refine(of_second, noise, fade_seed=5) == 5, "a grid's cell goes before"
+    assert refine({**of_second, "Detour fade toward": "negative"}, noise) == 3
+    assert refine(None, noise) == 3, "a picture without parameters"
 
 
 def test_each_part_of_a_prompt_with_and_has_noise_of_its_own(host):
