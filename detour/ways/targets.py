@@ -208,7 +208,8 @@ def parse_blocks(text: str) -> Blocks | None:
     found = re.fullmatch(r"(\d{1,4})(?:\s*-\s*(\d{1,4}))?", typed, re.ASCII)
     if found is None:
         raise ValueError(
-            f"blocks is {quoted(text)}; it must be auto, a block such as 8, or a range such as 8-15."
+            f"blocks is {quoted(text)}; it must be auto, a block such as 8, or a range such as "
+            "8-15."
         )
     first, last = found.groups()
     return int(first), int(last or first)
