@@ -123,8 +123,9 @@ def group_metrics(probes: Probes, right: Tensor, rows: Tensor | None = None) -> 
     counts = torch.bincount(groups, minlength=probes.n_groups).tolist()
     hits = torch.bincount(groups[right], minlength=probes.n_groups).tolist()
     accuracy = [k / n if n else None for k, n in zip(hits, counts, strict=True)]
-    # One column for each pair (group, unit) that there is.
-    seen = torch.stack([groups, units]).unique(dim=1)[0]
+    # One number for each pair (group, unit) that there is.
+    unit = units.unique(return_inverse=True)[1]
+    seen = (groups * len(units) + unit).unique() // len(units)
     units_seen = torch.bincount(seen, minlength=probes.n_groups).tolist()
     intervals = [
         share_interval(hit, n, unit) if n else (None, None)

@@ -21,10 +21,12 @@ PROMISING = 16
 """How many weights are tried before one is added: those with the steepest slope."""
 PROMISING_ROWS = 8
 """Of how many rows that have none yet."""
-FINALISTS = 3
-"""How many of them are fitted to the end: those that do best after a few steps."""
-FIRST_STEPS, STEPS, WIDTHS = 4, 8, 2
-"""Newton steps before the finalists are known, and after, and how often the width is fitted."""
+FINALISTS = 4
+"""How many of them are fitted further: those that do best after one Newton step."""
+STEPS, WIDTHS = 8, 2
+"""Newton steps at one width, and how often the width is fitted: the second time of the best."""
+CLOSE_STEPS = 4
+"""Newton steps of weights that are then searched closely."""
 
 
 def refit(sample: Sample, changes: Sequence[tuple[int, Change]]) -> list[Fit]:
@@ -39,21 +41,22 @@ def add_weight(
     fits: Sequence[Fit],
     max_bytes: int,
     progress: Progress,
-) -> list[list[Fit]]:
-    """With one weight more, everything fitted again: of each fit the best few of the promising
-    weights. The fits are of different parts.
+) -> list[Fit]:
+    """Each fit with the best of the promising weights more, everything fitted again; the fit
+    itself where none does better. The fits are of different parts.
 
     searched: the rows of the head that it may be of. Source: ours.
     """
+    best = {fit.part: fit for fit in fits}
     tried = promising(sample, searched, fits, max_bytes, progress)
-    done: list[Fit] = []
     for alike in _shapes(tried):
-        batch, best = _best_after(sample, alike, dict.fromkeys({f.part for f in alike}, FINALISTS))
+        parts = {fit.part for fit in alike}
+        some = _best_after(1, Batch.of(sample, alike), alike, dict.fromkeys(parts, FINALISTS))
         progress(1.0)
-        done += _finish(batch, best)
+        for fit in _finish(*_best_after(STEPS, *some, dict.fromkeys(parts, 1)), WIDTHS - 1):
+            best[fit.part] = max(best[fit.part], fit, key=lambda one: one.value)
         progress(1.0)
-    done.sort(key=lambda one: -one.value)
-    return [[one for one in done if one.part == fit.part][:FINALISTS] for fit in fits]
+    return list(best.values())
 
 
 def first_weights(
@@ -66,7 +69,9 @@ def first_weights(
     """The best few of the promising weights alone, each with the bias of its row, fitted in a few
     steps: for those who search closely what they stand for. few: how many of each part."""
     fits = promising(sample, searched, [Fit.none(part) for part in few], max_bytes, progress)
-    return _best_after(sample, fits, few)[1] if fits else []
+    if not fits:
+        return []
+    return _best_after(CLOSE_STEPS, *_best_after(1, Batch.of(sample, fits), fits, few), few)[1]
 
 
 def promising(
@@ -170,11 +175,10 @@ def _shapes(fits: Sequence[Fit]) -> list[list[Fit]]:
 
 
 def _best_after(
-    sample: Sample, fits: Sequence[Fit], few: dict[int, int]
+    steps: int, batch: Batch, fits: Sequence[Fit], few: dict[int, int]
 ) -> tuple[Batch, list[Fit]]:
-    """Of fits of one shape the few of each part that are the best after the first steps."""
-    batch, numbers = Batch.of(sample, fits), torch.stack([one.numbers for one in fits])
-    numbers, value = climb(batch, numbers, FIRST_STEPS)
+    """Of the fits of a batch the few of each part that are the best after so many steps."""
+    numbers, value = climb(batch, torch.stack([one.numbers for one in fits]), steps)
     order = value.argsort(descending=True, stable=True).tolist()
     keep = [
         i for part, count in few.items() for i in [i for i in order if fits[i].part == part][:count]

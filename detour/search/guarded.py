@@ -167,7 +167,7 @@ def guarded_keys(moves: Events, keep: float) -> tuple[Tensor, Tensor]:
     """As `scan.scan`, by another score: share mended less share broken, `REFUSED` where the guard
     does not hold."""
     ordered = sort_events(moves)
-    own, others, mended = (right.clone() for right in accuracies(ordered))
+    own, others, mended = torch.cat(list(accuracies(ordered)), dim=1).unbind(1)
     kept = own.nan_to_num() * moves.size[OWN] + others.nan_to_num() * moves.size[OTHERS]
     keys = ((mended + kept / moves.size[:MISTAKES].sum() - 1) * GRID).round().to(torch.int64)
     keys[(own < keep) | (others < keep)] = REFUSED

@@ -12,6 +12,7 @@ from ..probes.features import Probes
 from .mean_gain import best_means
 from .problem import Chosen, Found, Problem, joined, problem_of, require_contrast, searched_rows
 from .scan import (
+    FEW,
     at_a_time,
     best_point,
     bound_key,
@@ -203,12 +204,13 @@ def _best_of_parts(
         step = max(1, at_a_time(block.device) // max(1, len(whole.rows)))
         for at in range(0, block.shape[1], step):
             tau, delta, right = crossings(whole, block[:, at : at + step])
-            order = rising(tau)
+            order, likely = rising(tau), None
             for number, (p, start) in enumerate(zip(own, starts, strict=True)):
                 if not _lifts(p, start) or not _may_reach(p, found[number][0]):
                     continue
                 moves = events_within(whole, p, tau, delta, right)
-                keys = peaks(moves, found[number][0], order)
+                keys = peaks(moves, found[number][0], order, likely)
+                likely = keys.topk(min(FEW, len(keys))).indices  # of the next part, too
                 found[number] = _better(found[number], start.key, p, first + at, keys)
     return found
 

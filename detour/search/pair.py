@@ -199,11 +199,11 @@ def pivot_slope(problem: Problem, column: Tensor, pivots: Tensor) -> tuple[int, 
     """The best key of one column `[K]` over lines near the pivots, and a slope t that has it."""
     best, slope = -1, 0.0
     for part in pivots.split(max(1, at_a_time(column.device) // len(column))):
-        moves = pivot_events(problem, column[:, None], part)
-        keys = peaks(moves, best)
-        if int(keys.max()) > best:
-            best = int(keys.max())
-            slope = best_point(*(line[0] for line in scan(moves.one(int(keys.argmax())))))
+        keys, tau = scan(pivot_events(problem, column[:, None], part))
+        peak = keys.amax(1)
+        if int(peak.max()) > best:
+            best, line = int(peak.max()), int(peak.argmax())
+            slope = best_point(keys[line], tau[line])
     return best, slope
 
 

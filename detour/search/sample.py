@@ -129,22 +129,28 @@ class Sample:
 
     @cached_property
     def _members(self) -> Tensor:
-        """1 where a probe is of a group, `[n, G]`."""
-        return torch.nn.functional.one_hot(self.group).double()
+        """1 where a probe is of a group, `[G, n]`."""
+        return torch.nn.functional.one_hot(self.group).double().T.contiguous()
 
     def sums(self, values: Tensor) -> Tensor:
         """Sums over the probes of each group: `[..., n]` to `[..., G]`."""
         if len(self._ends) <= FEW_GROUPS:
-            return values @ self._members
+            return values @ self._members.T
         total = values.cumsum(-1)[..., self._ends]
         return torch.cat([total[..., :1], total.diff(dim=-1)], dim=-1)
+
+    def of_group(self, values: Tensor) -> Tensor:
+        """What each probe has of its group: `[B, G]` to `[B, n]`."""
+        if len(self._ends) <= FEW_GROUPS:
+            return values @ self._members  # quicker, and the same numbers
+        return values.index_select(1, self.group)
 
     def spreads(self, margins: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
         """The spread of margins `[B, n]`, each of a part `[B]`: in every group `[B, G]`, and in
         all, never 0, `[B]`."""
         share, size = self.share[part], self.size[part]
         middle = self.sums(margins * share)
-        square = self.sums((margins - middle[:, self.group]).square_().mul_(share))
+        square = self.sums((margins - self.of_group(middle)).square_().mul_(share))
         total = size.sum(1, keepdim=True)
         mean = (middle * size).sum(1, keepdim=True) / total
         whole = (((middle - mean).square() + square) * size).sum(1) / total[:, 0]

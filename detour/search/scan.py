@@ -122,19 +122,25 @@ def scan(moves: Events) -> tuple[Tensor, Tensor]:
     accuracy, then by mean accuracy, both on `GRID`; empty intervals have the key -1.
     """
     ordered = sort_events(moves)
-    worst, total = None, None
-    for right in accuracies(ordered):
-        worst = right.clone() if worst is None else torch.minimum(worst, right, out=worst)
-        total = right.clone() if total is None else total.add_(right)
-    assert worst is not None and total is not None
-    keys = pack(worst, total.div_(len(moves.size)))
-    keys[:, 1:-1][_empty(ordered.tau)] = -1
+    keys = pack(*_worst_and_mean(ordered))
+    keys[:, 1:-1].masked_fill_(_empty(ordered.tau), -1)
     return keys, ordered.tau
 
 
-def peaks(moves: Events, floor: int = -1, order: Tensor | None = None) -> Tensor:
+def _worst_and_mean(ordered: Events) -> tuple[Tensor, Tensor]:
+    """Worst-group and mean accuracy in every interval, two times `[B, K + 1]`."""
+    worst, total = torch.tensor(torch.inf, dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    for right in accuracies(ordered):
+        worst = torch.minimum(right.amin(1), worst)
+        total = right.sum(1).add_(total)
+    return worst, total.div_(len(ordered.size))
+
+
+def peaks(
+    moves: Events, floor: int = -1, order: Tensor | None = None, likely: Tensor | None = None
+) -> Tensor:
     """The best key of each scan, `[B]`: `scan(moves)[0].amax(1)`, only faster. order: of the
-    thresholds, if it is known.
+    thresholds, likely: some scans that may reach most; each if it is known.
 
     So it is for those with the best worst-group accuracy of all, if that is not below the one of
     the key `floor`. The others are only looked at as far as it takes to know that they cannot
@@ -150,6 +156,8 @@ def peaks(moves: Events, floor: int = -1, order: Tensor | None = None) -> Tensor
             keys[rows] = _peaks(sort_events(moves.some(rows), order[rows]))
         return max(floor, int(keys.max()))
 
+    if likely is not None:
+        floor = fill(likely)
     rows = sums.reaching(torch.arange(len(keys)), worst_of(floor))
     best, worst, step = rows, worst_of(floor), GRID // 64
     while len(best) > FEW and step > GRID // 1024:
@@ -199,23 +207,30 @@ class Sums:
             enough = place << (self.bits - 1)
             mask, start = enough.sum(), (short * place + enough).sum(1, keepdim=True)
             found = torch.cat([start, sums[rows] + start], dim=1)
-            own = found.bitwise_and_(mask) == mask
+            own = _equal(found.bitwise_and_(mask), mask)
             met = own if met is None else met & own
-        return rows if met is None else rows[met.any(1)]
+        return rows if met is None else rows[_any(met)]
+
+
+def _equal(values: Tensor, number: Tensor) -> Tensor:
+    """Where whole numbers equal one; on the CPU by numpy, which is quicker there."""
+    if values.device.type == "cpu":
+        return torch.from_numpy(values.numpy() == number.item())
+    return values == number
+
+
+def _any(met: Tensor) -> Tensor:
+    """Which rows of a table of truths have a true one; as `_equal`."""
+    if met.device.type == "cpu":
+        return torch.from_numpy(met.numpy().any(axis=1))
+    return met.any(1)
 
 
 def _peaks(ordered: Events) -> Tensor:
-    worst = None
-    for right in accuracies(ordered):
-        worst = right.clone() if worst is None else torch.minimum(worst, right, out=worst)
-    assert worst is not None
-    worst[:, 1:-1][_empty(ordered.tau)] = -1
-    best, total = worst.amax(dim=1), None
-    for right in accuracies(ordered):
-        total = right.clone() if total is None else total.add_(right)
-    assert total is not None
-    total.div_(len(ordered.size))[worst != best[:, None]] = -1
-    return pack(best, total.amax(dim=1))
+    worst, mean = _worst_and_mean(ordered)
+    worst[:, 1:-1].masked_fill_(_empty(ordered.tau), -1)
+    best = worst.amax(dim=1)
+    return pack(best, mean.masked_fill_(worst != best[:, None], -1).amax(dim=1))
 
 
 def counts_for(size: Tensor, worst: Tensor) -> Tensor:
@@ -252,15 +267,19 @@ def at_a_time(device: torch.device) -> int:
 
 
 def accuracies(ordered: Events) -> Iterator[Tensor]:
-    """Accuracy of one group after the other in every interval, `[B, K + 1]`, one buffer."""
+    """Accuracies of all groups in every interval `[B, g, K + 1]`, so many groups at a time as
+    there is room for."""
     batch, count = ordered.tau.shape
-    right = torch.empty(batch, count + 1, dtype=torch.float64)
-    for g, size in enumerate(ordered.size.tolist()):
-        steps = ordered.delta * (ordered.group == g)
-        right[:, 0] = ordered.base[:, g]
-        torch.add(steps.cumsum(1, dtype=torch.int32), ordered.base[:, g : g + 1], out=right[:, 1:])
-        right /= size
-        yield right
+    together = max(1, at_a_time(ordered.tau.device) // max(1, batch * count))
+    groups = torch.arange(len(ordered.size), dtype=torch.int16)
+    for own, base, size in zip(
+        groups.split(together), ordered.base.split(together, 1), ordered.size.split(together)
+    ):
+        right = torch.empty(batch, len(own), count + 1, dtype=torch.float64)
+        steps = ordered.delta[:, None] * (ordered.group[:, None] == own[:, None])
+        right[..., 0] = base
+        torch.add(steps.cumsum(2, dtype=torch.int32), base[..., None], out=right[..., 1:])
+        yield right.div_(size[:, None])
 
 
 def _empty(tau: Tensor) -> Tensor:

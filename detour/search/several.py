@@ -163,12 +163,8 @@ def _grown(
     for number in range(2, max_weights + 1):
         if not fits:
             break
-        tried = add_weight(sample, searched, fits, max_bytes, share(number))
-        fits = [
-            best[0]
-            for fit, best in zip(fits, tried, strict=True)
-            if best and best[0].value > fit.value
-        ]
+        best = add_weight(sample, searched, fits, max_bytes, share(number))
+        fits = [new for fit, new in zip(fits, best, strict=True) if new.value > fit.value]
         changes = [(fit.part, change_of(sample, fit)) for fit in fits]
         for (part, change), key in zip(changes, exact_keys(sample, changes), strict=True):
             steps[part].append(Found(change, *unpack(key), key, approximate=True))

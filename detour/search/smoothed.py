@@ -73,57 +73,81 @@ def _extended(numbers: Tensor, at: int) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
+class Rest:
+    """What fits of K different sets of r rows are added to.
+
+    logits `[K, r, n]`: of the rows, unedited. mine `[K, r, n]`: whether the row is the probe's
+    own. own, best, rival `[K, n]`: see `Sample.rest`.
+    """
+
+    logits: Tensor
+    mine: Tensor
+    own: Tensor
+    best: Tensor
+    rival: Tensor
+
+    @classmethod
+    def of(cls, sample: Sample, kinds: Sequence[tuple[int, ...]]) -> Rest:
+        """Of these sets of rows."""
+        logits = torch.stack([sample.logits(rows) for rows in kinds])
+        mine = [sample.own == sample.own.new_tensor(rows)[:, None] for rows in kinds]
+        fixed = zip(*map(sample.rest, kinds), strict=True)
+        return cls(logits, torch.stack(mine), *map(torch.stack, fixed))
+
+    def of_each(self, kind: Tensor) -> Rest:
+        """For each of some fits, given the number of its set of rows `[B]`."""
+        every = (getattr(self, each.name) for each in fields(self))
+        if len(self.own) == 1:
+            return Rest(*(one.expand(len(kind), *one.shape[1:]) for one in every))
+        return Rest(*(one[kind] for one in every))
+
+    @cached_property
+    def line(self) -> tuple[Tensor, Tensor] | None:
+        """Margins and whether they rise with the one row's logit (1, else -1), each `[K, 1, n]`,
+        where that moves every margin, whatever it is: with two classes, or one tag."""
+        if self.logits.shape[1] != 1 or not bool((self.mine[:, 0] | self.best.isneginf()).all()):
+            return None
+        z, best, own = self.logits, self.best[:, None], self.own[:, None]
+        return torch.where(self.mine, z - best, own - z), self.mine.double() * 2 - 1
+
+
+@dataclass(frozen=True, eq=False)
 class Batch:
     """B fits with as many weights (w) and rows (r) each, side by side, each to its part `[B]`.
 
     basis `[B, w, n]`: what one unit of each weight adds to its row's logit. place `[B, w, r]`:
-    1 where the weight is in the row. logits `[B, r, n]`: of the rows, unedited. mine
-    `[B, r, n]`: whether the row is the probe's own. own, best `[B, n]`, rival `[B, n]`: see
-    `Sample.rest`. rows `[B, r]`.
+    1 where the weight is in the row. rows `[B, r]`; rest: of all sets of rows that there are,
+    kind `[B]`: which of them each fit has.
     """
 
     sample: Sample
     part: Tensor
     basis: Tensor
     place: Tensor
-    logits: Tensor
-    mine: Tensor
-    own: Tensor
-    best: Tensor
-    rival: Tensor
     rows: Tensor
+    kind: Tensor
+    rest: Rest
 
     @classmethod
     def of(cls, sample: Sample, fits: Sequence[Fit]) -> Batch:
         """Of fits of one shape, whatever their numbers."""
         place = [[[float(r == row) for r in fit.rows] for row, _ in fit.cells] for fit in fits]
         kinds = list(dict.fromkeys(fit.rows for fit in fits))
-        which = [kinds.index(fit.rows) for fit in fits]
-
-        def shared(of_kind: list[Tensor]) -> Tensor:
-            whole = torch.stack(of_kind)
-            return whole[which] if len(kinds) > 1 else whole.expand(len(fits), *whole.shape[1:])
-
-        fixed = [sample.rest(rows) for rows in kinds]
-        rows = torch.tensor([fit.rows for fit in fits], dtype=torch.long)
         part = torch.tensor([fit.part for fit in fits], dtype=torch.long)
         return cls(
             sample,
             part,
             _basis(sample, part, [[column for _, column in fit.cells] for fit in fits]),
             torch.tensor(place, dtype=torch.float64).view(len(fits), *fits[0].shape),
-            shared([sample.logits(rows) for rows in kinds]),
-            shared([sample.own == sample.own.new_tensor(rows)[:, None] for rows in kinds]),
-            shared([own for own, _, _ in fixed]),
-            shared([best for _, best, _ in fixed]),
-            shared([rival for _, _, rival in fixed]),
-            rows,
+            torch.tensor([fit.rows for fit in fits], dtype=torch.long),
+            torch.tensor([kinds.index(fit.rows) for fit in fits]),
+            Rest.of(sample, kinds),
         )
 
     def some(self, keep: Tensor) -> Batch:
         """Only some of the edits."""
-        names = [each.name for each in fields(self)[1:]]
-        return Batch(self.sample, *(getattr(self, name)[keep] for name in names))
+        own = (getattr(self, name)[keep] for name in ("part", "basis", "place", "rows", "kind"))
+        return Batch(self.sample, *own, self.rest)
 
     @cached_property
     def share(self) -> Tensor:
@@ -136,35 +160,36 @@ class Batch:
         return self.sample.spread[self.part][:, None]
 
     @cached_property
+    def _own(self) -> Rest:
+        return self.rest.of_each(self.kind)
+
+    @cached_property
     def _fixed(self) -> tuple[Tensor, Tensor] | None:
-        """Margins at 0 and `moves` where these are the same whatever the numbers are: with one
-        row that is either the probe's own or its only rival (two classes, or one tag)."""
-        if self.place.shape[2] != 1 or not bool((self.mine[:, 0] | self.best.isneginf()).all()):
+        """Margins at 0 `[B, 1, n]` and `moves` where these are the same whatever the numbers."""
+        if self.rest.line is None:
             return None
-        return self._moves(torch.zeros(len(self.basis), self.place.shape[1] + 1).double())
+        start, sign = (each[self.kind] for each in self.rest.line)
+        return start, torch.cat([self.basis * sign, sign], dim=1)
 
     def _compare(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Margins `[B, n]`, and which row is the best other one (r: none of the edited)."""
-        count = self.place.shape[1]
+        count, rest = self.place.shape[1], self._own
         moved = self.place.mT @ (self.basis * numbers[:, :count, None])
-        z = self.logits + moved + numbers[:, count:, None]
-        others = torch.cat([z.masked_fill(self.mine, -torch.inf), self.best[:, None]], dim=1)
+        z = rest.logits + moved + numbers[:, count:, None]
+        others = torch.cat([z.masked_fill(rest.mine, -torch.inf), rest.best[:, None]], dim=1)
         best, at = others.max(dim=1)
-        return self.own + z.masked_fill(~self.mine, 0).sum(1) - best, at
-
-    def _moves(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        margin, at = self._compare(numbers)
-        rows = torch.arange(self.place.shape[2])[:, None]
-        sign = self.mine.double() - (at[:, None] == rows).double()
-        return margin, torch.cat([self.basis * (self.place @ sign), sign], dim=1)
+        return rest.own + z.masked_fill(~rest.mine, 0).sum(1) - best, at
 
     def moves(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """With these numbers: margins `[B, n]`, and what each moves with each of them, `[B, P,
         n]`."""
-        if self._fixed is None:
-            return self._moves(numbers)
-        start, moves = self._fixed
-        return (numbers[:, None] @ moves)[:, 0].add_(start), moves
+        if self._fixed is not None:
+            start, moves = self._fixed
+            return torch.baddbmm(start, numbers[:, None], moves)[:, 0], moves
+        margin, at = self._compare(numbers)
+        rows = torch.arange(self.place.shape[2])[:, None]
+        sign = self._own.mine.double() - (at[:, None] == rows).double()
+        return margin, torch.cat([self.basis * (self.place @ sign), sign], dim=1)
 
     def margins(self, numbers: Tensor) -> Tensor:
         """Margins `[B, n]` with these numbers."""
@@ -172,9 +197,9 @@ class Batch:
 
     def rivals(self, numbers: Tensor) -> Tensor:
         """The row of the best other logit of each probe, `[B, n]`."""
-        at, count = self._compare(numbers)[1], self.rows.shape[1]
-        edited = self.rows.gather(1, at.clamp_max(count - 1)) if count else self.rival
-        return torch.where(at < count, edited, self.rival)
+        at, count, rival = self._compare(numbers)[1], self.rows.shape[1], self._own.rival
+        edited = self.rows.gather(1, at.clamp_max(count - 1)) if count else rival
+        return torch.where(at < count, edited, rival)
 
     def scales(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """With these numbers: one over the width of the step for each probe `[B, n]`, and the
@@ -182,7 +207,7 @@ class Batch:
         spread, whole = self.sample.spreads(self.margins(numbers), self.part)
         size = self.sample.size[self.part].clamp_min(1)
         width = torch.maximum(WIDTH * spread / size ** (1 / 3), 1e-3 * whole[:, None])
-        return (1 / width)[:, self.sample.group], whole[:, None]
+        return self.sample.of_group(1 / width), whole[:, None]
 
 
 def _basis(sample: Sample, part: Tensor, columns: list[list[int]]) -> Tensor:
@@ -198,35 +223,66 @@ def _basis(sample: Sample, part: Tensor, columns: list[list[int]]) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """The smoothed worst-group accuracy of B edits less the penalty: value `[B]`, gradient
-    `[B, P]` and Hessian `[B, P, P]` of their numbers; slope `[B, n]`: of the margins."""
+    """The smoothed worst-group accuracy of B edits less the penalty: value `[B]`.
 
+    Computed only if asked for: gradient `[B, P]` and Hessian `[B, P, P]` of their numbers, and
+    slope `[B, n]` of the margins. right `[B, n]`: how far each probe counts as right. weight
+    `[B, G]`: how far each group counts as the worst. cost `[B, 1]`: see `PENALTY`.
+    """
+
+    batch: Batch
+    sharp: Tensor
+    numbers: Tensor
+    moves: Tensor
+    right: Tensor
+    weight: Tensor
+    cost: Tensor
     value: Tensor
-    gradient: Tensor
-    hessian: Tensor
-    slope: Tensor
+
+    @cached_property
+    def _steep(self) -> Tensor:
+        """What the accuracy of its group gains where a margin rises, `[B, n]`."""
+        rise = torch.addcmul(self.right, self.right, self.right, value=-1)
+        return rise.mul_(self.sharp).mul_(self.batch.share)
+
+    @cached_property
+    def slope(self) -> Tensor:
+        return self.batch.sample.of_group(self.weight).mul_(self._steep)
+
+    @cached_property
+    def _rise(self) -> Tensor:
+        """The gradient of each group's accuracy, `[B, P, G]`."""
+        return self.batch.sample.sums(self.moves * self._steep[:, None])
+
+    @cached_property
+    def _plain(self) -> Tensor:
+        """The gradient without the penalty."""
+        return (self._rise @ self.weight[..., None])[..., 0]
+
+    @cached_property
+    def gradient(self) -> Tensor:
+        return self._plain - 2 * self.cost * self.numbers
+
+    @cached_property
+    def hessian(self) -> Tensor:
+        bend = torch.rsub(self.right, 1, alpha=2).mul_(self.sharp).mul_(self.slope)
+        hessian = (self.moves * bend[:, None]) @ self.moves.mT
+        apart = (self._rise * self.weight[:, None]) @ self._rise.mT
+        apart -= self._plain[:, :, None] * self._plain[:, None]
+        hessian = hessian.sub_(apart, alpha=1 / SOFTNESS)
+        hessian.diagonal(dim1=1, dim2=2).sub_(self.cost, alpha=2)
+        return hessian
 
 
 def score(batch: Batch, sharp: Tensor, numbers: Tensor) -> Score:
     """The score of these numbers; sharp: one over the width of the step `[B, n]`."""
-    sample, margin, moves = batch.sample, *batch.moves(numbers)
-    right = torch.sigmoid(margin.mul_(sharp))
+    sample, (margin, moves) = batch.sample, batch.moves(numbers)
+    right = margin.mul_(sharp).sigmoid_()
     accuracy = sample.sums(right * batch.share) + sample.absent[batch.part]
-    weight = (accuracy / -SOFTNESS).softmax(1)
-    value = -SOFTNESS * (accuracy / -SOFTNESS).logsumexp(1)
     cost = PENALTY / batch.unit**2
-    value = value - (cost * numbers.square()).sum(1)
-    wrong = 1 - right
-    steep = (right * wrong).mul_(sharp).mul_(batch.share)
-    rise = sample.sums(moves * steep[:, None])
-    gradient = (rise @ weight[..., None])[..., 0]
-    slope = weight[:, sample.group].mul_(steep)
-    bend = wrong.sub_(right).mul_(sharp).mul_(slope)
-    hessian = (moves * bend[:, None]) @ moves.mT
-    apart = (rise * weight[:, None]) @ rise.mT - gradient[:, :, None] * gradient[:, None]
-    hessian = hessian.sub_(apart, alpha=1 / SOFTNESS)
-    hessian.diagonal(dim1=1, dim2=2).sub_(cost, alpha=2)
-    return Score(value, gradient.sub_(cost * numbers, alpha=2), hessian, slope)
+    value = -SOFTNESS * (accuracy / -SOFTNESS).logsumexp(1) - (cost * numbers.square()).sum(1)
+    weight = (accuracy / -SOFTNESS).softmax(1)
+    return Score(batch, sharp, numbers, moves, right, weight, cost, value)
 
 
 def climb(batch: Batch, numbers: Tensor, steps: int) -> tuple[Tensor, Tensor]:
@@ -241,7 +297,7 @@ def climb(batch: Batch, numbers: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     now = score(batch, sharp, numbers)
     value, gradient, hessian = now.value, now.gradient, now.hessian
     going, together = torch.ones(len(numbers), dtype=torch.bool), batch.part[:, None] == batch.part
-    for _ in range(steps):
+    for left in reversed(range(steps)):
         step = _newton(gradient * unit, hessian * unit[..., None] ** 2, damping)
         tried = numbers + unit * step
         new = score(batch, sharp, tried)
@@ -249,14 +305,14 @@ def climb(batch: Batch, numbers: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         better = (new.value > value - ROUNDING) & going
         gain = torch.where(better, new.value - value, 0)
         numbers = torch.where(better[:, None], tried, numbers)
-        gradient = torch.where(better[:, None], new.gradient, gradient)
-        hessian = torch.where(better[:, None, None], new.hessian, hessian)
         value = torch.where(better, new.value, value)
         damping = torch.where(better[:, None], damping / 4, damping * 8)
         gains = (gain >= GAIN) | ~(better | (damping[:, 0] > LAST_DAMPING))
         going &= (together & gains).any(1)
-        if not bool(going.any()):
+        if left == 0 or not bool(going.any()):
             break
+        gradient = torch.where(better[:, None], new.gradient, gradient)
+        hessian = torch.where(better[:, None, None], new.hessian, hessian)
     return numbers, graded(value)
 
 

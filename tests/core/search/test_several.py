@@ -156,9 +156,8 @@ def test_the_steepest_weights_are_tried_and_no_weight_twice(headed):
     every = [one.cells for one in promising(sample, [0, 1, 2], [fit], 2**20, quiet)]
     assert len(set(every)) == PROMISING and {row for _, (row, _) in every} & {0, 1}
     (best,) = add_weight(sample, [0, 1, 2], [fit], 2**20, quiet)
-    assert [one.value for one in best] == sorted((one.value for one in best), reverse=True)
-    assert all(one.cells in every for one in best)
-    assert {len(one.numbers) - len(one.rows) for one in best} == {2}
+    assert best.cells in every and best.value > fit.value
+    assert len(best.numbers) - len(best.rows) == 2
 
 
 def test_steps_do_not_depend_on_the_memory_and_come_out_the_same_twice(headed):
@@ -180,7 +179,7 @@ def test_an_edit_that_helps_at_every_size_stays_finite():
     sample = Sample.of(probes, [torch.arange(400)])
     (fit,) = refit(sample, [(0, Change(1, ((1, -1e6),)))])
     assert float(fit.numbers.abs().max()) < 1e7
-    best = add_weight(sample, [1], [Fit.none(0)], 2**20, quiet)[0][0]
+    best = add_weight(sample, [1], [Fit.none(0)], 2**20, quiet)[0]
     assert float(best.numbers.abs().max()) < 1e3
 
 
@@ -216,11 +215,12 @@ def test_the_order_of_sums_decides_nothing():
         sample = Sample.of(probes, [rows])
         fits = refit(sample, [(0, Change(5, ((72, 8.4),), -3.0))])
         for _ in range(2):
-            fits.append(add_weight(sample, range(6), fits[-1:], 2**26, quiet)[0][0])
+            fits.append(add_weight(sample, range(6), fits[-1:], 2**26, quiet)[0])
         found.append([change_of(sample, fit) for fit in fits])
     for one, other in zip(*found, strict=True):
         assert cells_of(one) == cells_of(other)
-        assert numbers_of(one) == pytest.approx(numbers_of(other), rel=1e-10)
+        # Less than an edit is rounded by; a step taken by one and not by the other is far more.
+        assert numbers_of(one) == pytest.approx(numbers_of(other), rel=1e-8)
 
 
 def test_of_equal_weights_the_first_is_tried_whatever_the_order_of_sums(headed):
