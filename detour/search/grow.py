@@ -25,7 +25,7 @@ FINALISTS = 4
 """How many of them are fitted further: those that do best after one Newton step."""
 STEPS, WIDTHS = 8, 2
 """Newton steps at one width, and how often the width is fitted: the second time of the best."""
-CLOSE_STEPS = 4
+CLOSE_STEPS = 2
 """Newton steps of weights that are then searched closely."""
 
 
@@ -95,8 +95,9 @@ def promising(
     steep = (torch.cat(found, dim=1) - pulls.sum(1)[:, None] * mean).abs() / spread
     for at, (row, base) in enumerate(bases):
         steep[at, [column for own, column in base.cells if own == row]] = 0
+    room = [base.with_room() for _, base in bases]
     return [
-        bases[at][1].with_cell((bases[at][0], column))
+        replace(room[at], cells=(*room[at].cells, (bases[at][0], column)))
         for part in dict.fromkeys(base.part for _, base in bases)
         for at, column in _steepest(steep, [base.part == part for _, base in bases])
     ]

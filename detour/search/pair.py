@@ -28,6 +28,7 @@ from .one_weight import (
 from .problem import Found, Problem
 from .sample import Sample
 from .scan import (
+    GRID,
     LIMIT,
     Events,
     at_a_time,
@@ -40,6 +41,7 @@ from .scan import (
     scan,
     shift_events,
     unpack,
+    worst_of,
 )
 from .shifts import shift_levels
 from .smoothed import change_of
@@ -249,10 +251,11 @@ def best_shift_at(problem: Problem, column: Tensor, slopes: Tensor) -> tuple[int
 
 
 LEVEL, STAY = 8192, 2
+TURNED = 0.01 * GRID
 """A sample of so many probes, and how many weights stay in the search after it."""
-NEAR = (0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0)
+NEAR = (0.6, 0.8, 1.0, 1.25, 1.6)
 """Slopes that are tried, as multiples of the one that a weight comes with."""
-CLOSE_SLOPES, CLOSE_THRESHOLDS = (16, 64), 2**14
+CLOSE_SLOPES, CLOSE_THRESHOLDS = (8, 64), 2**14
 """So many slopes more, from few to many: where there are few probes they cost little."""
 TRIED, TRIED_PROBES = (3, 16), 2**14
 """How many weights are searched closely, in the same way."""
@@ -277,8 +280,10 @@ def refine_pair(
         tried += [(level, p, j, slopes) for level, j, slopes in _tried(probes, p, own)]
         tick()
     tried.sort(key=lambda item: -item[0])
-    results = []
-    for _, p, j, slopes in tried[:STAY]:
+    results: list[tuple[int, float, float, int, int, float, float]] = []
+    for level, p, j, slopes in tried[:STAY]:
+        if results and level < worst_of(-results[0][0]) - TURNED:
+            break
         column = probes.columns(p.rows, j, j + 1)[:, 0]
         if len(p.rows) > LEVEL:  # a sample chose them
             slopes = best_slopes(p, column, slopes)

@@ -152,6 +152,7 @@ def peaks(
     sums = Sums.of(moves, order)
 
     def fill(rows: Tensor) -> int:
+        rows = rows[keys[rows] < 0]
         if len(rows):
             keys[rows] = _peaks(sort_events(moves.some(rows), order[rows]))
         return max(floor, int(keys.max()))
@@ -206,8 +207,8 @@ class Sums:
             place = 1 << (torch.arange(short.shape[1]) * self.bits)
             enough = place << (self.bits - 1)
             mask, start = enough.sum(), (short * place + enough).sum(1, keepdim=True)
-            found = torch.cat([start, sums[rows] + start], dim=1)
-            own = _equal(found.bitwise_and_(mask), mask)
+            own = (sums if len(rows) == len(sums) else sums[rows]) + start
+            own = torch.cat([_equal(each & mask, mask) for each in (start, own)], dim=1)
             met = own if met is None else met & own
         return rows if met is None else rows[_any(met)]
 

@@ -62,10 +62,9 @@ class Fit:
             self, rows=(*self.rows, row), numbers=_extended(self.numbers, len(self.numbers))
         )
 
-    def with_cell(self, cell: Cell) -> Fit:
-        """With one weight more, which is 0; its row is there."""
-        numbers = _extended(self.numbers, len(self.cells))
-        return replace(self, cells=(*self.cells, cell), numbers=numbers)
+    def with_room(self) -> Fit:
+        """With the number of one weight more, which is 0; its cell is still to be named."""
+        return replace(self, numbers=_extended(self.numbers, len(self.cells)))
 
 
 def _extended(numbers: Tensor, at: int) -> Tensor:
@@ -217,7 +216,7 @@ def _basis(sample: Sample, part: Tensor, columns: list[list[int]]) -> Tensor:
     at = [[number[column] for column in own] for own in columns]
     places = torch.tensor(at, dtype=torch.long).view(len(columns), len(columns[0]))
     mean, spread = (each[:, every] for each in sample.units)
-    values = sample.read(every)[places]
+    values = sample.read(every).contiguous()[places]
     return (mean[part[:, None], places, None] - values).div_(spread[part[:, None], places, None])
 
 

@@ -208,6 +208,17 @@ def test_parts_side_by_side_find_what_each_finds_alone(headed, classes):
     assert len({str(found.steps[-1].change) for found in together}) > 1
 
 
+def test_at_the_top_the_order_of_sums_takes_and_refuses_no_step():
+    probes = made(64, 6, 1000, seed=4)  # where it once did
+    draw, found = torch.Generator().manual_seed(0), []
+    for rows in (torch.arange(1000), torch.randperm(1000, generator=draw)):
+        sample = Sample.of(probes, [rows])
+        fits = promising(sample, range(6), [Fit.none(0)], 2**26, quiet)
+        numbers = torch.stack([fit.numbers for fit in fits])
+        found.append(climb(Batch.of(sample, fits), numbers, 12)[0])
+    assert torch.allclose(*found, rtol=1e-10, atol=0)
+
+
 def test_the_order_of_sums_decides_nothing():
     probes = made(256, 6, 4000, seed=2)  # where a GPU once found other numbers
     draw, found = torch.Generator().manual_seed(0), []
