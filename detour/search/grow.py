@@ -21,11 +21,12 @@ PROMISING = 16
 """How many weights are tried before one is added: those with the steepest slope."""
 PROMISING_ROWS = 8
 """Of how many rows that have none yet."""
-FINALISTS = 4
-"""How many of them are fitted further: those that do best after one Newton step."""
+FINALISTS = 2
+"""How many of them are fitted further: those that do best after one Newton step. Of more of them
+the best in sample was no better on other probes."""
 STEPS, WIDTHS = 8, 2
 """Newton steps at one width, and how often the width is fitted: the second time of the best."""
-CLOSE_STEPS = 2
+CLOSE_STEPS = 4
 """Newton steps of weights that are then searched closely."""
 
 

@@ -251,11 +251,12 @@ def best_shift_at(problem: Problem, column: Tensor, slopes: Tensor) -> tuple[int
 
 
 LEVEL, STAY = 8192, 2
-TURNED = 0.01 * GRID
 """A sample of so many probes, and how many weights stay in the search after it."""
+TURNED = 0.01 * GRID
+"""So much worse than the first one is after turning, the next is not worth turning."""
 NEAR = (0.6, 0.8, 1.0, 1.25, 1.6)
 """Slopes that are tried, as multiples of the one that a weight comes with."""
-CLOSE_SLOPES, CLOSE_THRESHOLDS = (8, 64), 2**14
+CLOSE_SLOPES, CLOSE_THRESHOLDS = (8, 64), 2**13
 """So many slopes more, from few to many: where there are few probes they cost little."""
 TRIED, TRIED_PROBES = (3, 16), 2**14
 """How many weights are searched closely, in the same way."""
