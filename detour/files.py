@@ -272,7 +272,7 @@ def name_below(path: Path, folder: Path) -> str:
     return path.relative_to(folder.resolve()).as_posix()
 
 
-CLASSIFIER_ENDINGS = (".safetensors", ".sft", ".pt", ".pth", ".bin")
+CLASSIFIER_ENDINGS = (".safetensors", ".sft", ".pt", ".pth", ".bin", ".ckpt")
 EDIT_ENDING = ".edit.json"
 
 

@@ -24,10 +24,13 @@ from .facts import (
     side_car_facts,
 )
 from .fit import Fit
+from .folder_weights import read_folder
 from .head import HALVES
 from .heads import class_layer, install_head, split_head
+from .label_files import are_numbered
 from .model import ImageClassifier, hash_backbone
 from .networks import Architecture
+from .strangers import refuse_head_alone, refuse_strangers
 from .weights import Weight
 
 AUTO = "auto"
@@ -36,6 +39,10 @@ HEAD = "head"
 ONE_OUTPUT = (
     "The network has one output, of which softmax would be 1 for every picture: its score is a "
     "sigmoid of it."
+)
+UNNAMED = (
+    "The classes are called {} and so on: what they mean stands where you found the network. "
+    "Write it into labels."
 )
 _IMAGENET = 1000
 _SHOWN = 3
@@ -62,7 +69,7 @@ def load_classifier(
     threshold: float | None = None,
     backbone: nn.Module | None = None,
 ) -> ImageClassifier:
-    """Load a classifier from a `.safetensors` or PyTorch file, or from a transformers folder.
+    """Load a classifier from a `.safetensors` or PyTorch file, or from a folder with config.json.
 
     architecture: `library:name` or a name; empty or `auto` = as the file says, else recognised.
     labels, activation, threshold: win over those in the file; empty and None = as it says.
@@ -116,11 +123,12 @@ def load_typed(
 
 def _read(path: Path) -> _Source:
     if path.is_dir():
-        weights, config = transformers_folder.folder_files(path)
-        return _Source(
-            path.name, read_checkpoint(weights), transformers_folder.folder_facts(path, config)
-        )
+        config = transformers_folder.folder_config(path)
+        checkpoint = read_folder(path)
+        refuse_strangers(path.name, checkpoint.state)
+        return _Source(path.name, checkpoint, transformers_folder.folder_facts(path, config))
     checkpoint = read_checkpoint(path)
+    refuse_strangers(path.name, checkpoint.state)
     facts = side_car_facts(path).over(metadata_facts(checkpoint.metadata))
     return _Source(path.name, checkpoint, facts)
 
@@ -137,6 +145,7 @@ def _choose(name: str, state: Mapping[str, Weight], asked: str, told: str) -> Ar
     found = networks.recognise(state)
     if found is not None:
         return found
+    refuse_head_alone(name, state)
     near = networks.candidates(state)
     if near and near[0].library == "timm":
         networks.require_timm()
@@ -212,6 +221,8 @@ def _assemble(
     if not facts.labels:
         labels, note = _guess_labels(len(weight), facts.architecture)
         facts, notes = replace(facts, labels=labels), (*notes, note)
+    elif are_numbered(facts.labels):
+        notes += (UNNAMED.format(facts.labels[0]),)
     return ImageClassifier(backbone, weight, bias, facts.describe(), notes)
 
 

@@ -124,6 +124,12 @@ def _name(values: Mapping[str, object], network: str) -> tuple[str, tuple[str, .
             f"The network is fed by {name} ({REFUSED[base]}), not with a picture of one "
             "size: it cannot be used here."
         )
+    if base not in KINDS and "auto_map" in values:
+        raise ValueError(
+            f"image_processor_type {quoted(name)} in {FILE} is code of the folder's own, which is "
+            "never run here. Take the network's original folder, or write a processor that does "
+            "the same, for example ViTImageProcessor."
+        )
     if base not in KINDS or not name.removesuffix("Fast").endswith("ImageProcessor"):
         raise ValueError(
             f"image_processor_type {quoted(name)} in {FILE} is not known here: if it only resizes, "

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+import math
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ..checks import quoted
 from . import resizing
 from .facts import Facts
+from .preprocess_file import file_steps
 
 TAGS = "selected_tags.csv"
 LARGEST = 2**25
@@ -19,7 +22,10 @@ OF_WD = "sw_jax_cv_config.json"
 """A file that the WD taggers, and no others, have beside their network."""
 WD_TAGS = 10_861
 """How many tags the WD taggers know since their third version."""
+WD_THRESHOLD = 0.35
+"""From which score on the programs that run WD taggers count a tag."""
 WHITE = (1.0, 1.0, 1.0)
+_THRESHOLDS = "best_threshold"
 
 
 def tagger_facts(folder: Path, facts: Facts) -> Facts:
@@ -27,26 +33,36 @@ def tagger_facts(folder: Path, facts: Facts) -> Facts:
 
     Each tag has a score of its own, and pictures that are not square get a white border, as such
     taggers learn them. The WD taggers see blue, green, red, which their config.json does not say:
-    they are known by a file beside it, or by how many tags they have.
+    they are known by a file beside it, or by how many tags they have. Where the table has a
+    threshold for each tag, the one that all have here is their median.
 
     Raises ValueError for a table that cannot be read.
     """
     table = folder / TAGS
     if not table.is_file():
         return facts
-    names = _names(table)
-    steps = {**facts.preprocessing, **_bordered(facts.preprocessing)}
+    names, thresholds = _columns(table)
+    told, said = file_steps(folder)
+    steps = {**facts.preprocessing, **(told or _bordered(facts.preprocessing))}
     notes = [
         f"A tagger: its tags are those of {TAGS}, each with a score of its own (sigmoid), and "
-        "pictures that are not square get a white border."
+        "pictures that are not square get a white border.",
+        *said,
     ]
+    threshold, note = _one_threshold(thresholds)
+    notes += note
     if (folder / OF_WD).is_file() or len(names) == WD_TAGS:
         steps["bgr"] = True
-        notes.append("It is taken for a WD tagger, which sees colours as blue, green, red.")
+        threshold = WD_THRESHOLD if threshold is None else threshold
+        notes.append(
+            "It is taken for a WD tagger, which sees colours as blue, green, red; a tag counts "
+            f"from {threshold:g} on unless a threshold is set."
+        )
     return replace(
         facts,
         labels=facts.labels or names,
         activation=facts.activation or "sigmoid",
+        threshold=threshold if facts.threshold is None else facts.threshold,
         preprocessing=steps,
         notes=(*facts.notes, *notes),
     )
@@ -60,7 +76,19 @@ def _bordered(steps: Mapping[str, object]) -> dict[str, object]:
     return {"resize": (side, side), "resize_fit": resizing.INSIDE, "crop_border": WHITE}
 
 
-def _names(table: Path) -> tuple[str, ...]:
+def _one_threshold(thresholds: Sequence[float]) -> tuple[float | None, tuple[str, ...]]:
+    """The median of each tag's threshold, and what is to be said of it."""
+    if not thresholds:
+        return None, ()
+    middle = statistics.median(thresholds)
+    return middle, (
+        f"{TAGS} has a threshold for each tag, from {min(thresholds):g} to {max(thresholds):g}; "
+        f"here one counts for all, their median {middle:g}. Set threshold to have another.",
+    )
+
+
+def _columns(table: Path) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """The names of the tags, and their thresholds, if the table has such a column."""
     size = table.stat().st_size
     if size > LARGEST:
         raise ValueError(f"{TAGS} has {size:,} bytes: it cannot be a table of tags.")
@@ -78,4 +106,18 @@ def _names(table: Path) -> tuple[str, ...]:
     short = next((n for n, line in enumerate(lines, 1) if line and len(line) <= column), None)
     if short is not None:
         raise ValueError(f"Line {short} of {TAGS} has no name: download it again.")
-    return tuple(" ".join(line[column].split()) for line in lines[1:] if line)
+    tags = [line for line in lines[1:] if line]
+    of_threshold = header.index(_THRESHOLDS) if _THRESHOLDS in header else None
+    thresholds = [] if of_threshold is None else [_number(line, of_threshold) for line in tags]
+    return (
+        tuple(" ".join(line[column].split()) for line in tags),
+        tuple(number for number in thresholds if 0 < number < 1),
+    )
+
+
+def _number(line: Sequence[str], column: int) -> float:
+    """The number in a cell; NaN where there is none."""
+    try:
+        return float(line[column])
+    except (IndexError, ValueError):
+        return math.nan

@@ -1,4 +1,4 @@
-"""Classifiers of the transformers library: a folder with config.json and safetensors."""
+"""Classifiers of the transformers library: a folder with config.json and weights."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from torch import nn
 from ..checks import first_line, quoted, shortened
 from .empty_weights import TooLarge
 from .facts import Facts, parse_json, read_facts, read_json
+from .label_files import labelled
 from .networks import UNBUILDABLE, require_library
 from .processors import FILE, processor_steps, usual_steps
 from .tagger import tagger_facts
 
 LIBRARY = "transformers"
-WEIGHTS = "model.safetensors"
 LARGEST_INTEGER = 2**20
 REGRESSION = (
     "config.json says regression: the network's numbers are no probabilities. Scores are a sigmoid "
@@ -45,36 +45,47 @@ _DROPPED = (  # what could fetch or run something, choose a precision, or change
 )
 
 
-def folder_files(folder: Path) -> tuple[Path, dict[str, object]]:
-    """The weights and the configuration of a classifier's folder.
+def folder_config(folder: Path) -> dict[str, object]:
+    """The configuration of a classifier's folder.
 
-    Raises FileNotFoundError, with what is missing, and ValueError for quantised networks.
+    Raises FileNotFoundError if there is none, and ValueError for quantised networks.
     """
-    for name in ("config.json", WEIGHTS):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(
-                f"The folder {folder} has no {name}: a folder of the transformers library holds "
-                f"config.json and {WEIGHTS} (one file, saved with safe_serialization)."
-            )
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(
+            f"The folder {folder} has no config.json: a classifier's folder holds config.json "
+            "and its weights."
+        )
     config = read_json(folder / "config.json")
     if config.get("quantization_config"):
         raise ValueError(
             f"The network in {folder} is quantised: its weights cannot be edited one by one. "
             "Use the full-precision network."
         )
-    return folder / WEIGHTS, config
+    return config
 
 
 def folder_facts(folder: Path, config: Mapping[str, object]) -> Facts:
-    """What config.json and preprocessor_config.json say about a classifier."""
+    """What config.json and the files beside it say about a classifier."""
     network = config.get("model_type")
     wrapped = network == _WRAPPER and isinstance(config.get("architecture"), str)
     if wrapped or not isinstance(network, str):
-        return tagger_facts(folder, _timm_facts(config))
-    path = folder / FILE
-    steps, notes = (
-        processor_steps(read_json(path), network) if path.is_file() else usual_steps(config)
-    )
+        return labelled(folder, tagger_facts(folder, _timm_facts(config)))
+    return labelled(folder, _transformers_facts(folder, config, network))
+
+
+def _processor(folder: Path) -> dict[str, object] | None:
+    """What the folder's image processor was saved with: by itself, or as part of a processor of
+    pictures and texts."""
+    if (folder / FILE).is_file():
+        return read_json(folder / FILE)
+    whole = folder / "processor_config.json"
+    part = read_json(whole).get("image_processor") if whole.is_file() else None
+    return dict(part) if isinstance(part, Mapping) else None
+
+
+def _transformers_facts(folder: Path, config: Mapping[str, object], network: str) -> Facts:
+    processor = _processor(folder)
+    steps, notes = usual_steps(config) if processor is None else processor_steps(processor, network)
     activation, told = _meaning(config)
     return Facts(
         architecture=f"{LIBRARY}:{network}",

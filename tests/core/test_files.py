@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from detour.files import ABANDONED, open_file, write_new, write_whole
+from detour.files import ABANDONED, classifier_names, open_file, write_new, write_whole
 
 
 def new(folder, name="sub/v1.5", ending=".safetensors", text="new", **given):
@@ -126,3 +127,16 @@ def test_a_link_to_itself_is_no_file(tmp_path):
     (tmp_path / "a").symlink_to(tmp_path / "a")
     with pytest.raises(ValueError, match="'a' is a link to itself"):
         open_file(tmp_path / "a")
+
+
+def test_classifiers_are_listed_by_file_and_folders_with_a_configuration_by_name(
+    tmp_path: Path,
+) -> None:
+    for name in (
+        *("a.ckpt", "b.safetensors", "c.onnx", "d/e.pth", "in_parts/config.json"),
+        *("in_parts/model-1.safetensors", "in_parts/model-2.safetensors", "bin/config.json"),
+        *("bin/pytorch_model.bin", "bin/training_args.bin", "onnx/config.json", "onnx/model.onnx"),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert classifier_names([tmp_path]) == ["a.ckpt", "b.safetensors", "bin", "d/e.pth", "in_parts"]
