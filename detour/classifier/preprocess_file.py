@@ -30,10 +30,12 @@ def file_steps(folder: Path) -> tuple[dict[str, object], tuple[str, ...]]:
     if not path.is_file():
         return {}, ()
     told = read_json(path)
-    listed = next((told[name] for name in ("test", "val") if isinstance(told.get(name), list)), ())
-    by_type = {str(step.get("type")): step for step in listed if isinstance(step, Mapping)}
+    steps = next(
+        (found for name in ("test", "val") if isinstance(found := told.get(name), list)), []
+    )
+    by_type = {str(step.get("type")): step for step in steps if isinstance(step, Mapping)}
     unknown = [name for name in by_type if name not in (*_PLAIN, _RESIZED, _BORDERED)]
-    if unknown or len(by_type) != len(listed) or not {_RESIZED, "normalize"} <= by_type.keys():
+    if unknown or len(by_type) != len(steps) or not {_RESIZED, "normalize"} <= by_type.keys():
         raise ValueError(
             f"{FILE} must list resize and normalize, and may list pad_to_size and center_crop, "
             f"under 'test'; it has {quoted(', '.join(by_type))}. Take it out of the folder to "
@@ -65,8 +67,9 @@ def _steps(by_type: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
 
 def _size(size: object, name: str) -> int | tuple[int, int]:
     """A number of pixels for the shorter side, or height and width."""
-    sides = list(size) if isinstance(size, (list, tuple)) else [size]
-    if len(sides) not in (1, 2) or not all(type(side) is int and side > 0 for side in sides):
+    given = list(size) if isinstance(size, (list, tuple)) else [size]
+    sides = [side for side in given if isinstance(side, int) and side > 0]
+    if len(given) not in (1, 2) or len(sides) != len(given):
         raise ValueError(f"size {quoted(size)} of {name} in {FILE} must be pixels.")
     return sides[0] if len(sides) == 1 else (sides[0], sides[1])
 

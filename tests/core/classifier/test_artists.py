@@ -291,7 +291,12 @@ def test_files_beside_a_tagger_that_cannot_be_used(
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
-    [({"size": "x"}, "must be pixels"), ({"background_color": "no"}, "is no colour")],
+    [
+        ({"size": "x"}, "must be pixels"),
+        ({"background_color": "no"}, "is no colour"),
+        ({"mean": None}, "mean None"),
+        ({"interpolation": ["a"]}, "interpolation"),
+    ],
 )
 def test_steps_that_cannot_be_used(changes: dict, sentence: str, tmp_path: Path) -> None:
     tagger_folder(tmp_path)
