@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..checks import listed, quoted
+from ..checks import is_text, listed, quoted
 from .checkpoint import SAFETENSORS, TORCH_FILES, Checkpoint, read_checkpoint
 from .facts import read_json
 from .weights import Weight
@@ -14,6 +14,7 @@ WEIGHTS = "model.safetensors"
 _USUAL = (WEIGHTS, f"{WEIGHTS}.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 """What transformers looks for, in its order."""
 _OF_TRAINING = re.compile(r"(optimizer|scheduler|scaler|training_args|rng_state|random_states).*")
+_PLAIN = re.compile(r"[^/\\:\x00-\x1f]{1,200}\.\w{1,20}")
 _OTHER_KINDS = {
     **{".onnx": "ONNX", ".h5": "Keras", ".keras": "Keras", ".pb": "TensorFlow"},
     **{".tflite": "TensorFlow Lite", ".msgpack": "Flax", ".gguf": "GGUF", ".mlmodel": "Core ML"},
@@ -65,11 +66,11 @@ def _read_parts(index: Path) -> Checkpoint:
     """All the files that an index names, which must lie beside it."""
     places = read_json(index).get("weight_map")
     names = list(places.values()) if isinstance(places, dict) else []
-    wrong = next((name for name in names if not _is_plain(name)), None)
-    if not names or wrong is not None:
+    wrong = [name for name in names if not _is_plain(name)]
+    if not names or wrong:
         raise ValueError(
             f"{index.name} is damaged: its weight_map must name files beside it, not "
-            f"{quoted(wrong)}. Get it again."
+            f"{quoted(wrong[0] if wrong else places)}. Get it again."
         )
     weights: dict[str, Weight] = {}
     notes: list[str] = []
@@ -81,4 +82,4 @@ def _read_parts(index: Path) -> Checkpoint:
 
 
 def _is_plain(name: object) -> bool:
-    return isinstance(name, str) and not re.search(r"[/\\:\0]", name) and name not in ("", "..")
+    return isinstance(name, str) and bool(_PLAIN.fullmatch(name)) and is_text(name)

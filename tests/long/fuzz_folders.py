@@ -15,6 +15,7 @@ import torch
 import transformers
 from fuzz_safetensors import use
 from hostile import changed, damaged, nested
+from safetensors.torch import load_file
 from watch import CANARY, Case, Make
 
 CONFIG, PROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
@@ -52,7 +53,9 @@ def opened(folder: Path) -> Iterator[Make]:
 def _case(draw: random.Random, place: Path, whole: Path) -> Case:
     folder = place / "net"
     shutil.copytree(whole, folder)
-    kind = draw.choice(("config", "config", "processor", "processor", "weights", "files", "code"))
+    kind = draw.choice(
+        ("config", "config", "processor", "processor", "weights", "files", "code", "beside")
+    )
     if kind in ("config", "processor"):
         _change(draw, folder / (CONFIG if kind == "config" else PROCESSOR))
     elif kind == "weights":
@@ -60,6 +63,8 @@ def _case(draw: random.Random, place: Path, whole: Path) -> Case:
         (folder / WEIGHTS).write_bytes(damaged(draw, data, draw.choice((9, 2000, None))))
     elif kind == "files":
         _swap(draw, folder)
+    elif kind == "beside":
+        _beside(draw, folder)
     else:
         _code(draw, folder, place)
     return Case(f"folder {whole.name} {kind}", lambda: use(folder))
@@ -85,6 +90,23 @@ def _swap(draw: random.Random, folder: Path) -> None:
         file.symlink_to(draw.choice((file, folder, Path("/dev/zero"), Path("nowhere"))))
     elif act == 4:
         shutil.copy(folder / draw.choice([one.name for one in folder.iterdir()]), file)
+
+
+def _beside(draw: random.Random, folder: Path) -> None:
+    """Labels, a processor or an index of parts, in files of their own."""
+    kind = draw.choice(("labels.json", "labels.txt", "processor_config.json", "index"))
+    file = folder / kind
+    tree: object = draw.choice((["a", "b"], {"0": "a", "1": "b"}, {"a": 0, "b": 1}))
+    if kind == "processor_config.json":
+        tree = {"image_processor": json.loads((folder / PROCESSOR).read_text(encoding="utf-8"))}
+        (folder / PROCESSOR).unlink()
+    elif kind == "index":
+        file = folder / f"{WEIGHTS}.index.json"
+        names = list(load_file(folder / WEIGHTS))
+        (folder / WEIGHTS).rename(folder / "part.safetensors")
+        tree = {"weight_map": dict.fromkeys(names, "part.safetensors")}
+    file.write_text(json.dumps(tree), encoding="utf-8")
+    _change(draw, file)
 
 
 def _code(draw: random.Random, folder: Path, place: Path) -> None:

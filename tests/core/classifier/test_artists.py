@@ -251,6 +251,8 @@ def test_what_is_no_network_with_one_last_layer(
             r"files beside it, not '\.\./b\.safetensors'",
         ),
         ({"model.safetensors.index.json": '{"weight_map": {"a": [1]}}'}, ValueError, r"not \[1\]"),
+        ({"model.safetensors.index.json": '{"weight_map": {"a": null}}'}, ValueError, "not None"),
+        ({"model.safetensors.index.json": '{"weight_map": []}'}, ValueError, r"not \[\]"),
         (
             {"model.safetensors.index.json": '{"weight_map": {"a": "gone.safetensors"}}'},
             FileNotFoundError,
