@@ -154,8 +154,9 @@ def _choose(name: str, state: Mapping[str, Weight], asked: str, told: str) -> Ar
     like = f" It is near to {nearest[0].full_name}, but {nearest[1][0]}." if nearest else ""
     raise ValueError(
         f"The architecture of {shortened(name, 80)} is not recognised from its weights "
-        f"({keys}, ...).{like} Put it into a folder with the config.json that it came with, or name "
-        "it, for example resnet50, torchvision:regnet_y_400mf or timm:convnext_small."
+        f"({keys}, ...).{like} Name it, for example resnet50, torchvision:regnet_y_400mf or "
+        "timm:convnext_small, or put it into a folder with transformers' or timm's config.json "
+        "that it came with."
     )
 
 

@@ -224,7 +224,7 @@ CHECKER = {"concept_embeds": torch.ones(17, 8), "vision_model.x.weight": torch.o
         (linear(768, 1), "go on the 768 features of another one"),
         (nn.Sequential(nn.Linear(512, 9), nn.ReLU(), nn.Linear(9, 1)).state_dict(), "the 512 feat"),
         ({"head.linear.weight": torch.ones(18166, 4)}, "one half of the last layer switches"),
-        ({"cls": torch.ones(1, 1, 4)}, "a folder with the config.json that it came with"),
+        ({"cls": torch.ones(1, 1, 4)}, "with transformers' or timm's config"),
     ],
 )
 @pytest.mark.parametrize("folder", [False, True])
