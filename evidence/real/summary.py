@@ -52,7 +52,8 @@ def summarise(rows: Sequence[Row], fewest: int) -> list[Row]:
         sides = {name: side for name, side in sides.items() if len(side) >= enough}
         common = set.intersection(*(set(side) for side in sides.values()))
         for name, own in sides.items():
-            lower = [s for s, row in own.items() if row["worst"] < sides["erm"][s]["worst"]]
+            erm = sides["erm"]
+            lower = sorted(s for s, row in own.items() if row["worst"] < erm[s]["worst"])
             found.append(
                 {
                     **dict(zip(("question", "backbone", "probes"), place, strict=True)),
@@ -64,6 +65,7 @@ def summarise(rows: Sequence[Row], fewest: int) -> list[Row]:
                     "numbers": statistics.median(row["numbers"] for row in own.values()),
                     "seconds": statistics.median(row["seconds"] for row in own.values()),
                     "worse_than_unedited": len(lower),
+                    "worse_splits": lower,
                     "of_splits": {str(s): round(row["worst"], 4) for s, row in own.items()},
                     **{f"over_{floor}": gain(own, sides[floor]) for floor in FLOORS},
                 }

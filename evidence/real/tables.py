@@ -11,6 +11,8 @@ from .summary import ALLOWED_WORSE, KINDS, Row, worst_together
 
 OF_DFR = ("one_weight", "one_weight_bias", "three_weights_bias", "auto", "mistakes")
 TOLD = ("erm", "mistakes_keep_95", "mistakes_keep_80", "one_weight_bias")
+LOOKED_AT = 11
+"""So many splits, the first ones, had been looked at when `ladder.SURE` was settled."""
 UNIT = (
     "Unit: a random split of the people or digits, with a new head. Intervals: 95 %, paired by "
     "split."
@@ -81,6 +83,14 @@ def print_worse(rows: Sequence[Row]) -> None:
             f"  {method:19} {lower:4} of {splits:4} {f'({lower / splits:.0%})':>5}"
             f"{_lower(own, 'balanced')}{_lower(own, 'unbalanced')}; more than 1 in 20 in "
             f"{more} of {len(own)} blocks"
+        )
+    fresh = [row for row in rows if row["method"] == "auto" and row["splits"] > LOOKED_AT]
+    if fresh:
+        lower = sum(split >= LOOKED_AT for row in fresh for split in row["worse_splits"])
+        count = sum(sum(int(split) >= LOOKED_AT for split in row["of_splits"]) for row in fresh)
+        say(
+            f"  auto on the splits from {LOOKED_AT} on, which had no say in how sure it must be: "
+            f"{lower} of {count}"
         )
 
 
