@@ -28,6 +28,7 @@ EXACT = (
     "partial offload",
     "fp8 weights",
 )
+SEARCHES = ["one_weight", "k_weights_bias", "one_weight"]
 
 
 def dev_gpu(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -56,17 +57,17 @@ def test_a_pack_is_small_and_holds_no_words_of_tokenizers(pack):
 
 
 ALL = "import sys; from tools import gpu; [gpu.main([p, *sys.argv[1:]]) for p in {}]"
-"""All parts one after the other; the one without ComfyUI first, so that it is without."""
+"""Parts one after the other; the one without ComfyUI first, so that it is without."""
+LESS = "import tools.bench_stats as stats, tools.gpu_edit as edit; "
+LESS += "stats.SHAPES, edit.SMALL_NETWORKS = ('sd15',), (); "
 
 
-def test_the_rehearsal_does_everything(pack, tmp_path):
-    """In one process, as importing torch and the host takes longer than what the parts do."""
-    file, parts = tmp_path / "lines", ("machine", "edit", "exact", "cost")
-    assert sorted(parts) == sorted(gpu.PARTS)
+def rehearse(pack, file, parts, before=""):
+    """What parts find in one process: importing torch and the host takes longer than they do."""
     host, packages = gpu_pack.check_pack(pack)
     environment = {gpu.SITE: str(packages), "COMFYUI_PATH": str(host), "DETOUR_DEVICE": "cpu"}
     subprocess.run(
-        [sys.executable, "-c", ALL.format(parts), str(file), "1800", "--small"],
+        [sys.executable, "-c", before + ALL.format(parts), str(file), "1800", "--small"],
         cwd=ROOT,
         env={**os.environ, **environment},
         check=True,
@@ -75,6 +76,23 @@ def test_the_rehearsal_does_everything(pack, tmp_path):
     figures = gpu.empty()
     gpu.merge(figures, read_lines(file))
     assert figures["skipped"] == {} and figures["exact"]["failed"] == []
+    return figures
+
+
+def test_a_rehearsal_of_one_unet_and_of_the_search(pack, tmp_path):
+    figures = rehearse(pack, tmp_path / "lines", ("machine", "edit", "exact"), LESS)
+    exact = [name for name in figures["exact"]["passed"] if "search" not in name]
+    assert exact == [f"sd15: {name}" for name in EXACT]
+    assert len(figures["exact"]["passed"]) == len(EXACT) + len(SMALL_SAME)
+    assert [row["what"] for row in figures["edit"]] == SEARCHES
+    assert all(row["same"] and row["left_mib"] == [0, 0] for row in figures["edit"])
+
+
+@pytest.mark.long
+def test_the_rehearsal_does_everything(pack, tmp_path):
+    parts = ("machine", "edit", "exact", "cost")
+    assert sorted(parts) == sorted(gpu.PARTS)
+    figures = rehearse(pack, tmp_path / "lines", parts)
     exact = [f"{a}: {b}" for a in SHAPES for b in EXACT]
     assert [name for name in figures["exact"]["passed"] if "search" not in name] == exact
     assert len(figures["exact"]["passed"]) == len(exact) + len(SMALL_SAME)
@@ -91,8 +109,7 @@ def test_the_rehearsal_does_everything(pack, tmp_path):
     }
     assert figures["syncs"]["inside"] <= 1 and figures["syncs"]["outside"] == 0
     assert 0 <= figures["recompiles"] <= 4
-    searches = ["one_weight", "k_weights_bias", "one_weight"]
-    assert [row["what"] for row in figures["edit"]] == [*searches, "convnext_tiny"]
+    assert [row["what"] for row in figures["edit"]] == [*SEARCHES, "convnext_tiny"]
     assert all(row["same"] and row["left_mib"] == [0, 0] for row in figures["edit"][:-1])
 
 
