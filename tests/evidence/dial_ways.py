@@ -23,10 +23,16 @@ TRIED = {"unet": WAYS, "transformer": RANGE_WAYS}
 
 
 def main() -> None:
-    """Draw with the strongest setting of each way of a kind of network."""
-    weights, answers, network = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    write_random(weights, network)
+    """Draw with the strongest setting of each way of each kind of network, in one host."""
+    weights, answers = map(Path, sys.argv[1:])
+    load_host()
     host = Host("cpu")
+    answers.write_text(json.dumps({kind: tried(host, weights, kind) for kind in TRIED}), "utf-8")
+
+
+def tried(host: Host, weights: Path, network: str) -> dict[str, Any]:
+    """What the ways did to a random model."""
+    write_random(weights, network)
     run = replace(host.run_of(weights, "nurse", 3.0), seed=5, count=COUNT, steps=STEPS)
     whole = run.model.model.diffusion_model
     modules = list(whole.modules())
@@ -42,19 +48,17 @@ def main() -> None:
     skipped = host.draw(replace(run, model=skipping(host, run.model)))
     apart = float((skipped.pictures - plain.pictures).abs().max())
     depths = [name for name in NETWORKS if name.startswith("depth") and network == "unet"]
-    told = {
+    return {
         "ways": found,
         "same": same and kept,
         "host's skip": apart,
         "depths": {name: changed_by_bypass(host, weights, name) for name in depths},
     }
-    answers.write_text(json.dumps(told), "utf-8")
 
 
 def write_random(weights: Path, network: str) -> None:
     """A file of random weights."""
     torch.manual_seed(0)
-    load_host()
     model = TinyModel(NETWORKS[network])
     for value in model.network.parameters():
         if value.ndim > 1 and not value.any():  # closing layers, without which nothing would act

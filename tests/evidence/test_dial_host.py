@@ -23,20 +23,21 @@ ROWS = 2 * 3 * 4
 SCRIPT = Path(__file__).with_name("dial_ways.py")
 
 
-@pytest.fixture(scope="module", params=["unet", "transformer"])
-def found(request, tmp_path_factory) -> dict:
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory) -> dict:
     """What each way did; in a process of its own, since the host's settings are the process's."""
     folder, root = tmp_path_factory.mktemp("dial"), SCRIPT.parents[2]
     files = [str(folder / name) for name in ("random.safetensors", "found.json")]
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    command = [sys.executable, str(SCRIPT), *files, request.param]
+    command = [sys.executable, str(SCRIPT), *files]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    return {"network": request.param, **json.loads(Path(files[1]).read_text("utf-8"))}
+    return json.loads(Path(files[1]).read_text("utf-8"))
 
 
-def test_every_way_acts_and_nothing_stays(found):
-    is_unet = found["network"] == "unet"
+@pytest.mark.parametrize("network", ["unet", "transformer"])
+def test_every_way_acts_and_nothing_stays(everything, network):
+    found, is_unet = everything[network], network == "unet"
     assert set(found["ways"]) == set(WAYS if is_unet else RANGE_WAYS)
     for name, (apart, rows, count) in found["ways"].items():
         assert (apart > 1e-4) == (name != PLAIN), name
