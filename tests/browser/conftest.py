@@ -1,8 +1,8 @@
 """The real page in a real Chromium: both frontends, each with Nodes 2.0 off and on. The newest
 frontend comes with the schemas that newer hosts send, whatever the host.
 
-One server for each frontend and one page for each setting serve all tests, so that the whole
-part takes about a minute.
+One server and one page for each frontend serve all tests. Nodes 2.0 is switched in the open page:
+on in the one, off in the other.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tools.downloads import newest_frontend, newest_version
 from tools.editor import SETTINGS, SIZE, local_host
 from tools.server import ComfyServer
 
-from .desk import Desk
+from .desk import NODES2, Desk
 
 NEWER_HOST = Path(__file__).with_name("newer_host")
 """Makes an older ComfyUI send the schemas of newer ones."""
@@ -37,8 +37,9 @@ class Setting:
         return f"{self.frontend}-{'nodes2' if self.nodes2 else 'canvas'}"
 
 
-EVERY = [Setting(frontend, nodes2) for frontend in ("own", "newest") for nodes2 in (False, True)]
 ONE_EACH = [Setting("own", False), Setting("newest", True)]
+"""As the pages are opened."""
+EVERY = [Setting(one.frontend, on) for one in ONE_EACH for on in (one.nodes2, not one.nodes2)]
 
 
 @pytest.fixture(scope="package")
@@ -61,19 +62,32 @@ def newest_server() -> Iterator[ComfyServer]:
         yield running
 
 
+@pytest.fixture(scope="package")
+def pages(browser) -> Iterator[dict[str, Desk]]:
+    """The open page of each frontend, and what they share."""
+    open_pages: dict[str, Desk] = {}
+    yield open_pages
+    for desk in open_pages.values():
+        desk.page.context.close()
+
+
 @pytest.fixture(scope="package", params=EVERY, ids=str)
-def desk(request, browser) -> Iterator[Desk]:
-    """The page with the graph, loaded once for each setting; tests clear the graph."""
-    own = request.param.frontend == "own"
-    server = request.getfixturevalue("server" if own else "newest_server")
-    server.post_json("/settings", SETTINGS | {"Comfy.VueNodes.Enabled": request.param.nodes2})
-    context = browser.new_context(
-        viewport=SIZE, permissions=["clipboard-read", "clipboard-write"], locale="en-US"
-    )
-    desk = Desk(context.new_page(), server, str(request.param), request.param.nodes2)
-    desk.open()
-    yield desk
-    context.close()
+def desk(request, browser, pages) -> Desk:
+    """The page with the graph, in a setting; tests clear the graph."""
+    setting = request.param
+    if setting.frontend not in pages:
+        own = setting.frontend == "own"
+        server = request.getfixturevalue("server" if own else "newest_server")
+        server.post_json("/settings", SETTINGS | {NODES2: setting.nodes2})
+        context = browser.new_context(
+            viewport=SIZE, permissions=["clipboard-read", "clipboard-write"], locale="en-US"
+        )
+        pages[setting.frontend] = Desk(context.new_page(), server)
+        pages[setting.frontend].open()
+    desk = pages[setting.frontend]
+    desk.clear()
+    desk.show_as(str(setting), setting.nodes2)
+    return desk
 
 
 @pytest.fixture(autouse=True)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tools.editor import Editor
 from tools.server import ComfyServer
 
+NODES2 = "Comfy.VueNodes.Enabled"
 PREVIEW = "detour_schedule_preview"
 OURS = "/extensions/detour/"
 EMPTY = {"last_node_id": 0, "last_link_id": 0, "nodes": [], "links": [], "version": 0.4}
+CLOSE = """async () => {
+  const { sidebarTab, setting } = app.extensionManager;
+  if (sidebarTab.activeSidebarTabId) sidebarTab.activeSidebarTabId = null;
+  const panel = "Comfy.RightSidePanel.IsOpen";  // of newer frontends
+  if (setting.get(panel)) await setting.set(panel, false);
+}"""
 BUILD = """([nodes, links]) => {
   const made = {};
   app.canvas.emitBeforeChange();
@@ -56,11 +63,16 @@ CURVES = """(box) => {
 class Desk(Editor):
     """One open page. `complaints`: errors and warnings of the console that our files caused."""
 
-    def __init__(self, page: Any, server: ComfyServer, name: str, nodes2: bool) -> None:
+    def __init__(self, page: Any, server: ComfyServer) -> None:
         super().__init__(page, server)
-        self.name = name
-        self.nodes2 = nodes2
+        self.name, self.nodes2 = "", False
         self.complaints: list[str] = []
+
+    def show_as(self, name: str, nodes2: bool) -> None:
+        """Switch Nodes 2.0 on or off, as the menu does."""
+        self.name, self.nodes2 = name, nodes2
+        self.run("([id, on]) => app.extensionManager.setting.set(id, on)", [NODES2, nodes2])
+        self.page.wait_for_function("(on) => Boolean(LiteGraph.vueNodesMode) === on", arg=nodes2)
 
     def open(self) -> None:
         """Load the page, following its console from the first line on."""
@@ -78,8 +90,17 @@ class Desk(Editor):
             self.complaints.append(told)
 
     def clear(self) -> None:
-        """An empty graph, seen at its real size."""
+        """An empty graph, seen at its real size, and no panel beside it."""
+        self.run(CLOSE)
         self.reload(EMPTY)
+
+    def until(self, good: Callable[[], bool]) -> None:
+        """Wait until something holds."""
+        for _ in range(120):
+            if good():
+                return
+            self.page.wait_for_timeout(40)
+        assert good()
 
     def build(self, nodes: Sequence[Sequence[Any]], links: Sequence[Sequence[str]] = ()) -> dict:
         """Add nodes `[key, type, x, y, values]` and links by slot names; their ids by key."""

@@ -40,6 +40,15 @@ def seen(desk, node):
     )
 
 
+def in_rows(settings):
+    """Whether each lies a row below the one before."""
+    return [y - settings[0][1] for _, y in settings] == [ROW * n for n in range(len(settings))]
+
+
+def sizes(desk):
+    return [node["size"][1] for node in desk.saved()["nodes"]]
+
+
 def unfold(desk, nodes):
     """Click what unfolds or folds each: the host's button, or on the canvas ours."""
     for node in nodes:
@@ -48,8 +57,11 @@ def unfold(desk, nodes):
             desk.page.locator(place).click()
         else:
             desk.element(node).query_selector("button").click()
-        desk.settle()
-    desk.page.wait_for_timeout(300)
+
+
+def shows(desk, node, names):
+    """Wait until these settings can be seen, and no others."""
+    desk.until(lambda: [name for name, _ in seen(desk, node)] == names)
 
 
 def knows_advanced(desk):
@@ -60,26 +72,23 @@ def knows_advanced(desk):
 
 def test_strength_and_window_are_seen_and_the_rest_unfolds(desk):
     ids = desk.build([[kind, kind, 330 * index, 0, {}] for index, kind in enumerate(SHOWN)])
-    desk.page.wait_for_timeout(300)
     if not knows_advanced(desk):
         every = "(n) => n.widgets.every((w) => !w.hidden && !w.advanced)"
         assert desk.run(f"app.graph.nodes.every({every})")
         return
-    before, queued = desk.saved()["nodes"], desk.queued()
+    values = [node["widgets_values"] for node in desk.saved()["nodes"]]
+    queued = desk.queued()
     for kind, node in ids.items():
-        folded = seen(desk, node)
-        assert [name for name, _ in folded] == SHOWN[kind]
-        assert desk.nodes2 or [y - folded[0][1] for _, y in folded] == [
-            ROW * row for row in range(len(folded))
-        ]
+        shows(desk, node, SHOWN[kind])
+        desk.until(lambda node=node: desk.nodes2 or in_rows(seen(desk, node)))
+    before = sizes(desk)
     unfold(desk, ids.values())
     for node in ids.values():
         every = [name for name in queued[node] if name not in ("model", "curve", "sigmas")]
-        assert [name for name, _ in seen(desk, node)] == every
+        shows(desk, node, every)
     assert desk.queued() == queued
     unfold(desk, ids.values())
     for kind, node in ids.items():
-        assert [name for name, _ in seen(desk, node)] == SHOWN[kind]
-    for was, now in zip(before, desk.saved()["nodes"], strict=True):
-        assert now["widgets_values"] == was["widgets_values"]
-        assert now["size"][1] == pytest.approx(was["size"][1], abs=4)
+        shows(desk, node, SHOWN[kind])
+    desk.until(lambda: sizes(desk) == pytest.approx(before, abs=4))
+    assert [node["widgets_values"] for node in desk.saved()["nodes"]] == values

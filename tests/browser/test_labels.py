@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from .test_looks import axe
 
 LABEL, WIDGET = "DetourLabelPictures", "detour_labels"
 COUNT = 40
+AGAIN = """(node) => {
+  const { api } = app;
+  if (window.labelled) {
+    api.dispatchCustomEvent("executed", { node, display_node: node, output: window.labelled });
+    return true;
+  }
+  api.addEventListener("executed", ({ detail }) => {
+    if (String(detail.node) === node) window.labelled ??= detail.output;
+  });
+  return false;
+}"""
+"""Show once more what the first run on this page showed; whether there was one."""
 
 
 @pytest.fixture
 def node(desk, run) -> str:
-    """A node that has shown 40 pictures, sorted by a classifier."""
+    """A node that has shown 40 pictures of a run, sorted by a classifier."""
     nodes = [
-        ["people", "DetourDemoFaces", 0, 0, {"count": COUNT, "faces_seed": time.time_ns() % 2**31}],
+        ["people", "DetourDemoFaces", 0, 0, {"count": COUNT, "faces_seed": 7}],
         ["load", "DetourLoadClassifier", 0, 600, {"file": "nurse_or_builder.safetensors"}],
         ["label", LABEL, 540, 0, {}],
     ]
@@ -25,7 +35,8 @@ def node(desk, run) -> str:
         ["load", "CLASSIFIER", "label", "classifier"],
     ]
     made = desk.build(nodes, links)["label"]
-    run()
+    if not desk.run(AGAIN, made):
+        run()
     desk.page.wait_for_function(
         "(count) => document.querySelectorAll('.detour-labels [role=option]').length === count",
         arg=COUNT,

@@ -29,8 +29,9 @@ def test_every_widget_is_readable(desk, pictures):
         said = {"node": ids[key], "text": NOTICE, "missed": missed}
         desk.run("(said) => app.api.dispatchCustomEvent('detour.notice', said)", said)
     desk.camera(0.75, (110, 200))
+    both = "() => document.querySelectorAll('.detour-notice:not([hidden])').length === 2"
+    desk.page.wait_for_function(both)
     desk.settle()
-    desk.page.wait_for_timeout(250)
     desk.screenshot(pictures / f"{desk.name}-{theme}.png")
     desk.camera(1.0)
     found = axe(desk, [".detour-preview", ".detour-result", ".detour-notice"])

@@ -57,7 +57,8 @@ def test_many_runs_of_one_prompt_are_one_notice(desk):
         for text in texts:
             said = {"node": node, "text": text, "missed": text.startswith("This run")}
             desk.run("(said) => app.api.dispatchCustomEvent('detour.notice', said)", said)
-        desk.page.wait_for_timeout(250)
+        desk.page.wait_for_timeout(130)  # it is written after 100
+        desk.settle()
         return box.text_content(), "missed" in box.get_attribute("class")
 
     def starts():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ FILES = [
     pytest.param(path, id=path.stem, marks=[] if path.stem in EVERYWHERE else ONCE)
     for path in sorted(FOLDER.glob("*.json"))
 ]
-NODES = "/object_info"
+
 LONG = "The window from 0 to 0.3 was never reached; use schedule_by = step, then look again. "
 PLACES = """() => {
   const { ds, canvas, graph } = app.canvas;
@@ -59,6 +60,8 @@ RESULTS = """(text) => {
     }
   }
 }"""
+WRITTEN = """() => app.graph.nodes.flatMap(({ widgets }) => widgets ?? [])
+  .every(({ notice }) => !notice || notice.box.textContent)"""
 WIDE = """() => {
   const style = document.createElement("style");
   style.textContent = '* { font-family: "DejaVu Sans", Verdana !important }';  // of one width
@@ -96,17 +99,25 @@ def other_letters(desk) -> Iterator[str]:
         desk.run("() => window.wide.remove()")
 
 
+@cache
+def facts(server) -> tuple[str, dict[str, Any]]:
+    """The version of a host, and its nodes."""
+    version = server.get_json("/system_stats")["system"]["comfyui_version"]
+    return version, server.get_json("/object_info")
+
+
 @pytest.mark.parametrize("path", FILES)
 def test_a_file_is_what_the_editor_saves_and_has_room(desk, path):
     before = json.loads(path.read_text(encoding="utf-8"))
     desk.load(before)
     exported = desk.exported()
-    if desk.server.get_json("/system_stats")["system"]["comfyui_version"] == VERSION:
+    version, nodes = facts(desk.server)
+    if version == VERSION:
         saved = to_text(exported["workflow"], before, drawn=desk.nodes2)
         assert saved == path.read_text(encoding="utf-8"), "run `python dev.py workflows --save`"
-    assert asked(exported["output"]) == asked(to_prompt(before, desk.server.get_json(NODES)))
+    assert asked(exported["output"]) == asked(to_prompt(before, nodes))
     desk.run(RESULTS, LONG)  # nodes are at their largest
-    desk.page.wait_for_timeout(250)
+    desk.page.wait_for_function(WRITTEN)
     for _ in other_letters(desk):
         assert_room(desk)
     while desk.run(ENTER):
