@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from gradio_app import opened
 
 from tests.conftest import chromium_or_missing
 
@@ -14,3 +15,10 @@ def browser():
     """
     with chromium_or_missing() as running:
         yield running
+
+
+@pytest.fixture(scope="package")
+def wizard(web, browser):
+    """A tab of Chromium with the page "Mend by pointing"."""
+    with opened(browser, web["tab"], "#detour_wizard_faces") as page:
+        yield page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from gradio_app import keep_screenshot, opened
+from gradio_app import keep_screenshot
 from tab_probes import OWN
 
 from demo.probe_faces import probe_faces
@@ -14,10 +14,9 @@ LONG = 60_000
 FACES, SEED = 48, 1
 
 
-@pytest.fixture(scope="module")
-def page(web, browser):
-    with opened(browser, web["tab"], "#detour_wizard_faces") as page:
-        yield page
+@pytest.fixture
+def page(wizard):
+    return wizard
 
 
 def wait_for(page, told: str) -> str:
