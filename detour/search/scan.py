@@ -129,7 +129,8 @@ def scan(moves: Events) -> tuple[Tensor, Tensor]:
 
 def _worst_and_mean(ordered: Events) -> tuple[Tensor, Tensor]:
     """Worst-group and mean accuracy in every interval, two times `[B, K + 1]`."""
-    worst, total = torch.tensor(torch.inf, dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    worst = torch.full_like(ordered.base[:, :1], torch.inf)
+    total = torch.zeros_like(worst)
     for right in accuracies(ordered):
         worst = torch.minimum(right.amin(1), worst)
         total = right.sum(1).add_(total)

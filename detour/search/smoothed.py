@@ -90,8 +90,8 @@ class Rest:
         """Of these sets of rows."""
         logits = torch.stack([sample.logits(rows) for rows in kinds])
         mine = [sample.own == sample.own.new_tensor(rows)[:, None] for rows in kinds]
-        fixed = zip(*map(sample.rest, kinds), strict=True)
-        return cls(logits, torch.stack(mine), *map(torch.stack, fixed))
+        own, best, rival = map(torch.stack, zip(*map(sample.rest, kinds), strict=True))
+        return cls(logits, torch.stack(mine), own, best, rival)
 
     def of_each(self, kind: Tensor) -> Rest:
         """For each of some fits, given the number of its set of rows `[B]`."""
@@ -145,8 +145,8 @@ class Batch:
 
     def some(self, keep: Tensor) -> Batch:
         """Only some of the edits."""
-        own = (getattr(self, name)[keep] for name in ("part", "basis", "place", "rows", "kind"))
-        return Batch(self.sample, *own, self.rest)
+        names = ("part", "basis", "place", "rows", "kind")
+        return replace(self, **{name: getattr(self, name)[keep] for name in names})
 
     @cached_property
     def share(self) -> Tensor:
