@@ -274,9 +274,8 @@ def accuracies(ordered: Events) -> Iterator[Tensor]:
     batch, count = ordered.tau.shape
     together = max(1, at_a_time(ordered.tau.device) // max(1, batch * count))
     groups = torch.arange(len(ordered.size), dtype=torch.int16)
-    for own, base, size in zip(
-        groups.split(together), ordered.base.split(together, 1), ordered.size.split(together)
-    ):
+    bases, sizes = ordered.base.split(together, 1), ordered.size.split(together)
+    for own, base, size in zip(groups.split(together), bases, sizes, strict=True):
         right = torch.empty(batch, len(own), count + 1, dtype=torch.float64)
         steps = ordered.delta[:, None] * (ordered.group[:, None] == own[:, None])
         right[..., 0] = base

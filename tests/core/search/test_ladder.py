@@ -89,7 +89,7 @@ def test_few_probes_are_cross_fitted_and_the_report_says_so(headed):
     assert ladder.crossfit
     assert any("cross-fitting" in note for note in ladder.notes)
     assert ladder.sizes == (100, 100, 100)
-    for rung in ladder.rungs:
+    for rung in ladder.rungs[:-1]:  # of the last one each fold chose the number of weights
         assert rung.report == rung.validate
     assert ladder["one_weight_bias"].choose.worst >= ladder["one_weight_bias"].validate.worst - 0.1
 
