@@ -21,9 +21,6 @@ CPU = "cpu"
 SMALL = 2**23
 """Up to so many features of all probes and searched rows together the CPU searches (ours): on an
 H200 several weights over half as many took longer than there, and one weight a blink on either."""
-HEAP = 31 * 2**20
-"""Bytes that are taken, not used, and freed before a search on the CPU: from then on glibc keeps up
-to twice as much of what is freed, else a fifth of a small search is asking the system again."""
 OUT_OF_MEMORY = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
 """torch 2.1 knows that of CUDA only."""
 
@@ -58,7 +55,6 @@ def on_device(probes: Probes, work: Callable[[Probes], T]) -> T:
     tensors.
     """
     if probes.device == CPU:
-        torch.empty(HEAP, dtype=torch.uint8)
         return work(probes)
     try:
         with torch.device(probes.device):
