@@ -53,6 +53,7 @@ def test_compiled_runs_equal_uncompiled_ones_by_the_same_few_graphs(lab, model):
     assert len(graphs) <= 6, "a lam of its own at each step costs no graph, for either half"
 
 
+@pytest.mark.long
 def test_compiled_beside_a_cache(lab, model, notices):
     """Whether the U-Net ran is noted from within the compiled region."""
     node = lab.extra_node("nodes_easycache", "EasyCacheNode")
@@ -65,6 +66,7 @@ def test_compiled_beside_a_cache(lab, model, notices):
     assert "came from a cache" in notices[0][1]
 
 
+@pytest.mark.long
 def test_few_graphs_for_two_dials_one_of_them_on_the_prompt(lab, model):
     graphs: list = []
     once = compiled(model, counted(graphs))

@@ -201,6 +201,7 @@ def test_context_windows_are_counted_as_they_come(lab, reliefs, notices):
     assert all(text.endswith(f"; {plain // 3} of {plain} rows saved") for _, text, _ in notices)
 
 
+@pytest.mark.long
 def test_a_compiled_model(lab, reliefs):
     """One graph with the negative prompt, one without, whatever the scale is."""
     graphs: list = []

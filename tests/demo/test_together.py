@@ -37,6 +37,7 @@ def trained(folder, device, *trainings, **options):
     return found, left
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=CUDA)])
 def test_the_weights_are_those_of_training_one_by_one(tmp_path, device, capsys):
     """In stops and starts as well, and one after that which it starts with."""

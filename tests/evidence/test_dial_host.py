@@ -35,6 +35,7 @@ def everything(tmp_path_factory) -> dict:
     return json.loads(Path(files[1]).read_text("utf-8"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("network", ["unet", "transformer"])
 def test_every_way_acts_and_nothing_stays(everything, network):
     found, is_unet = everything[network], network == "unet"

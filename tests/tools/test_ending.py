@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -101,9 +102,10 @@ def assert_all_end(tree: Tree) -> None:
     assert not alive, [arguments_of(each) for each in alive]
 
 
-CASES = [("serve", "SIGTERM")]  # on Windows it kills
+CASES: list[Any] = [("serve", "SIGTERM")]  # on Windows it kills
 if sys.platform != "win32":
-    CASES += [("serve", "SIGINT"), ("serve", "SIGHUP"), ("demo", "SIGKILL")]
+    CASES += [("demo", "SIGKILL")]
+    CASES += [pytest.param("serve", name, marks=pytest.mark.long) for name in ("SIGINT", "SIGHUP")]
 
 
 @pytest.mark.parametrize(("command", "name"), CASES)
