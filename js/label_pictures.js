@@ -256,11 +256,9 @@ class Labels {
   }
 
   beforeUndo() {
-    const { id } = this.node;
-    followUndo(this, () => labelsOf(app.canvas.graph?.getNodeById(id)));
+    followUndo(this, () => labelsOf(app.canvas.graph?.getNodeById(this.node.id)));
   }
 
-  /** What a node that undo makes anew goes on with. */
   state() {
     return { place: this.place, brush: this.brush, labels: this.marks().labels };
   }
