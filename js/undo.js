@@ -3,7 +3,7 @@
 
 import { app } from "../../scripts/app.js";
 
-const LONGEST = 2000; // ms, of an undo; where there was nothing to undo, keys come this late
+const LONGEST = 2000; // ms, of an undo; with nothing to undo, keys come this late
 
 let isFollowed = false;
 
@@ -15,7 +15,7 @@ export const isUndo = ({ ctrlKey, metaKey, key }) => (ctrlKey || metaKey) && /^[
  * state(), restore(state)}; `find()` gives the one that is in its place by now, if any.
  */
 export function followUndo(widget, find) {
-  if (!isFollowed) new Follower(widget, find); // it sees further undos by itself
+  if (!isFollowed) new Follower(widget, find); // it sees further ones
 }
 
 class Follower {
@@ -23,21 +23,23 @@ class Follower {
     Object.assign(this, { widget, find });
     this.begin();
     isFollowed = true;
-    this.listeners = { keydown: (event) => this.hold(event), pointerdown: () => this.end() };
     this.listen("addEventListener");
     this.frame = requestAnimationFrame(() => this.look());
   }
 
   listen(change) {
-    for (const [kind, listener] of Object.entries(this.listeners)) {
-      window[change](kind, listener, true);
-    }
+    for (const kind of ["keydown", "pointerdown"]) window[change](kind, this, true);
+  }
+
+  handleEvent(event) {
+    if (event.type === "keydown") this.hold(event);
+    else this.end();
   }
 
   begin() {
     this.began = performance.now();
     this.state = this.widget.state();
-    this.held ??= []; // null where keys need not be held
+    this.held ??= []; // null where none are held
   }
 
   hold(event) {
@@ -67,13 +69,13 @@ class Follower {
 
   take(now) {
     now.grid.focus({ focusVisible: true });
-    if (document.activeElement !== now.grid) return; // not seen yet
+    if (document.activeElement !== now.grid) return; // unseen
     this.widget = now;
     now.restore(this.state);
     this.release();
   }
 
-  /** Also where the pointer goes elsewhere: the keyboard is not taken from there. */
+  /** Also as the pointer goes elsewhere. */
   end() {
     isFollowed = false;
     cancelAnimationFrame(this.frame);
