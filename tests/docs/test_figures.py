@@ -25,6 +25,7 @@ from evidence.dial import depth_results
 from evidence.dial import results as dial_results
 from evidence.real import tables as real_tables
 from evidence.removal import PRIVACY
+from evidence.targets import Target
 from tools import gpu
 
 KEPT = re.compile(r"(?P<command>python dev\.py .+): (?P<file>docs/\S+\.json)")
@@ -51,6 +52,8 @@ def spurious_lines(figures: dict[str, Any]) -> None:
     tables.print_few(figures["few_probes"])
     tables.print_removal(figures["removal"])
     tables.say(PRIVACY)
+    for told in figures["targets"]:
+        tables.say(Target(**{name: told[name] for name in told if name != "met"}).line)
 
 
 def real_lines(figures: dict[str, Any]) -> None:
