@@ -29,8 +29,9 @@ from .process import clean_environment
 ROOT = Path(__file__).resolve().parent.parent
 NO_TESTS = 5
 """pytest's exit status when it found nothing to run."""
-WORKERS = min(4, os.cpu_count() or 1)
-"""Processes that share the whole suite, by the groups of tests/conftest.py."""
+WORKERS = min(4, 1 + (os.cpu_count() or 1))
+"""Processes that share the whole suite, by the groups of tests/conftest.py: one more than there are
+cores, since tests wait for servers and pages."""
 BROWSER, WEBUI, ARCHIVE = "tests/browser", "tests/webui", "tests/registry"
 IN_HOST = ("browser", "comfyui", "registry")
 """How the names of the folders begin whose tests run inside a ComfyUI."""

@@ -13,15 +13,18 @@ pytest.importorskip("timm", reason="timm comes with dev.py test")
 from evidence import architectures, networks
 from evidence.architectures import Outcome, judge
 
-READ = [
+MORE = (
     "torchvision:mnasnet0_5",
     "torchvision:regnet_y_400mf",
-    "torchvision:shufflenet_v2_x0_5",
     "timm:convnext_atto",
-    "timm:test_vit",
     "timm:test_efficientnet",
-    "transformers:mobilenet_v2",
     "transformers:resnet",
+)
+READ = [
+    "torchvision:shufflenet_v2_x0_5",
+    "timm:test_vit",
+    "transformers:mobilenet_v2",
+    *(pytest.param(name, marks=pytest.mark.long) for name in MORE),
 ]
 REFUSED = {
     "torchvision:squeezenet1_1": "its head is a convolution",
