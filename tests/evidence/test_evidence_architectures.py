@@ -20,12 +20,8 @@ MORE = (
     "timm:test_efficientnet",
     "transformers:resnet",
 )
-READ = [
-    "torchvision:shufflenet_v2_x0_5",
-    "timm:test_vit",
-    "transformers:mobilenet_v2",
-    *(pytest.param(name, marks=pytest.mark.long) for name in MORE),
-]
+USUAL = ("torchvision:shufflenet_v2_x0_5", "timm:test_vit", "transformers:mobilenet_v2")
+READ = [*USUAL, *(pytest.param(name, marks=pytest.mark.long) for name in MORE)]
 REFUSED = {
     "torchvision:squeezenet1_1": "its head is a convolution",
     "timm:pit_ti_distilled_224": "several layers for its classes (head, head_dist)",
@@ -34,7 +30,7 @@ QUICK = {network.full_name: network for network in architectures.chosen(quick=Tr
 
 
 def test_these_are_all() -> None:
-    assert {*READ, *REFUSED} == set(QUICK)
+    assert {*USUAL, *MORE, *REFUSED} == set(QUICK)
 
 
 @pytest.mark.parametrize("name", READ)
