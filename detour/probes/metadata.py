@@ -114,7 +114,10 @@ class _Columns:
 
 
 def _text(folder: Path) -> str:
-    with open_file(stay_inside(folder / METADATA, folder)) as file:
+    table = stay_inside(folder / METADATA, folder)
+    if not table.exists():
+        raise FileNotFoundError(f"{METADATA} is a link to a file that is not there: mend the link.")
+    with open_file(table) as file:
         raw = file.read(LARGEST + 1)
     if len(raw) > LARGEST:
         raise ValueError(f"{METADATA} has more than {LARGEST >> 20} MiB: take fewer columns.")

@@ -278,3 +278,9 @@ def test_folders_right_and_wrong_are_attributes_whatever_is_below(tmp_path, writ
     assert sorted(probes.attributes) == ["right", "right", "wrong", "wrong"]
     assert probes.class_names == ((below,) if below else ())
     assert not any(probes.units)  # right/1.png and wrong/1.png are two pictures
+
+
+def test_a_table_that_is_a_link_to_nothing(tmp_path):
+    (tmp_path / "metadata.csv").symlink_to("nowhere")
+    with pytest.raises(FileNotFoundError, match="is a link to a file that is not there"):
+        read_folder(tmp_path)
