@@ -109,14 +109,19 @@ def side_car_facts(weights: Path) -> Facts:
 
 def read_json(path: Path) -> dict[str, object]:
     """The object in a JSON file. Raises ValueError if it is no JSON object, or too large."""
+    return parse_json(read_text(path, "a description"), path.name)
+
+
+def read_text(path: Path, meant: str) -> str:
+    """The text of a small file, which is meant to be this. Raises ValueError if it is not in UTF-8,
+    or too large."""
     size = path.stat().st_size
     if size > LARGEST_JSON:
-        raise ValueError(f"{path.name} has {size:,} bytes: it cannot be a description.")
+        raise ValueError(f"{path.name} has {size:,} bytes: it cannot be {meant}.")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"{path.name} is not text in UTF-8: save it as UTF-8.") from None
-    return parse_json(text, path.name)
 
 
 def parse_json(text: str, where: str) -> dict[str, object]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..checks import quoted
-from .facts import LARGEST_JSON, Facts, parse_json, read_facts
+from .facts import Facts, parse_json, read_facts, read_text
 
 _STEMS = ("labels", "class_names", "classes", "id2label", "tags", "top_tags")
 FILES = tuple(f"{stem}{ending}" for stem in _STEMS for ending in (".txt", ".json"))
@@ -36,13 +36,7 @@ def are_numbered(labels: tuple[str, ...]) -> bool:
 
 def _read(path: Path) -> tuple[str, ...]:
     """One label a line; or as JSON: a list, numbers with their labels, or labels with numbers."""
-    size = path.stat().st_size
-    if size > LARGEST_JSON:
-        raise ValueError(f"{path.name} has {size:,} bytes: it cannot be a list of labels.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(f"{path.name} is not text in UTF-8: save it as UTF-8.") from None
+    text = read_text(path, "a list of labels")
     if path.suffix == ".txt":
         return tuple(" ".join(line.split()) for line in text.splitlines() if line.strip())
     told = parse_json(f'{{"labels": {text}}}', path.name)
