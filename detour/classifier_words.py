@@ -10,7 +10,7 @@ from .words import Words
 
 CLASSIFIER = {
     "file": Words(
-        "A file or a transformers folder in models/image_classifiers.",
+        "A file, or the folder that a network came in, in models/image_classifiers.",
         see="the number of classes and the first labels in the report.",
     ),
     "architecture": Words(
